@@ -1,0 +1,77 @@
+#include "schemas/study_record.h"
+
+#include <stdlib.h>
+
+static json_t *
+optional_text(const char *text)
+{
+    return text != NULL ? json_string(text) : json_null();
+}
+
+static json_t *
+optional_time(int64_t time_us)
+{
+    char text[ASSAY_TIME_TEXT];
+
+    if (time_us == ASSAY_TIME_NONE)
+        return json_null();
+    assay_print_time(time_us, text);
+    return json_string(text);
+}
+
+void
+assay_study_record_done(struct assay_study_record *record)
+{
+    free(record->project);
+    free(record->name);
+    free(record->message);
+    json_decref(record->document);
+    json_decref(record->best);
+    *record = (struct assay_study_record){0};
+}
+
+/* The objectives are shown as a list, whichever form the file has. */
+static json_t *
+objectives(const json_t *document)
+{
+    json_t *several = json_object_get(document, "objectives");
+    json_t *one = json_object_get(document, "objective");
+
+    if (several != NULL)
+        return json_incref(several);
+    return one != NULL ? json_pack("[O]", one) : json_array();
+}
+
+json_t *
+assay_study_record_encode(const struct assay_study_record *record, bool with_spec)
+{
+    const json_t *document = record->document;
+    json_t *counts = json_object();
+    json_t *study;
+    int64_t total = 0;
+
+    for (int state = 0; state < ASSAY_TRIAL_STATE_MAX_; state++) {
+        json_object_set_new(counts, assay_trial_state_name((enum assay_trial_state)state),
+                            json_integer(record->trials[state]));
+        total += record->trials[state];
+    }
+    json_object_set_new(counts, "total", json_integer(total));
+
+    study = json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:O?, s:O?, s:O?, s:O?, s:b, s:o, s:O?, s:o, "
+                      "s:o, s:o}",
+                      "name", record->name, "project", record->project, "state",
+                      assay_study_state_name(record->state), "reason",
+                      optional_text(assay_study_reason_name(record->reason)), "message",
+                      optional_text(record->message), "objectives", objectives(document),
+                      "algorithm", json_object_get(document, "algorithm"), "early_stopping",
+                      json_object_get(document, "early_stopping"), "limits",
+                      json_object_get(document, "limits"), "seed",
+                      json_object_get(document, "seed"), "runs_trials",
+                      json_object_get(document, "trial") != NULL, "trials", counts, "best",
+                      record->best, "created_at", optional_time(record->created_us), "started_at",
+                      optional_time(record->started_us), "finished_at",
+                      optional_time(record->finished_us));
+    if (with_spec && document != NULL)
+        json_object_set(study, "spec", record->document);
+    return study;
+}
