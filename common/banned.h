@@ -8,6 +8,9 @@
 #include <string.h>
 #include <time.h>
 
+/* Under clang glibc's fortified forms are macros, and poisoning a macro warns. */
+#undef sprintf
+#undef vsprintf
 #pragma GCC poison strcpy strcat sprintf vsprintf gets strtok atoi atol atof atoll strncpy strncat
 #pragma GCC poison gmtime localtime ctime asctime system popen tmpnam mktemp rand srand
 
