@@ -21,9 +21,10 @@ def main() -> int:
     pixels, labels, val_pixels, val_labels = train.load_data()
     temporary = f"{path}.{os.getpid()}.tmp"
     with open(temporary, "w", encoding="ascii") as file:
-        for part, rows, names in (("train", pixels, labels), ("validation", val_pixels, val_labels)):
-            for row, name in zip(rows, names):
-                values = ",".join(str(int(pixel)) for pixel in row * 16)
+        for part, images, names in (("train", pixels, labels),
+                                    ("validation", val_pixels, val_labels)):
+            for image, name in zip(images, names):
+                values = ",".join(str(int(pixel)) for pixel in image * 16)
                 file.write(f"{part},{name},{values}\n")
     os.replace(temporary, path)
     return 0

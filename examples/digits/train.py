@@ -24,6 +24,7 @@ from types import FrameType
 from typing import Dict, List, Optional, Tuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 FEATURES = 64
 CLASSES = 10
@@ -31,10 +32,12 @@ VALIDATION_ROWS = 360
 SPLIT_SEED = 20  # the split is the same for every trial, whatever its --seed
 ADAM_BETA1, ADAM_BETA2, ADAM_EPSILON = 0.9, 0.999, 1e-8
 
-Arrays = Dict[str, np.ndarray]
+Floats = NDArray[np.float32]
+Labels = NDArray[np.int64]
+Arrays = Dict[str, Floats]
 
 
-def load_data() -> Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def load_data() -> Tuple[Floats, Labels, Floats, Labels]:
     """Training pixels and labels, then validation pixels and labels; pixels within 0..1."""
     try:
         from sklearn.datasets import load_digits
@@ -65,13 +68,13 @@ class Network:
         self.second: Arrays = {name: np.zeros_like(w) for name, w in self.weights.items()}
         self.steps = 0
 
-    def accuracy(self, pixels: np.ndarray, labels: np.ndarray) -> float:
+    def accuracy(self, pixels: Floats, labels: Labels) -> float:
         hidden = np.maximum(pixels @ self.weights["w1"] + self.weights["b1"], 0)
         scores = hidden @ self.weights["w2"] + self.weights["b2"]
         right = (scores.argmax(axis=1) == labels) & np.isfinite(scores).all(axis=1)
         return float(right.mean())
 
-    def step(self, pixels: np.ndarray, labels: np.ndarray, rng: np.random.RandomState) -> float:
+    def step(self, pixels: Floats, labels: Labels, rng: np.random.RandomState) -> float:
         """Learn from one minibatch; returns the sum of its rows' cross-entropies."""
         rows = len(labels)
         keep = np.float32(1 - self.options.dropout)
