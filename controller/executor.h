@@ -1,0 +1,101 @@
+/* Executors run attempts: the `local` one as processes of this machine, the
+ * `kubernetes` one as pods.  One type struct per executor, filled once; the
+ * engine knows nothing else about them.
+ *
+ * One thread: everything here happens on the engine's libuv loop, and the
+ * callbacks come from there.  Nothing blocks longer than a small file write. */
+#ifndef ASSAY_CONTROLLER_EXECUTOR_H
+#define ASSAY_CONTROLLER_EXECUTOR_H
+
+#include <jansson.h>
+#include <uv.h>
+
+#include "schemas/study.h"
+#include "schemas/trial.h"
+
+struct assay_attempt_key {
+    int64_t study_id;
+    int64_t trial_number;
+    int64_t attempt;
+};
+
+/* All that is needed to start one attempt; borrowed for the call. */
+struct assay_launch {
+    struct assay_attempt_key key;
+    const char *project, *study;
+    const struct assay_study_spec *spec;
+    const json_t *parameters; /* object of the active parameters */
+    double budget;            /* NaN = none */
+    const char *token;        /* the attempt's own */
+};
+
+/* How an attempt ended, as far as the executor saw. */
+struct assay_attempt_end {
+    bool lost;       /* no result: the runner or the machine disappeared, or the start failed
+                        for a reason that is not the user's; worth an infrastructure retry */
+    enum assay_trial_state state; /* succeeded or failed, as the runner's result says */
+    enum assay_trial_reason reason;
+    int exit_code;   /* -1 = none */
+    int signal;      /* 0 = none */
+    const char *message; /* sentence, may be NULL */
+};
+
+struct assay_executor_events {
+    /* The command's process is there.  `gpus` is an array of names or NULL (borrowed). */
+    void (*started)(void *arg, const struct assay_attempt_key *key, int64_t pid,
+                    const json_t *gpus);
+    /* The attempt has no process left; its resources are free again.  Exactly once for
+     * every attempt started or adopted, also after a completion told over HTTP. */
+    void (*ended)(void *arg, const struct assay_attempt_key *key,
+                  const struct assay_attempt_end *end);
+    void *arg;
+};
+
+struct assay_executor_options {
+    uv_loop_t *loop;
+    struct assay_executor_events events;
+    const char *data_dir;    /* absolute */
+    const char *runner;      /* absolute path of assay-runner */
+    int pretend_gpus;        /* -1: those of the machine */
+    int64_t trial_log_bytes;
+};
+
+struct assay_executor;
+
+struct assay_executor_type {
+    const char *name;
+    ASSAY_MUST_CHECK assay_status (*open)(const struct assay_executor_options *options,
+                                          struct assay_executor **ret_executor,
+                                          struct assay_error *err);
+    /* Whether a trial of this study could ever run here; any thread. */
+    void (*check)(const struct assay_executor *executor, const struct assay_trial_spec *trial,
+                  const char *pointer, struct assay_faults *faults);
+    /* Whether one more attempt of this study fits now. */
+    bool (*fits)(const struct assay_executor *executor, const struct assay_trial_spec *trial);
+    /* Starts the attempt and reserves its resources.  Always followed by `ended`,
+     * also when it fails (then from the loop, not from inside this call). */
+    void (*start)(struct assay_executor *executor, const struct assay_launch *launch);
+    /* Takes over an attempt that the store says may run (after a restart of the
+     * daemon): followed by `ended` when it turns out or comes to an end.  `gpus`: what
+     * it held (NULL = none), reserved again. */
+    void (*adopt)(struct assay_executor *executor, const struct assay_launch *launch,
+                  const json_t *gpus);
+    /* Asks the attempt to end: SIGTERM, and SIGKILL after the grace time.  Idempotent. */
+    void (*stop)(struct assay_executor *executor, const struct assay_attempt_key *key,
+                 int64_t grace_us);
+    /* The resources of an attempt whose command has ended (told over HTTP) are free from
+     * now on, though its runner is still on its way out. */
+    void (*release)(struct assay_executor *executor, const struct assay_attempt_key *key);
+    /* Removes what a deleted study left on disk. */
+    void (*forget)(struct assay_executor *executor, int64_t study_id);
+    /* Closes its handles on the loop (attempts still running are left alone). */
+    void (*close)(struct assay_executor *executor);
+};
+
+extern const struct assay_executor_type assay_executor_local;
+
+/* Folders of the local executor, for the log route.  Caller frees. */
+char *assay_trial_directory(const char *data_dir, int64_t study_id, int64_t trial_number);
+char *assay_attempt_directory(const char *data_dir, const struct assay_attempt_key *key);
+
+#endif
