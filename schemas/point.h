@@ -22,6 +22,12 @@ ASSAY_MUST_CHECK bool assay_point_decode(const struct assay_space *space, const 
                                          const char *pointer, bool defaults_allowed,
                                          struct assay_faults *faults, double *ret_point);
 
+/* As assay_point_decode for a point given in part: what is left out takes its
+ * default, or else the middle of its range (assay_parameter_middle). */
+ASSAY_MUST_CHECK bool assay_point_decode_part(const struct assay_space *space,
+                                              const json_t *parameters, const char *pointer,
+                                              struct assay_faults *faults, double *ret_point);
+
 /* {"lr": 0.1, …} of the active parameters.  New reference. */
 json_t *assay_point_encode(const struct assay_space *space, const double *point);
 
@@ -32,7 +38,8 @@ json_t *assay_point_value(const struct assay_space *space, const double *point, 
  * Parents come first in the space's `order`, so decide in that order. */
 bool assay_point_active(const struct assay_space *space, const double *point, size_t i);
 
-/* Same values (inactive equals inactive). */
+/* Same values: inactive equals inactive, and values with a step are the same
+ * when they are the same number of steps from min. */
 bool assay_point_equal(const struct assay_space *space, const double *a, const double *b);
 /* Equal points have equal hashes. */
 uint64_t assay_point_hash(const struct assay_space *space, const double *point);

@@ -34,7 +34,7 @@ struct assay_condition {
 #define ASSAY_PARAMETER_CHOICES_MAX 10000
 
 struct assay_parameter {
-    char *name;
+    char *name;              /* 1 to 128 letters, digits, '_', '-', '.', '/', ':' */
     enum assay_parameter_type type;
     enum assay_scale scale;  /* double, int */
     double min, max;         /* double, int: inclusive */
@@ -72,8 +72,28 @@ ptrdiff_t assay_space_find(const struct assay_space *space, const char *name);
  * +inf for a continuous range. */
 double assay_parameter_cardinality(const struct assay_parameter *parameter);
 /* Number of distinct points counting activation (children count only where they
- * are active); +inf when any reachable parameter is continuous. */
+ * are active); +inf when any reachable parameter is continuous, or when the
+ * conditions are so entangled that counting would take too long. */
 double assay_space_cardinality(const struct assay_space *space);
+
+/* The nearest allowed value: inside the range, on the grid of the step (where
+ * min + k * step is taken as the decimal it is meant to be: 0.3, not
+ * 0.30000000000000004), whole for int, a choice index for choices.  `value` as
+ * in a point, finite. */
+double assay_parameter_snap(const struct assay_parameter *parameter, double value);
+/* The declared default, or else the middle of the range on its scale (of the
+ * choices: the first).  As in a point. */
+double assay_parameter_middle(const struct assay_parameter *parameter);
+/* Reads one JSON value of the parameter as in a point: range, step and choices
+ * are checked.  False with a fault at `pointer`. */
+ASSAY_MUST_CHECK bool assay_parameter_decode(const struct assay_parameter *parameter,
+                                             const json_t *value, const char *pointer,
+                                             struct assay_faults *faults, double *ret_value);
+
+/* Text of each parameter for ${name}: {"lr": "0.1", "momentum": ""}, an inactive
+ * one being the empty text.  `parameters` is the object of the active ones.  New
+ * reference. */
+json_t *assay_space_texts(const struct assay_space *space, const json_t *parameters);
 
 const char *assay_parameter_type_name(enum assay_parameter_type type);
 const char *assay_scale_name(enum assay_scale scale);
