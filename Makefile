@@ -29,7 +29,7 @@ PACKAGES_schemas := yaml-0.1
 PACKAGES_suggest := gsl openblas nlopt
 PACKAGES_sql := libpq
 PACKAGES_client := libcurl
-PACKAGES_controller := libuv
+PACKAGES_controller := libuv gnutls
 PACKAGES_api := libmicrohttpd gnutls
 ALL_PACKAGES := jansson $(foreach r,$(ROOMS),$(PACKAGES_$(r)))
 

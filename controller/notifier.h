@@ -32,5 +32,9 @@ struct assay_notifier_wait *assay_notifier_wait(struct assay_notifier *notifier,
 /* Gives the wait up; true when fn will not be called any more, false when it was
  * or is being called. */
 bool assay_notifier_cancel(struct assay_notifier *notifier, struct assay_notifier_wait *wait);
+/* Ends every wait now, as if all had changed: for a server that stops. */
+void assay_notifier_wake_all(struct assay_notifier *notifier);
+/* Waits under way. */
+size_t assay_notifier_waiting(struct assay_notifier *notifier);
 
 #endif
