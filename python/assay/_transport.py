@@ -148,7 +148,9 @@ class Transport:
     def _take(self, timeout: float) -> Tuple[http.client.HTTPConnection, bool]:
         """A connection and whether it was used before."""
         with self._lock:
-            if self._pid != os.getpid():  # the parent process goes on using the old ones
+            if self._pid != os.getpid():  # the parent process goes on using its own
+                for one in self._idle:
+                    one.close()
                 self._idle, self._pid = [], os.getpid()
             connection = self._idle.pop() if self._idle else None
         if connection is not None:

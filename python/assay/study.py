@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .client import Client
 
 _LONG_POLL_S = 30
+_POLL_GAP_S = 0.1  # a study that changes all the time is looked at no more often
 _LOG = logging.getLogger("assay")
 
 Objective = Callable[[Trial], Union[Number, Metrics, None]]
@@ -100,6 +101,7 @@ class Study:
         tag: Optional[str] = None
         seconds = 0
         while True:
+            asked = time.monotonic()
             answer = self._client._transport.request(
                 "GET", self._path(), wait=seconds, headers={"If-None-Match": tag} if tag else None,
                 query={"wait": f"{seconds}s", "until": None if progress is not None else "final"}
@@ -118,6 +120,7 @@ class Study:
                     raise errors.TimedOutError(
                         f"study {self.name} is still {self.state} after {timeout:g} s")
                 seconds = max(1, min(seconds, round(left)))
+            time.sleep(max(0.0, asked + _POLL_GAP_S - time.monotonic()))
 
     # ---- results ----
 
