@@ -99,13 +99,14 @@ export function timeOf(text: string | null | undefined): number {
   return text ? Date.parse(text) : NaN;
 }
 
-/** The time of day today, the date as well on other days. */
+/** The time of day today, the date and the minute on other days. */
 export function formatTime(ms: number, nowMs: number): string {
   if (!Number.isFinite(ms)) return "–";
   const date = new Date(ms);
-  const clock = date.toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
-  if (date.toDateString() === new Date(nowMs).toDateString()) return clock;
-  return `${date.toLocaleDateString(undefined, { day: "numeric", month: "short" })} ${clock}`;
+  const today = date.toDateString() === new Date(nowMs).toDateString();
+  const clock = date.toLocaleTimeString(undefined,
+    { hour: "2-digit", minute: "2-digit", hour12: false, ...(today ? { second: "2-digit" as const } : {}) });
+  return today ? clock : `${date.toLocaleDateString(undefined, { day: "numeric", month: "short" })} ${clock}`;
 }
 
 export const STATE_WORDS: Record<TrialState, string> = {

@@ -9,7 +9,7 @@ import {
 import { type HistoryTrial, TrialHistory } from "../history";
 import { ApiError, request } from "../http";
 import { useLive, useNow, usePulse } from "../live";
-import { Dialog, Empty, Loading, ProblemBox, StateBadge, StateMark, TrialBar } from "../parts/basics";
+import { CopyButton, Dialog, Empty, Loading, ProblemBox, StateBadge, StateMark, TrialBar } from "../parts/basics";
 import { CurvesChart } from "../parts/curves-chart";
 import { Events } from "../parts/events";
 import { HistoryChart } from "../parts/history-chart";
@@ -239,6 +239,7 @@ function Facts({ study, rows, now }: { study: Study; rows: readonly HistoryTrial
             <p class="figure" data-testid="best-value">
               {formatMetric(best.value, 6)}
               <a href={linkTo(study.project, study.name, best.number)}>trial {best.number}</a>
+              <CopyButton text={JSON.stringify(best.parameters)} label="Copy parameters" />
             </p>
             <dl class="pairs">
               {Object.entries(best.parameters).map(([key, v]) => (
@@ -278,11 +279,11 @@ function Facts({ study, rows, now }: { study: Study; rows: readonly HistoryTrial
           <p class="figure none">{study.state === "paused" ? "paused" : study.state === "stopping" ? "stopping" : done === 0 ? "just begun" : "no end set"}</p>
         )}
         <ul class="counts plain">
-          {!final && <li>running for {formatDuration(elapsedMs)}{limitMs !== null && ` of ${formatDuration(limitMs)} allowed`}</li>}
+          {!final && <li>{formatDuration(elapsedMs)} since the start{limitMs !== null && `, ${formatDuration(limitMs)} allowed`}</li>}
           {final && study.finished_at && <li>finished {ago(Date.now() - timeOf(study.finished_at))}</li>}
           {limits.gpu_hours ? <li>limit {formatNumber(limits.gpu_hours)} GPU-hours</li> : null}
           {limits.failed_trials ? <li>{formatNumber(trials.failed)} of {plural(limits.failed_trials, "failure")} allowed</li> : null}
-          <li>{study.algorithm.name}{study.early_stopping ? `, ${words(study.early_stopping.name)} stops the hopeless` : ", no early stopping"}</li>
+          <li>{study.algorithm.name}{study.early_stopping ? ` with ${words(study.early_stopping.name)} early stopping` : ", no early stopping"}</li>
         </ul>
       </section>
     </div>

@@ -1,6 +1,6 @@
 /** Small pieces that every page uses. */
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useId, useRef } from "preact/hooks";
+import { useEffect, useId, useRef, useState } from "preact/hooks";
 import type { Problem, StudyState, TrialCounts, TrialState } from "../api";
 import { STATE_WORDS, formatNumber } from "../format";
 
@@ -58,8 +58,12 @@ export function ProblemBox({ problem, title }: { problem: Problem; title?: strin
                 </code>
               )}
               <span>{fault.message}</span>
-              {fault.found !== undefined && <span class="dim">found {JSON.stringify(fault.found)}</span>}
-              {fault.allowed !== undefined && <span class="dim">allowed: {fault.allowed}</span>}
+              {(fault.found !== undefined || fault.allowed !== undefined) && (
+                <span class="dim more">
+                  {[fault.found === undefined ? "" : `found ${JSON.stringify(fault.found)}`,
+                    fault.allowed === undefined ? "" : `allowed: ${fault.allowed}`].filter(Boolean).join(" · ")}
+                </span>
+              )}
             </li>
           ))}
         </ul>
@@ -129,6 +133,22 @@ export function Segments<T extends string>({ label, value, options, onChange }:
 
 export function Toggle({ label, on, onChange }: { label: string; on: boolean; onChange: (on: boolean) => void }) {
   return <button type="button" class="toggle" aria-pressed={on} onClick={() => onChange(!on)}>{label}</button>;
+}
+
+/** Puts text on the clipboard; not shown where the browser allows no page to (plain HTTP from afar). */
+export function CopyButton({ text, label }: { text: string; label: string }) {
+  const [done, setDone] = useState(false);
+  if (!navigator.clipboard) return null;
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      return;
+    }
+    setDone(true);
+    setTimeout(() => setDone(false), 1_500);
+  };
+  return <button type="button" class="toggle copy" onClick={() => void copy()}>{done ? "Copied" : label}</button>;
 }
 
 export function Loading({ what }: { what: string }) {

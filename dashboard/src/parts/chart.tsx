@@ -39,7 +39,7 @@ export function axes(theme: Theme, xLabel: string): uPlot.Axis[] {
     border: { show: false },
   };
   return [
-    { ...base, grid: { show: false }, label: xLabel, labelSize: 16, labelGap: 2, size: 26, space: 60,
+    { ...base, grid: { show: false }, label: xLabel, labelSize: 15, labelGap: -3, size: 22, gap: 5, space: 60,
       values: (_u, ticks) => ticks.map((v) => (Number.isInteger(v) ? formatNumber(v) : "")) },
     { ...base, space: 34, gap: 6,
       size: (_u, values) => 16 + Math.max(24, ...(values ?? []).map((v) => 6.6 * v.length)),

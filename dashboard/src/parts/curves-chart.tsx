@@ -28,6 +28,9 @@ interface Props {
 const DRAW_ORDER: readonly TrialState[] =
   ["cancelled", "infeasible", "failed", "stopped", "succeeded", "queued", "paused", "stopping", "running"];
 
+/* More curves than this in one state can't be told apart. */
+const MANY = 250;
+
 export function CurvesChart(props: Props) {
   const { curves, metric, metrics, goal, best, onMetric } = props;
   const [log, setLog] = useState(false);
@@ -82,7 +85,7 @@ export function CurvesChart(props: Props) {
         const distance = Math.hypot(dx, u.valToPos(at.y, "y") - top);
         if (distance <= shortest) {
           shortest = distance;
-          found = { line, ...at };
+          found = { line, ...measuredNear(line, x) };
         }
       }
       return found;
@@ -161,7 +164,7 @@ export function CurvesChart(props: Props) {
         <h2>Learning curves</h2>
         <div class="tools">
           {view.cut && <Toggle label={all ? "All values" : "Cut"} on={!all} onChange={() => setAll(!all)} />}
-          {view.positive && <Toggle label="Log" on={log} onChange={setLog} />}
+          {view.positive && <Toggle label="Log scale" on={log} onChange={setLog} />}
           {metrics.length > 1 && metrics.length <= 3 &&
             <Segments label="Metric" value={metric} options={metrics.map((m) => [m, m] as const)} onChange={onMetric} />}
           {metrics.length > 3 && (
@@ -213,6 +216,15 @@ function pointAt(line: Line, x: number): { x: number; y: number } | null {
   return Number.isFinite(y) ? { x, y } : null;
 }
 
+/** The measured point nearest to x. */
+function measuredNear(line: Line, x: number): { x: number; y: number } {
+  let best = 0;
+  line.xs.forEach((at, i) => {
+    if (Number.isFinite(line.ys[i]!) && Math.abs(at - x) < Math.abs(line.xs[best]! - x)) best = i;
+  });
+  return { x: line.xs[best]!, y: line.ys[best]! };
+}
+
 /** Adds one curve to the path; a value that is not finite breaks it. */
 function trace(ctx: CanvasRenderingContext2D, u: uPlot, line: Line, dx: number, dy: number): void {
   let drawing = false;
@@ -247,23 +259,30 @@ function drawLines(u: uPlot, theme: Theme, lines: readonly Line[], best: number 
   ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
   ctx.clip();
   ctx.lineJoin = "round";
-  /* Many curves share a stroke when there are thousands: half as pretty, ten times as fast. */
-  const bundle = Math.max(1, Math.ceil(lines.length / 600));
-  const faint = Math.max(0.16, Math.min(0.6, 14 / Math.sqrt(lines.length + 1) / 4));
-  for (let i = 0; i < lines.length; ) {
-    const state = lines[i]!.state;
-    ctx.beginPath();
-    let count = 0;
-    for (; i < lines.length && count < bundle && lines[i]!.state === state; i++, count++)
-      if (lines[i]!.number !== best) trace(ctx, u, lines[i]!, 0, 0);
-    ctx.globalAlpha = state === "running" || state === "stopping" ? 0.95 : faint;
+  const faint = Math.max(0.2, Math.min(0.6, 3.2 / Math.sqrt(lines.length + 1)));
+  for (const state of DRAW_ORDER) {
+    const group = lines.filter((line) => line.state === state && line.number !== best);
+    const live = state === "running" || state === "stopping";
     ctx.strokeStyle = theme.state(state);
-    ctx.lineWidth = (state === "running" ? 1.6 : 1.2) * px;
-    ctx.stroke();
+    ctx.lineWidth = (live ? 1.6 : 1.2) * px;
+    /* Of many, all make one pale shape that shows how far they reach, and every n-th is a line on it. */
+    const nth = Math.ceil(group.length / MANY);
+    if (nth > 1) {
+      ctx.globalAlpha = 0.22;
+      ctx.beginPath();
+      for (const line of group) trace(ctx, u, line, 0, 0);
+      ctx.stroke();
+    }
+    ctx.globalAlpha = live ? 0.95 : faint;
+    for (let i = 0; i < group.length; i += Math.max(1, nth)) {
+      ctx.beginPath();
+      trace(ctx, u, group[i]!, 0, 0);
+      ctx.stroke();
+    }
   }
   ctx.globalAlpha = Math.min(1, faint * 2);
   ctx.fillStyle = theme.state("stopped");
-  const side = 4.5 * px;
+  const side = (lines.length > 1_000 ? 2.5 : 4.5) * px;
   for (const line of lines) {
     if (line.state !== "stopped") continue;
     const end = line.ys.length - 1;

@@ -52,10 +52,8 @@ export function Events({ study, active }: { study: Study; active: boolean }) {
           <li key={event.id}>
             <time dateTime={event.time}>{formatTime(timeOf(event.time), now)}</time>
             <EventMark event={event} />
-            <span>
-              {event.message || words(event.type)}
-            </span>
-            {event.trial !== null && <a href={linkTo(project, name, event.trial)}>trial {event.trial}</a>}
+            {event.trial === null ? <i /> : <a href={linkTo(project, name, event.trial)}>trial {event.trial}</a>}
+            <span>{event.message || words(event.type)}</span>
           </li>
         ))}
       </ol>

@@ -31,7 +31,11 @@ export function HistoryChart({ rows, metric, goal, target, onOpen }: Props) {
   const view = useMemo(() => {
     const values = rows.map((row) => row.value).filter(Number.isFinite);
     const useful = usefulRange(values, goal);
-    const range = all ? extent(values) : useful;
+    const range = { ...(all ? extent(values) : useful) };
+    /* A target within reach belongs in the picture; one far off would flatten it. */
+    const reach = range.max - range.min;
+    if (target !== null && target > range.max && target - range.max <= reach / 2) range.max = target;
+    if (target !== null && target < range.min && range.min - target <= reach / 2) range.min = target;
     const positive = values.length > 0 && values.every((v) => v > 0);
     const best = bestSoFar(rows, goal);
     const clip = (v: number) => Math.min(range.max, Math.max(range.min, v));
@@ -43,12 +47,14 @@ export function HistoryChart({ rows, metric, goal, target, onOpen }: Props) {
     ];
     const last = best.length > 0 ? best[best.length - 1]! : null;
     return { data, range, positive, beyond: useful.beyond, best, last };
-  }, [rows, goal, all]);
+  }, [rows, goal, target, all]);
 
   const logOn = log && view.positive;
   const shown = { rows, view, metric, target, onOpen };
   const box = useMemo(() => ({ now: shown }), []);
   box.now = shown;
+
+  const pointSize = rows.length > 2_000 ? 3 : rows.length > 400 ? 4.5 : 6.5;
 
   const options = (theme: Theme): Omit<uPlot.Options, "width" | "height"> => {
     let note: Note;
@@ -94,7 +100,7 @@ export function HistoryChart({ rows, metric, goal, target, onOpen }: Props) {
         ...GROUPS.map((group): uPlot.Series => ({
           paths: () => null,
           points: {
-            show: true, size: 6.5, width: 1.4,
+            show: true, size: pointSize, width: pointSize < 5 ? 1 : 1.4,
             stroke: theme.state(group.draw),
             fill: group.hollow ? theme.surface : theme.state(group.draw),
           },
@@ -105,7 +111,7 @@ export function HistoryChart({ rows, metric, goal, target, onOpen }: Props) {
         init: [(u) => {
           note = new Note(u);
           ring = document.createElement("div");
-          ring.className = "ring";
+          ring.className = "picked";
           ring.hidden = true;
           u.over.appendChild(ring);
           let downAt = 0;
@@ -137,10 +143,10 @@ export function HistoryChart({ rows, metric, goal, target, onOpen }: Props) {
             ...(soFar === null || soFar === undefined ? [] : [`best so far ${formatNumber(soFar)}`]),
           ]);
         }],
-        drawSeries: [(u, index) => {
-          if (index === 1) drawTarget(u, theme, box.now.target);
+        draw: [(u) => {
+          drawValueless(u, theme, box.now.rows);
+          if (box.now.target !== null) drawLevel(u, theme.dim, box.now.target);
         }],
-        draw: [(u) => drawValueless(u, theme, box.now.rows)],
       },
     };
   };
@@ -153,25 +159,27 @@ export function HistoryChart({ rows, metric, goal, target, onOpen }: Props) {
         <h2>History</h2>
         <div class="tools">
           {view.beyond > 0 && <Toggle label={all ? "All values" : `${plural(view.beyond, "value")} beyond`} on={all} onChange={setAll} />}
-          {view.positive && <Toggle label="Log" on={log} onChange={setLog} />}
+          {view.positive && <Toggle label="Log scale" on={log} onChange={setLog} />}
         </div>
       </header>
-      <Chart label={label} data={view.data} options={options} keys={[metric, goal, logOn]} redraw={view} />
+      <Chart label={label} data={view.data} options={options} keys={[metric, goal, logOn, pointSize]} redraw={view} />
       <Legend items={[
         ["gold", "best so far"],
+        ...(target === null ? [] : [["target", `target ${formatNumber(target)}`] as const]),
         ...(rows.some((r) => r.state === "succeeded") ? [["succeeded", "succeeded"] as const] : []),
-        ...(rows.some((r) => r.state === "stopped") ? [["stopped", "stopped early"] as const] : []),
-        ...(rows.some((r) => r.state === "running") ? [["running", "running"] as const] : []),
-        ...(rows.some((r) => r.state === "failed" || r.state === "infeasible") ? [["failed", "failed"] as const] : []),
+        ...(rows.some((r) => r.state === "stopped") ? [["stopped ring", "stopped early"] as const] : []),
+        ...(rows.some((r) => r.state === "running") ? [["running ring", "running"] as const] : []),
+        ...(rows.some(failed) ? [["failed cross", "failed"] as const] : []),
       ]} />
     </section>
   );
 }
 
+/** Each item: the state whose colour it has, with "ring" or "cross" for another mark; its words. */
 export function Legend({ items }: { items: readonly (readonly [string, string])[] }) {
   return (
     <ul class="legend">
-      {items.map(([name, text]) => <li key={name} class={`s-${name}`}><i />{text}</li>)}
+      {items.map(([mark, text]) => <li key={mark} class={`s-${mark}`}><i />{text}</li>)}
     </ul>
   );
 }
@@ -194,50 +202,58 @@ function valueAt(u: uPlot, index: number): number | null {
   return null;
 }
 
-/** Trials that ended without a value leave a cross at the foot of the chart. */
+const failed = (row: HistoryTrial) => row.state === "failed" || row.state === "infeasible";
+
+/** Trials without a value stand at the foot: a cross for a failure, a ring for one that runs. */
 function drawValueless(u: uPlot, theme: Theme, rows: readonly HistoryTrial[]): void {
   const { ctx, bbox } = u;
-  const r = 2.6 * uPlot.pxRatio;
-  const y = bbox.top + bbox.height - 5 * uPlot.pxRatio;
-  ctx.save();
-  ctx.strokeStyle = theme.state("failed");
-  ctx.lineWidth = 1.3 * uPlot.pxRatio;
-  ctx.beginPath();
+  const px = uPlot.pxRatio;
+  const r = (rows.length > 2_000 ? 1.8 : 2.8) * px;
+  const y = bbox.top + bbox.height - 5 * px;
+  const crosses = new Path2D();
+  const rings = new Path2D();
   for (const row of rows) {
-    if (!Number.isNaN(row.value) || (row.state !== "failed" && row.state !== "infeasible")) continue;
+    if (!Number.isNaN(row.value)) continue;
     const x = u.valToPos(row.number, "x", true);
     if (x < bbox.left || x > bbox.left + bbox.width) continue;
-    ctx.moveTo(x - r, y - r);
-    ctx.lineTo(x + r, y + r);
-    ctx.moveTo(x + r, y - r);
-    ctx.lineTo(x - r, y + r);
+    if (failed(row)) {
+      crosses.moveTo(x - r, y - r);
+      crosses.lineTo(x + r, y + r);
+      crosses.moveTo(x + r, y - r);
+      crosses.lineTo(x - r, y + r);
+    } else if (row.state === "running") {
+      rings.moveTo(x + r, y);
+      rings.arc(x, y, r, 0, 2 * Math.PI);
+    }
   }
-  ctx.stroke();
+  ctx.save();
+  ctx.lineWidth = (rows.length > 2_000 ? 0.8 : 1.4) * px;
+  ctx.strokeStyle = theme.state("failed");
+  ctx.stroke(crosses);
+  ctx.strokeStyle = theme.state("running");
+  ctx.stroke(rings);
   ctx.restore();
 }
 
 /** A level that matters, where it lies within the picture. */
-export function drawLevel(u: uPlot, color: string, level: number, text: string): void {
+export function drawLevel(u: uPlot, color: string, level: number, text?: string): void {
   const { ctx, bbox } = u;
   const y = u.valToPos(level, "y", true);
   if (!(y >= bbox.top && y <= bbox.top + bbox.height)) return;
   const px = uPlot.pxRatio;
   ctx.save();
   ctx.strokeStyle = color;
-  ctx.fillStyle = color;
   ctx.lineWidth = px;
   ctx.setLineDash([4 * px, 4 * px]);
   ctx.beginPath();
   ctx.moveTo(bbox.left, y);
   ctx.lineTo(bbox.left + bbox.width, y);
   ctx.stroke();
-  ctx.font = `${11 * px}px system-ui, sans-serif`;
-  ctx.textAlign = "right";
-  ctx.textBaseline = y - bbox.top > 16 * px ? "bottom" : "top";
-  ctx.fillText(text, bbox.left + bbox.width - 4 * px, y + (ctx.textBaseline === "bottom" ? -2 : 3) * px);
+  if (text) {
+    ctx.font = `${11 * px}px system-ui, sans-serif`;
+    ctx.fillStyle = color;
+    ctx.textBaseline = y - bbox.top > 16 * px ? "bottom" : "top";
+    ctx.fillText(text, bbox.left + 4 * px, y + (ctx.textBaseline === "bottom" ? -2 : 3) * px);
+  }
   ctx.restore();
-}
-
-function drawTarget(u: uPlot, theme: Theme, target: number | null): void {
-  if (target !== null) drawLevel(u, theme.dim, target, `target ${formatNumber(target)}`);
 }

@@ -94,11 +94,8 @@ function TrialBody({ study, trial, canEdit, reload }: { study: Study; trial: Tri
       </div>
       <p class="under">{facts.join(" · ")}</p>
       {trial.why?.stop && <StopStory stop={trial.why.stop} study={study} />}
-      {!trial.why?.stop && trial.message && (
-        <p class={`story s-${trial.state}`}><StateMark state={trial.state} /><span>{trial.message}</span></p>
-      )}
-      {!trial.why?.stop && !trial.message && trial.reason && (
-        <p class={`story s-${trial.state}`}><StateMark state={trial.state} /><span>{words(trial.reason)}</span></p>
+      {!trial.why?.stop && trial.state !== "succeeded" && (trial.message || trial.reason) && (
+        <p class={`story s-${trial.state}`}><StateMark state={trial.state} /><span>{trial.message ?? words(trial.reason)}</span></p>
       )}
 
       <TrialCurve study={study} trial={trial} />
@@ -321,7 +318,7 @@ function TrialCurve({ study, trial }: { study: Study; trial: Trial }) {
       <div class="section-head">
         <h3>Curve</h3>
         <div class="tools">
-          {view.positive && <Toggle label="Log" on={log} onChange={setLog} />}
+          {view.positive && <Toggle label="Log scale" on={log} onChange={setLog} />}
           {names.length > 1 && names.length <= 3 &&
             <Segments label="Metric" value={metric} options={names.map((n) => [n, n] as const)} onChange={setChosen} />}
           {names.length > 3 && (

@@ -1,15 +1,14 @@
 /** The trials, sorted, filtered and paged by the server: 10,000 of them cost no more than 50. */
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { FINAL_TRIAL, type Study, TRIAL_STATES, type Trial, type TrialPage, type TrialState, paths } from "../api";
-import { STATE_WORDS, formatDuration, formatMetric, formatNumber, formatParameter, timeOf, words } from "../format";
+import { STATE_WORDS, formatDuration, formatMetric, formatNumber, formatParameter, formatTime, timeOf, words } from "../format";
 import { ApiError, request } from "../http";
 import { useNow, usePulse } from "../live";
 import { Empty, Loading, ProblemBox, StateMark } from "./basics";
 
 const PAGE_SIZE = 50;
 const FIELDS = "number,state,reason,parameters,metrics,value,budget,why,client,steps,started_at,finished_at";
-const SORTABLE = { number: "Trial", value: "Value", started_at: "Started" } as const;
-type SortKey = keyof typeof SORTABLE;
+type SortKey = "number" | "value" | "started_at";
 
 interface Props { study: Study; selected: number | null; open: (trial: number | null) => void }
 
@@ -77,11 +76,11 @@ export function TrialTable({ study, selected, open }: Props) {
       )}
       {error && <ProblemBox problem={error.problem} />}
       {!page && !error && <Loading what="trials" />}
-      {page && page.trials.length === 0 && (
-        <Empty title={states.length > 0 ? "No trial is in these states now" : "No trials yet"}>
-          {states.length > 0 && <button type="button" onClick={() => setStates([])}>Show all trials</button>}
+      {page && page.trials.length === 0 && (states.length > 0 ? (
+        <Empty title="No trial is in these states now">
+          <button type="button" onClick={() => setStates([])}>Show all trials</button>
         </Empty>
-      )}
+      ) : <p class="hint">Trials are listed here once there are some.</p>)}
       {page && page.trials.length > 0 && (
         <div class={`table-box card${shown!.path === path ? "" : " stale"}`}>
           <table class="trial-table">
@@ -93,7 +92,8 @@ export function TrialTable({ study, selected, open }: Props) {
                 {head("value", objective?.metric ?? "Value")}
                 {names.map((name) => <th key={name} scope="col" class="num">{name}</th>)}
                 <th scope="col" class="num">Steps</th>
-                {head("started_at", "Took")}
+                {head("started_at", "Started")}
+                <th scope="col" class="num">Took</th>
                 <th scope="col">Why it ended</th>
               </tr>
             </thead>
@@ -110,7 +110,8 @@ export function TrialTable({ study, selected, open }: Props) {
                   </td>
                   {names.map((name) => <td key={name} class="num">{trial.parameters[name] === undefined ? "" : formatParameter(trial.parameters[name])}</td>)}
                   <td class="num">{trial.steps === null || trial.steps === undefined ? "" : formatNumber(trial.steps)}</td>
-                  <td class="nowrap">{took(trial, now)}</td>
+                  <td class="nowrap">{trial.started_at ? formatTime(timeOf(trial.started_at), now) : ""}</td>
+                  <td class="num">{took(trial, now)}</td>
                   <td class="why">{whyEnded(trial)}</td>
                 </tr>
               ))}
@@ -143,5 +144,5 @@ function whyEnded(trial: Trial): string {
     const level = stop.threshold === null ? "" : `, threshold ${formatMetric(stop.threshold, 4)}`;
     return `${words(stop.rule)} at step ${formatNumber(stop.step)}: ${formatMetric(stop.value, 4)}${level}`;
   }
-  return FINAL_TRIAL.has(trial.state) ? words(trial.reason) : "";
+  return FINAL_TRIAL.has(trial.state) && trial.state !== "succeeded" ? words(trial.reason) : "";
 }
