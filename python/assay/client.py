@@ -158,7 +158,7 @@ def _find_server(url: Optional[str], data: Optional[StudyFile]) -> Tuple[str, Op
     if environment_url and (url == environment_url or (url is None and data is None)):
         return environment_url, os.environ.get("ASSAY_TOKEN")
     if data is not None:
-        directory = pathlib.Path(data)
+        directory = pathlib.Path(data).expanduser()
     elif os.environ.get("ASSAY_DATA"):
         directory = pathlib.Path(os.environ["ASSAY_DATA"])
     else:
