@@ -125,16 +125,17 @@ class Client:
 
 
 def _placed(spec: Mapping[str, Any], here: pathlib.Path) -> Dict[str, Any]:
-    """The study with its code's directory made absolute; without one, it is `here`."""
+    """The study with its code's directory made absolute; without one, it is `here`.  On Kubernetes
+    the code is elsewhere."""
     trial = spec.get("trial")
-    if not isinstance(trial, Mapping):
+    if not isinstance(trial, Mapping) or trial.get("kubernetes") is not None:
         return dict(spec)
     code = trial.get("code")
-    if code is None and "kubernetes" not in trial:
+    if code is None:
         code = {"directory": str(here)}
     elif isinstance(code, Mapping) and isinstance(code.get("directory"), str):
         code = {**code, "directory": os.path.normpath(here / code["directory"])}
-    return {**spec, "trial": {**trial, "code": code}} if code is not None else dict(spec)
+    return {**spec, "trial": {**trial, "code": code}}
 
 
 def _joined(values: Union[str, List[str], None]) -> Optional[str]:

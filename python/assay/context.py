@@ -117,7 +117,7 @@ class _Reporter:
                 self._send(trial)
             return self._decision
 
-    def flush(self) -> None:
+    def finish(self) -> None:
         """A last try for what is still kept; printed if that fails too."""
         with self._lock:
             if self._pending and self._trial is not None:
@@ -126,6 +126,8 @@ class _Reporter:
             for one in self._pending:
                 _print(one.get("step"), one["metrics"])
             self._pending.clear()
+            if self._trial is not None:
+                self._trial._study._client.close()
 
     def _send(self, trial: Trial) -> None:
         try:
@@ -168,4 +170,4 @@ def _print(step: Optional[int], metrics: Mapping[str, Any]) -> None:
 
 
 _reporter = _Reporter()
-atexit.register(_reporter.flush)
+atexit.register(_reporter.finish)

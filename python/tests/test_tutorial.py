@@ -39,6 +39,7 @@ class TutorialTest(unittest.TestCase):
                     continue
                 with self.subTest(block=block.splitlines()[0]):
                     exec(compile(block, str(TUTORIAL), "exec"), names)
+            names["client"].close()
             os.chdir(before)
 
 
