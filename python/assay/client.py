@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
+import re
 import urllib.parse
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple, Union
 
 from ._transport import Query, Transport
-from .errors import ConnectionFailedError
+from .errors import ConnectionFailedError, InvalidJsonError, InvalidStudyError
 from .study import Study
 
 StudyFile = Union[str, "os.PathLike[str]"]
@@ -49,15 +51,15 @@ class Client:
         Safe when the connection is lost halfway: the study is made once.  In a file, the
         directory of the trial's code is taken relative to the file.  Raises InvalidStudyError,
         whose `errors` name every fault, or StudyExistsError."""
+        spec = self._read(study)
+        if name is not None:
+            spec["name"] = name
         return self._study(self._transport.request(
-            "POST", self._path("studies"), body=self._read(study, name)).json())
+            "POST", self._path("studies"), body=spec).json())
 
     def validate(self, study: Union[Mapping[str, Any], StudyFile]) -> Dict[str, Any]:
         """Checks a study without making it; returns it as the server understands it."""
-        if isinstance(study, Mapping):
-            return self._validate(study, "application/json")
-        path = pathlib.Path(study)
-        return self._validate(path.read_bytes(), _content_type(path))
+        return self._dry_run(self._read(study), "application/json")
 
     def study(self, name: str) -> Study:
         """A study that exists.  Raises NotFoundError."""
@@ -106,22 +108,52 @@ class Client:
             if not page:
                 return
 
-    def _validate(self, study: Union[Mapping[str, Any], bytes], kind: str) -> Dict[str, Any]:
+    def _dry_run(self, study: Union[Mapping[str, Any], bytes], kind: str) -> Dict[str, Any]:
         answer: Dict[str, Any] = self._transport.request(
             "POST", self._path("studies"), query={"dry_run": "true"}, body=study,
             content_type=kind).json()["spec"]
         return answer
 
-    def _read(self, study: Union[Mapping[str, Any], StudyFile], name: Optional[str],
-              ) -> Dict[str, Any]:
+    def _read(self, study: Union[Mapping[str, Any], StudyFile]) -> Dict[str, Any]:
+        """The study with the place of its code made absolute."""
         if isinstance(study, Mapping):
-            spec = _placed(study, pathlib.Path.cwd())
-        else:
-            # The server reads the file, so that YAML means one thing whoever submits it.
-            spec = _placed(self.validate(study), pathlib.Path(study).resolve().parent)
-        if name is not None:
-            spec["name"] = name
-        return spec
+            return _placed(study, pathlib.Path.cwd())
+        path = pathlib.Path(study)
+        here = path.resolve().parent
+        text = path.read_text(encoding="utf-8")
+        if path.suffix.lower() == ".json":
+            try:
+                spec = json.loads(text)
+            except ValueError as problem:
+                raise InvalidJsonError(f"{path}: {problem}") from None
+            if not isinstance(spec, dict):
+                raise InvalidStudyError(f"{path}: a study file is an object")
+            return _placed(spec, here)
+        # The server reads YAML, so that it means one thing whoever submits it.
+        try:
+            spec = self._dry_run(text.encode(), "application/yaml")
+        except InvalidStudyError as error:
+            changed = _placed_text(text, error, here)
+            if changed is None:
+                raise
+            spec = self._dry_run(changed.encode(), "application/yaml")
+        return _placed(spec, here)
+
+
+def _placed_text(text: str, error: InvalidStudyError, here: pathlib.Path) -> Optional[str]:
+    """The YAML text with its code's directory made absolute, if that is what the server refused,
+    at the line that it named."""
+    lines = text.splitlines(keepends=True)
+    for fault in error.errors:
+        if (fault.pointer == "/trial/code/directory" and isinstance(fault.found, str)
+                and fault.line is not None and 1 <= fault.line <= len(lines)):
+            absolute = json.dumps(os.path.normpath(here / fault.found), ensure_ascii=False)
+            written = re.compile(r"""(\bdirectory["']?\s*:\s*)(["']?)%s\2(?=[\s,}]|$)"""
+                                 % re.escape(fault.found))
+            lines[fault.line - 1], count = written.subn(
+                lambda match: str(match[1]) + absolute, lines[fault.line - 1], count=1)
+            return "".join(lines) if count else None
+    return None
 
 
 def _placed(spec: Mapping[str, Any], here: pathlib.Path) -> Dict[str, Any]:
@@ -140,10 +172,6 @@ def _placed(spec: Mapping[str, Any], here: pathlib.Path) -> Dict[str, Any]:
 
 def _joined(values: Union[str, List[str], None]) -> Optional[str]:
     return ",".join(values) if isinstance(values, list) else values
-
-
-def _content_type(path: pathlib.Path) -> str:
-    return "application/json" if path.suffix.lower() == ".json" else "application/yaml"
 
 
 def _read_line(path: pathlib.Path) -> Optional[str]:

@@ -131,6 +131,44 @@ class ClientTest(unittest.TestCase):
             self.assertEqual(submission.json()["trial"]["code"]["directory"],
                              str(path.parents[2]))
 
+    def test_submits_a_file_whose_code_is_at_a_relative_place(self) -> None:
+        def serve(request: Request) -> Reply:
+            if request.headers["content-type"] == "application/json":
+                return Reply(STUDY, 201)
+            lines = request.body.decode().splitlines()
+            given = lines[3].partition("directory: ")[2].strip(" }").strip("\"'")
+            if not given.startswith("/"):
+                return problem("invalid_study", 422, "one fault", [
+                    {"pointer": "/trial/code/directory", "line": 4, "found": given,
+                     "message": "directory must be absolute"}])
+            return Reply({"valid": True, "spec": {"trial": {"code": {"directory": given}}}})
+
+        for written in ("../..", "'../..'", '"../.."'):
+            with tempfile.TemporaryDirectory() as name, FakeServer(serve) as server:
+                path = pathlib.Path(name).resolve() / "a" / "b" / "study.yaml"
+                path.parent.mkdir(parents=True)
+                path.write_text("# directory: ../..\ntrial:\n  command: [../../x]\n"
+                                f"  code: {{directory: {written}}}\n")
+                self.client(server).submit(path)
+                self.assertEqual(server.requests[2].json()["trial"]["code"]["directory"],
+                                 str(path.parents[2]))
+                self.assertEqual(server.requests[1].body.decode().splitlines()[:3],
+                                 path.read_text().splitlines()[:3])
+
+    def test_submits_a_json_file(self) -> None:
+        with tempfile.TemporaryDirectory() as name, FakeServer(Reply(STUDY, 201)) as server:
+            path = pathlib.Path(name).resolve() / "study.json"
+            path.write_text('{"trial": {"command": ["x"], "code": {"directory": "src"}}}')
+            self.client(server).submit(path)
+            self.assertEqual(server.requests[0].json()["trial"]["code"]["directory"],
+                             str(path.parent / "src"))
+            path.write_text('{"trial": ')
+            with self.assertRaisesRegex(assay.InvalidJsonError, "study.json: Expecting value"):
+                self.client(server).submit(path)
+            path.write_text("[]")
+            with self.assertRaisesRegex(assay.InvalidStudyError, "is an object"):
+                self.client(server).submit(path)
+
     def test_code_directory_of_other_studies(self) -> None:
         for code, expected in ((None, {"directory": os.getcwd()}),
                                ({"directory": "/abs"}, {"directory": "/abs"}),

@@ -102,14 +102,17 @@ class ContractTest(unittest.TestCase):
 
     def test_submit_a_yaml_file(self) -> None:
         with tempfile.TemporaryDirectory() as directory:
-            pathlib.Path(directory, "job.py").write_text("print('loss=0.5')\n")
+            pathlib.Path(directory, "code").mkdir()
+            pathlib.Path(directory, "code", "job.py").write_text("print('loss=0.5')\n")
             path = pathlib.Path(directory, "study.yaml")
             path.write_text(
                 "objective: {metric: loss, goal: minimize}\n"
                 "parameters: [{name: x, type: double, min: 1.0e-3, max: 1, scale: log}]\n"
                 "algorithm: {name: random}\n"
                 "limits: {trials: 2, parallel: 1}\n"
-                f"trial: {{command: [{sys.executable}, job.py], metrics: {{from: stdout}}}}\n")
+                "trial:\n"
+                f"  command: [{sys.executable}, job.py]\n"
+                "  code: {directory: code}\n")
             study = self.client.submit(path, name=f"contract-{uuid.uuid4().hex[:12]}")
             self.addCleanup(self.forget, study)
             study.wait(timeout=60)
