@@ -60,7 +60,8 @@ struct assay_trial_spec {
     char *directory;     /* working directory, absolute; NULL = the attempt's own */
     enum assay_metrics_from metrics_from;
     char *metrics_path;  /* file, tensorboard: path or folder; prometheus: URL; else NULL */
-    char *metrics_filter; /* the user's own line pattern; NULL = the default formats */
+    char *metrics_filter; /* the user's own line pattern, see schemas/filter.h; NULL = the
+                           * default formats */
     int64_t gpus;
     double cpus;          /* 0 = not said */
     int64_t memory_bytes; /* 0 = not said */
@@ -94,7 +95,9 @@ struct assay_study_spec {
 };
 
 /* What an algorithm or rule looks like from here, so that the file can be
- * checked without knowing the room that implements it. */
+ * checked without knowing the room that implements it.  Called even when other
+ * sections have faults, so that all are told at once: then `space` may be NULL
+ * and there may be no objective. */
 struct assay_study_checks {
     /* Adds faults for an unknown name or bad settings below `pointer`; may be NULL. */
     void (*algorithm)(const struct assay_study_spec *spec, const char *pointer,
@@ -117,6 +120,9 @@ ASSAY_MUST_CHECK bool assay_limits_patch(const struct assay_limits *old, const j
                                          bool runs_trials, struct assay_faults *faults,
                                          struct assay_limits *ret_limits);
 json_t *assay_limits_encode(const struct assay_limits *limits, bool runs_trials);
+
+const char *assay_goal_name(enum assay_goal goal);
+const char *assay_metrics_from_name(enum assay_metrics_from from);
 
 /* A study or project name: [a-z0-9]([a-z0-9._-]{0,62}). */
 bool assay_name_valid(const char *name);

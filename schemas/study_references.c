@@ -1,0 +1,97 @@
+/* Checks that every ${name} of the section `trial` is declared. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/memory.h"
+#include "schemas/decode.h"
+#include "schemas/study_internal.h"
+
+/* Deeper templates than this are refused before anybody follows them. */
+#define TEMPLATE_DEPTH_MAX 100
+
+struct check {
+    const json_t *names;
+    const char *pointer;
+    const json_t *found;
+    struct assay_faults *faults;
+};
+
+static const char **
+known_names(const json_t *names)
+{
+    const char **known = assay_zalloc(json_object_size(names) + 1, sizeof *known);
+    const char *name;
+    json_t *value;
+    size_t n = 0;
+
+    assay_json_each (names, name, value)
+        known[n++] = name;
+    return known;
+}
+
+static void
+check_reference(void *arg, const char *name, size_t length)
+{
+    const struct check *check = arg;
+    assay_auto_free char *key = assay_strndup(name, length);
+    const char **known;
+
+    if (json_object_get(check->names, key) != NULL)
+        return;
+    known = known_names(check->names);
+    assay_fault_unknown(check->faults, check->pointer, check->found, "reference ${…}", key, known);
+    free(known);
+}
+
+static void
+check_text(const char *text, const char *pointer, const json_t *names, struct assay_faults *faults)
+{
+    json_auto_t *found = json_string(text);
+    struct check check = {names, pointer, found, faults};
+
+    if (!assay__each_reference(text, check_reference, &check))
+        assay_fault_add(faults, pointer, found, "\"${name}\", or \"$${\" for a literal \"${\"",
+                        "\"${\" without \"}\"");
+}
+
+static void
+check_tree(const json_t *json, const char *pointer, size_t depth, const json_t *names,
+           struct assay_faults *faults)
+{
+    const char *key;
+    json_t *value;
+    size_t i;
+
+    if (json_is_string(json)) {
+        check_text(json_string_value(json), pointer, names, faults);
+    } else if (depth >= TEMPLATE_DEPTH_MAX) {
+        assay_fault_add(faults, "/trial/kubernetes", NULL, "at most 100 levels",
+                        "the template is nested too deeply");
+    } else if (json_is_object(json)) {
+        assay_json_each (json, key, value) {
+            assay_auto_free char *at = assay_pointer_key(pointer, key);
+
+            check_tree(value, at, depth + 1, names, faults);
+        }
+    } else if (json_is_array(json)) {
+        json_array_foreach (json, i, value) {
+            assay_auto_free char *at = assay_pointer_index(pointer, i);
+
+            check_tree(value, at, depth + 1, names, faults);
+        }
+    }
+}
+
+void
+assay__trial_spec_check_references(const struct assay_trial_spec *trial, const json_t *names,
+                                   struct assay_faults *faults)
+{
+    for (size_t i = 0; i < trial->n_command; i++) {
+        assay_auto_free char *at = assay_pointer_index("/trial/command", i);
+
+        check_text(trial->command[i], at, names, faults);
+    }
+    check_tree(trial->environment, "/trial/environment", 0, names, faults);
+    check_tree(trial->kubernetes, "/trial/kubernetes", 0, names, faults);
+}
