@@ -163,7 +163,7 @@ def _placed(spec: Mapping[str, Any], here: pathlib.Path) -> Dict[str, Any]:
     if not isinstance(trial, Mapping) or trial.get("kubernetes") is not None:
         return dict(spec)
     code = trial.get("code")
-    if code is None:
+    if not code:
         code = {"directory": str(here)}
     elif isinstance(code, Mapping) and isinstance(code.get("directory"), str):
         code = {**code, "directory": os.path.normpath(here / code["directory"])}
