@@ -207,36 +207,38 @@ check_project(struct assay_study_spec *spec, const char *project, struct assay_f
     }
 }
 
+/* A grid takes every value of these; from the other ranges it takes as many as
+ * its settings say, which its own check counts. */
+static bool
+grid_takes_all(const struct assay_parameter *parameter)
+{
+    return !isinf(assay_parameter_cardinality(parameter)) &&
+           (parameter->type != ASSAY_PARAMETER_INT || parameter->scale == ASSAY_SCALE_LINEAR);
+}
+
 static void
 check_grid(const struct assay_study_spec *spec, struct assay_faults *faults)
 {
+    assay_auto_free char *allowed = NULL;
+    json_auto_t *found = NULL;
+    char text[ASSAY_DOUBLE_TEXT];
     double points;
 
-    if (spec->space == NULL || spec->algorithm.name == NULL ||
+    if (spec->space == NULL || spec->limits.trials == 0 || spec->algorithm.name == NULL ||
         strcmp(spec->algorithm.name, "grid") != 0)
         return;
     for (size_t i = 0; i < spec->space->n_parameters; i++) {
-        const struct assay_parameter *parameter = &spec->space->parameters[i];
-        assay_auto_free char *at = NULL;
-
-        if (!isinf(assay_parameter_cardinality(parameter)))
-            continue;
-        at = assay_format("/parameters/%zu/step", i);
-        assay_fault_add(faults, at, NULL, "a number greater than 0",
-                        "the algorithm grid needs a step for \"%s\"", parameter->name);
-        return;
+        if (!grid_takes_all(&spec->space->parameters[i]))
+            return;
     }
     points = assay_space_cardinality(spec->space);
-    if (spec->limits.trials > 0 && points > (double)spec->limits.trials) {
-        json_auto_t *found = json_integer(spec->limits.trials);
-        char text[ASSAY_DOUBLE_TEXT];
-        assay_auto_free char *allowed = NULL;
-
-        assay_print_double(points, text);
-        allowed = assay_format("at least %s, or no limit", text);
-        assay_fault_add(faults, "/limits/trials", found, allowed,
-                        "the grid has %s points, more than limits.trials", text);
-    }
+    if (points <= (double)spec->limits.trials)
+        return;
+    found = json_integer(spec->limits.trials);
+    assay_print_double(points, text);
+    allowed = assay_format("at least %s, or no limit", text);
+    assay_fault_add(faults, "/limits/trials", found, allowed,
+                    "the grid has %s points, more than limits.trials", text);
 }
 
 /* Names that ${…} can take, from the file as it stands: a parameter with a fault
