@@ -41,9 +41,8 @@ init_curl(void)
     curl_once_result = curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
-/* Whether the URL's host is this machine: such requests never go to a proxy. */
-static bool
-is_loopback(const char *url)
+bool
+assay_http_is_loopback(const char *url)
 {
     CURLU *parts = curl_url();
     char *host = NULL;
@@ -118,7 +117,7 @@ assay_http_open(const char *url, const char *token, const char *ca_file,
     curl_easy_setopt(http->curl, CURLOPT_USERAGENT, "assay");
     if (ca_file != NULL)
         curl_easy_setopt(http->curl, CURLOPT_CAINFO, ca_file);
-    if (is_loopback(http->url))
+    if (assay_http_is_loopback(http->url)) /* never through a proxy */
         curl_easy_setopt(http->curl, CURLOPT_PROXY, "");
     *ret_http = http;
     return ASSAY_OK;

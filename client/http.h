@@ -115,6 +115,9 @@ bool assay_http_may_retry(const struct assay_http_answer *answer, assay_status s
 int64_t assay_http_retry_wait_ms(const struct assay_http_retry *retry, unsigned n, double unit,
                                  int64_t retry_after_ms);
 
+/* Whether the URL's host is this machine itself. */
+bool assay_http_is_loopback(const char *url);
+
 /* Percent-encodes all but letters, digits and "-._~".  Caller frees. */
 char *assay_http_escape(const char *text);
 /* Adds "key=value" with "&" where needed; both are escaped. */

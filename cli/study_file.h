@@ -1,0 +1,45 @@
+/* Study files on their way to the server: reading, overriding, placing,
+ * submitting, and telling the faults with their lines. */
+#ifndef ASSAY_CLI_STUDY_FILE_H
+#define ASSAY_CLI_STUDY_FILE_H
+
+#include "cli/cli.h"
+
+#define ASSAY_STUDY_FILE_BYTES_MAX ((size_t)8 << 20)
+
+struct assay_study_file {
+    const char *path; /* as given; "-" is standard input; borrowed */
+    json_t *document;
+    json_t *lines; /* JSON pointer → line; NULL when not known */
+    bool foreign;  /* another system's file (has an apiVersion): sent as it is */
+};
+void assay_study_file_done(struct assay_study_file *file);
+#define assay_auto_study_file ASSAY_CLEANUP(assay_study_file_done)
+
+/* Reads YAML or JSON and applies --name, --project, --seed and --set.  Prints
+ * errors and returns the exit code; 0 on success. */
+ASSAY_MUST_CHECK int assay_study_file_read(struct assay_cli *cli, const char *path,
+                                           struct assay_study_file *ret_file);
+
+/* Sets one member: "limits.trials=20", "parameters.lr.max=0.1" (items of a list by
+ * index or by their "name"), "/limits/trials=20" (a JSON pointer).  The value is
+ * JSON, or a text when it is not.  Missing objects on the way are made. */
+ASSAY_MUST_CHECK assay_status assay_override(json_t *document, const char *setting,
+                                             struct assay_error *err);
+
+/* Where the trials run when the file does not say: `directory` (absolute) becomes
+ * trial.code.directory, a relative one is taken from there.  Studies without a
+ * command, with git code or for Kubernetes are left alone. */
+void assay_study_place(json_t *document, const char *directory);
+
+/* Adds "line" to the faults of a problem from the map, of the nearest place above
+ * that has one. */
+void assay_faults_locate(json_t *faults, const json_t *lines);
+
+/* Submits the file (`dry_run`: only checks it) to the connected server.  Prints
+ * errors and returns the exit code; 0 on success with the server's document. */
+ASSAY_MUST_CHECK int assay_study_submit(struct assay_cli *cli,
+                                        const struct assay_study_file *file, bool dry_run,
+                                        json_t **ret_study);
+
+#endif

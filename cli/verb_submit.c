@@ -1,0 +1,217 @@
+/* submit, validate. */
+#include <limits.h>
+
+#include "cli/commands.h"
+#include "cli/submit.h"
+#include "cli/text.h"
+#include "common/memory.h"
+#include "schemas/study.h"
+
+void
+assay_submit_place(const struct assay_cli *cli, struct assay_study_file *file)
+{
+    assay_auto_free char *whole = NULL;
+    assay_auto_free char *folder = NULL;
+    const char *slash = strrchr(file->path, '/');
+
+    if (file->foreign || (cli->target.data == NULL && !assay_http_is_loopback(cli->target.url)))
+        return;
+    /* The folder of the path as given: a link to a file elsewhere stays here. */
+    if (strcmp(file->path, "-") == 0 || slash == NULL)
+        folder = assay_strdup(".");
+    else
+        folder = assay_strndup(file->path, ASSAY_MAX((size_t)(slash - file->path), (size_t)1));
+    whole = realpath(folder, NULL);
+    if (whole != NULL)
+        assay_study_place(file->document, whole);
+}
+
+int
+assay_submit_check(struct assay_cli *cli, const struct assay_study_file *file)
+{
+    const char *project = json_string_value(json_object_get(file->document, "project"));
+    struct assay_faults faults = {0};
+    struct assay_study_spec *spec;
+    int code = ASSAY_EXIT_DONE;
+    json_t *list;
+
+    if (file->foreign)
+        return ASSAY_EXIT_DONE;
+    if (project == NULL || !assay_name_valid(project))
+        project = assay_cli_project(cli);
+    spec = assay_study_decode(file->document, project, NULL, &faults);
+    if (spec == NULL) {
+        assay_faults_add_lines(&faults, file->lines);
+        list = assay_faults_to_json(&faults);
+        code = assay_cli_fail_faults(cli, file->path, list);
+        json_decref(list);
+    }
+    assay_study_free(spec);
+    assay_faults_done(&faults);
+    return code;
+}
+
+char *
+assay_study_title(const json_t *study)
+{
+    return assay_format("%s/%s", assay_json_text(study, "project"), assay_json_text(study, "name"));
+}
+
+char *
+assay_study_url_path(const json_t *study)
+{
+    assay_auto_free char *project = assay_http_escape(assay_json_text(study, "project"));
+    assay_auto_free char *name = assay_http_escape(assay_json_text(study, "name"));
+
+    return assay_format("/v1/projects/%s/studies/%s", project, name);
+}
+
+char *
+assay_server_options(const struct assay_cli *cli)
+{
+    static const char *const names[] = {"data", "url"};
+    struct assay_buffer text = {0};
+
+    for (size_t i = 0; i < ASSAY_COUNT(names); i++) {
+        const char *value = assay_args_get(&cli->args, names[i]);
+
+        if (value == NULL)
+            continue;
+        assay_buffer_printf(&text, " --%s ", names[i]);
+        assay_text_shell(&text, value);
+    }
+    return assay_buffer_steal(&text);
+}
+
+static int
+run_submit(struct assay_cli *cli)
+{
+    assay_auto_study_file struct assay_study_file file = {0};
+    assay_auto_buffer struct assay_buffer text = {0};
+    assay_auto_free char *title = NULL, *dashboard = NULL;
+    struct assay_error err = {0};
+    json_t *study = NULL;
+    int code = assay_study_file_read(cli, cli->args.arguments[0], &file);
+
+    if (code != ASSAY_EXIT_DONE)
+        return code;
+    if (assay_cli_connect(cli, &err) < 0)
+        return assay_cli_fail(cli, NULL, &err);
+    assay_submit_place(cli, &file);
+    code = assay_study_submit(cli, &file, false, &study);
+    if (code != ASSAY_EXIT_DONE)
+        return code;
+    if (cli->json) {
+        assay_cli_print_json(study);
+    } else {
+        title = assay_study_title(study);
+        dashboard = assay_cli_dashboard(cli);
+        assay_buffer_printf(&text, "%s\n", title);
+        assay_cli_print(&text);
+        assay_cli_note(cli, "dashboard: %s", dashboard);
+    }
+    json_decref(study);
+    return ASSAY_EXIT_DONE;
+}
+
+static const struct assay_option submit_options[] = {
+    ASSAY_OPTIONS_STUDY_FILE,
+    {0},
+};
+
+const struct assay_verb assay_verb_submit = {
+    .name = "submit",
+    .arguments = "FILE",
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .summary = "Submit a study and return at once",
+    .text = "FILE is a study in YAML or JSON; \"-\" is standard input. Prints PROJECT/NAME of\n"
+            "the new study. As with \"assay run\", trials on this machine run in the file's\n"
+            "folder unless the file says where.",
+    .options = submit_options,
+    .examples = "assay submit study.yaml\n"
+                "assay submit study.yaml --name nightly --set limits.trials=200\n"
+                "study=$(assay submit study.yaml) && assay watch \"$study\"",
+    .run = run_submit,
+};
+
+/* Whether the server can be asked; says why not. */
+static bool
+can_ask(struct assay_cli *cli, const char **ret_why)
+{
+    assay_auto_http_answer struct assay_http_answer answer = {0};
+    struct assay_http_request request = {.path = "/healthz", .timeout_ms = 3000};
+    struct assay_error err = {0};
+
+    if (assay_args_has(&cli->args, "offline")) {
+        *ret_why = "--offline was given";
+        return false;
+    }
+    *ret_why = "no server answers";
+    return assay_cli_connect(cli, &err) == ASSAY_OK &&
+           assay_http_send(cli->http, &request, &answer, &err) == ASSAY_OK;
+}
+
+static int
+run_validate(struct assay_cli *cli)
+{
+    assay_auto_study_file struct assay_study_file file = {0};
+    assay_auto_buffer struct assay_buffer text = {0};
+    const char *why = "";
+    json_t *answer = NULL;
+    bool asked;
+    int code = assay_study_file_read(cli, cli->args.arguments[0], &file);
+
+    if (code != ASSAY_EXIT_DONE)
+        return code;
+    code = assay_submit_check(cli, &file);
+    if (code != ASSAY_EXIT_DONE)
+        return code;
+    asked = can_ask(cli, &why);
+    if (asked)
+        code = assay_study_submit(cli, &file, true, &answer);
+    else if (file.foreign)
+        code = assay_cli_fail_usage(cli, "%s is not an assay/v1 file; only a server can check it, "
+                                         "and %s",
+                                    file.path, why);
+    if (code != ASSAY_EXIT_DONE)
+        return code;
+    if (cli->json) {
+        json_t *document = json_pack("{s:b, s:b}", "valid", true, "checked_by_server", asked);
+
+        if (json_object_get(answer, "spec") != NULL)
+            json_object_set(document, "spec", json_object_get(answer, "spec"));
+        assay_cli_print_json(document);
+        json_decref(document);
+    } else {
+        assay_buffer_printf(&text, "%s: no faults\n", file.path);
+        assay_cli_print(&text);
+        if (!asked)
+            assay_cli_note(cli, "(names and settings of the algorithm and the stopping rule were "
+                                "not checked: %s)",
+                           why);
+    }
+    json_decref(answer);
+    return ASSAY_EXIT_DONE;
+}
+
+static const struct assay_option validate_options[] = {
+    ASSAY_OPTIONS_STUDY_FILE,
+    {"offline", 0, NULL, "ask no server", false},
+    {0},
+};
+
+const struct assay_verb assay_verb_validate = {
+    .name = "validate",
+    .arguments = "FILE",
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .summary = "Check a study file without running it",
+    .text = "Tells every fault at once, each with its line, what was found and what is\n"
+            "allowed. Works without a server; when one answers, it also checks the settings of\n"
+            "the algorithm and the stopping rule (nothing is submitted).",
+    .options = validate_options,
+    .examples = "assay validate study.yaml\n"
+                "assay validate study.yaml --json | jq '.errors[].message'",
+    .run = run_validate,
+};
