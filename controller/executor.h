@@ -41,7 +41,10 @@ struct assay_attempt_end {
 };
 
 struct assay_executor_events {
-    /* The command's process is there.  `gpus` is an array of names or NULL (borrowed). */
+    /* The command's process is there; `pid` is the runner's.  `gpus` is an array of names
+     * or NULL (borrowed).  At most once for an attempt started or adopted (for an adopted
+     * one again, in case the former daemon could not record it), never from inside a call,
+     * always before `ended`; not at all when the command could not be started. */
     void (*started)(void *arg, const struct assay_attempt_key *key, int64_t pid,
                     const json_t *gpus);
     /* The attempt has no process left; its resources are free again.  Exactly once for
@@ -77,7 +80,9 @@ struct assay_executor_type {
     void (*start)(struct assay_executor *executor, const struct assay_launch *launch);
     /* Takes over an attempt that the store says may run (after a restart of the
      * daemon): followed by `ended` when it turns out or comes to an end.  `gpus`: what
-     * it held (NULL = none), reserved again. */
+     * it held (NULL = none), reserved again.  An attempt of which nothing was started
+     * yet is started now, so that a daemon killed between deciding and starting costs
+     * no retry. */
     void (*adopt)(struct assay_executor *executor, const struct assay_launch *launch,
                   const json_t *gpus);
     /* Asks the attempt to end: SIGTERM, and SIGKILL after the grace time.  Idempotent. */
