@@ -36,8 +36,12 @@ struct assay_engine_options {
 ASSAY_MUST_CHECK assay_status assay_engine_start(const struct assay_engine_options *options,
                                                  struct assay_engine **ret_engine,
                                                  struct assay_error *err);
-/* Ends the local attempts (their trials go back to the queue), waits for the
- * last commits, frees.  No call may be under way. */
+/* First half of an orderly end, while HTTP still answers the runners: no new
+ * trial starts, the attempts are asked to end (their trials go back to the queue,
+ * at no cost of retries), commits are awaited.  False when some were left after
+ * the time; they are adopted at the next start. */
+bool assay_engine_drain(struct assay_engine *engine, int64_t timeout_us);
+/* Second half: ends the thread and frees.  No call may be under way. */
 struct assay_engine *assay_engine_stop(struct assay_engine *engine);
 
 /* What a call answers; everything is borrowed for the time of the callback. */

@@ -1,0 +1,211 @@
+/* Attempts: starting the processes of trials and hearing of their end. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/memory.h"
+#include "controller/engine_internal.h"
+#include "controller/trial_token.h"
+
+static struct assay__trial *
+find_attempt(struct assay_engine *engine, const struct assay_attempt_key *key)
+{
+    struct assay__study *study = assay__study_find(engine, key->study_id);
+    struct assay__trial *trial =
+        study != NULL ? assay__trial_find(study, key->trial_number) : NULL;
+
+    return trial != NULL && trial->attempt.number == key->attempt ? trial : NULL;
+}
+
+void
+assay__attempt_begin(struct assay__trial *trial, struct assay__commit *commit)
+{
+    struct assay__study *study = trial->study;
+    int64_t number = trial->attempt.number + 1;
+
+    assay_attempt_done(&trial->attempt);
+    trial->attempt = (struct assay_attempt){
+        .number = number,
+        .state = ASSAY_ATTEMPT_STARTING,
+        .exit_code = -1,
+        .started_us = assay_now_us(),
+        .finished_us = ASSAY_TIME_NONE,
+    };
+    trial->slot = true;
+    study->slots++;
+    if (study->n_freed > 0) {
+        trial->claimed_us = study->freed_us[0];
+        memmove(study->freed_us, study->freed_us + 1, --study->n_freed * sizeof *study->freed_us);
+    }
+    assay_changes_attempt_put(commit->changes, study->id, trial->row.number, &trial->attempt);
+    ASSAY_GROW(commit->launches, commit->n_launches, commit->launches_capacity);
+    commit->launches[commit->n_launches++] = trial->row.number;
+    trial->executing = true; /* from now on an end will be told */
+}
+
+void
+assay__trial_start(struct assay__trial *trial, struct assay__commit *commit)
+{
+    assay__trial_apply(trial, ASSAY_TRIAL_EVENT_START, ASSAY_TRIAL_REASON_NONE, NULL, commit);
+    assay__attempt_begin(trial, commit);
+}
+
+/* What the executor has to know, built and freed around one call of it. */
+static void
+with_launch(struct assay__trial *trial, bool adopt)
+{
+    struct assay__study *study = trial->study;
+    struct assay_engine *engine = study->engine;
+    struct assay_attempt_key key = {study->id, trial->row.number, trial->attempt.number};
+    assay_auto_free char *token = assay_trial_token_make(
+        engine->trial_token_key, &(struct assay_trial_subject){
+                                     key.study_id, key.trial_number, key.attempt});
+    struct assay_launch launch = {
+        .key = key,
+        .project = study->record.project,
+        .study = study->record.name,
+        .spec = study->spec,
+        .parameters = trial->row.parameters,
+        .budget = trial->row.budget,
+        .token = token,
+    };
+
+    if (adopt)
+        engine->executor_type->adopt(engine->executor, &launch, trial->attempt.gpus);
+    else
+        engine->executor_type->start(engine->executor, &launch);
+}
+
+void
+assay__launch(struct assay__trial *trial)
+{
+    struct assay_engine *engine = trial->study->engine;
+
+    with_launch(trial, false);
+    pthread_mutex_lock(&engine->lock);
+    engine->stats.attempts_started++;
+    pthread_mutex_unlock(&engine->lock);
+    if (trial->row.state == ASSAY_TRIAL_STOPPING) /* told to stop while the commit was under way */
+        engine->executor_type->stop(
+            engine->executor,
+            &(struct assay_attempt_key){trial->study->id, trial->row.number, trial->attempt.number},
+            trial->study->spec->trial->grace_us);
+}
+
+void
+assay__adopt(struct assay__trial *trial)
+{
+    trial->executing = true;
+    with_launch(trial, true);
+    if (trial->row.state == ASSAY_TRIAL_STOPPING)
+        trial->study->engine->executor_type->stop(
+            trial->study->engine->executor,
+            &(struct assay_attempt_key){trial->study->id, trial->row.number, trial->attempt.number},
+            trial->study->spec->trial->grace_us);
+}
+
+static void
+on_started(void *arg, const struct assay_attempt_key *key, int64_t pid, const json_t *gpus)
+{
+    struct assay_engine *engine = arg;
+    struct assay__trial *trial = find_attempt(engine, key);
+    struct assay__commit *commit;
+
+    if (trial == NULL)
+        return;
+    if (trial->claimed_us > 0) {
+        pthread_mutex_lock(&engine->lock);
+        engine->stats.turnover_count++;
+        engine->stats.turnover_us_total += assay_monotonic_us() - trial->claimed_us;
+        pthread_mutex_unlock(&engine->lock);
+        trial->claimed_us = 0;
+    }
+    if (trial->attempt.state != ASSAY_ATTEMPT_STARTING)
+        return; /* adopted */
+    trial->attempt.state = ASSAY_ATTEMPT_RUNNING;
+    trial->attempt.pid = pid;
+    trial->attempt.started_us = assay_now_us();
+    json_decref(trial->attempt.gpus);
+    trial->attempt.gpus = json_deep_copy(gpus);
+    commit = assay__commit_new(trial->study);
+    assay_changes_attempt_put(commit->changes, key->study_id, key->trial_number, &trial->attempt);
+    assay__event(commit, "attempt_started", key->trial_number,
+                 json_pack("{s:I, s:I, s:O?}", "attempt", (json_int_t)key->attempt, "pid",
+                           (json_int_t)pid, "gpus", trial->attempt.gpus),
+                 "attempt %lld of trial %lld runs as process %lld", (long long)key->attempt,
+                 (long long)key->trial_number, (long long)pid);
+    assay__commit_send(commit);
+}
+
+void
+assay__attempt_ended(struct assay__trial *trial, const struct assay_attempt_end *end,
+                     struct assay__commit *commit)
+{
+    struct assay_attempt *attempt = &trial->attempt;
+
+    if (assay_attempt_state_is_final(attempt->state))
+        return;
+    attempt->state = end->lost ? ASSAY_ATTEMPT_LOST : ASSAY_ATTEMPT_EXITED;
+    attempt->reason = end->reason;
+    attempt->exit_code = end->exit_code;
+    attempt->signal = end->signal;
+    free(attempt->message);
+    attempt->message = assay_strdup(end->message);
+    attempt->finished_us = assay_now_us();
+    trial->study->gpu_us += (double)json_array_size(attempt->gpus) *
+                            (double)(attempt->finished_us - attempt->started_us);
+    assay_changes_attempt_put(commit->changes, trial->study->id, trial->row.number, attempt);
+    assay__event(commit, "attempt_ended", trial->row.number,
+                 json_pack("{s:I, s:s, s:s?, s:i, s:i}", "attempt", (json_int_t)attempt->number,
+                           "state", assay_attempt_state_name(attempt->state), "reason",
+                           assay_trial_reason_name(attempt->reason), "exit_code",
+                           attempt->exit_code, "signal", attempt->signal),
+                 "attempt %lld of trial %lld %s%s%s", (long long)attempt->number,
+                 (long long)trial->row.number, end->lost ? "was lost" : "ended",
+                 end->message != NULL ? ": " : "", end->message != NULL ? end->message : "");
+}
+
+static void
+on_ended(void *arg, const struct assay_attempt_key *key, const struct assay_attempt_end *end)
+{
+    struct assay_engine *engine = arg;
+    struct assay__trial *trial = find_attempt(engine, key);
+    struct assay__commit *commit;
+    bool told; /* the runner's completion came over HTTP before its end */
+
+    if (trial == NULL)
+        return;
+    trial->executing = false;
+    told = trial->row.state != ASSAY_TRIAL_RUNNING && trial->row.state != ASSAY_TRIAL_STOPPING;
+    if (told && assay_attempt_state_is_final(trial->attempt.state)) {
+        assay__trial_settle(trial);
+        return;
+    }
+    commit = assay__commit_new(trial->study);
+    assay__attempt_ended(trial, end, commit);
+    if (!told) {
+        struct assay_completion completion = {
+            .state = end->lost ? ASSAY_TRIAL_FAILED : end->state,
+            .reason = end->lost ? ASSAY_TRIAL_REASON_RUNNER_LOST : end->reason,
+            .message = assay_strdup(end->message),
+            .exit_code = end->exit_code,
+            .signal = end->signal,
+        };
+
+        assay__trial_complete(trial, &completion, commit);
+        assay_completion_done(&completion);
+    }
+    if (end->lost) {
+        pthread_mutex_lock(&engine->lock);
+        engine->stats.attempts_lost++;
+        pthread_mutex_unlock(&engine->lock);
+    }
+    assay__commit_send(commit);
+    assay__reconcile(trial->study);
+}
+
+const struct assay_executor_events assay__executor_events = {
+    .started = on_started,
+    .ended = on_ended,
+};

@@ -1,0 +1,69 @@
+/* Reports: measurements in, the stopping rule's decision out. */
+#include <math.h>
+#include <string.h>
+
+#include "common/memory.h"
+#include "common/number.h"
+#include "controller/engine_internal.h"
+
+/* Keeps what was decided with the trial, for `why` and the event list. */
+static void
+record_decision(struct assay__trial *trial, const struct assay_plugin_decision *decision,
+                struct assay__commit *commit)
+{
+    const struct assay_study_spec *spec = trial->study->spec;
+    json_t *stop = json_pack("{s:s, s:s, s:o, s:o, s:I, s:I, s:s}", "rule",
+                             spec->early_stopping.name, "metric", spec->objectives[0].metric,
+                             "value", assay_json_real(decision->value), "threshold",
+                             assay_json_real(decision->threshold), "step",
+                             (json_int_t)decision->step, "compared", (json_int_t)decision->compared,
+                             "message", decision->sentence);
+
+    json_object_set(trial->row.why, "stop", stop);
+    assay__event(commit, "trial_stop_decided", trial->row.number, stop, "trial %lld: %s",
+                 (long long)trial->row.number, decision->sentence);
+}
+
+static void
+judge(struct assay__trial *trial, int64_t step, double value, struct assay__commit *commit)
+{
+    struct assay__study *study = trial->study;
+    char sentence[ASSAY_PLUGIN_SENTENCE_BYTES] = "";
+    struct assay_plugin_decision decision = {.sentence = sentence,
+                                             .sentence_size = sizeof sentence};
+
+    study->rule->report(study->rule_state, trial->row.number, step, value, &decision);
+    if (!decision.stop || trial->row.state != ASSAY_TRIAL_RUNNING)
+        return;
+    record_decision(trial, &decision, commit);
+    assay__trial_end(trial, ASSAY_TRIAL_REASON_STOPPED_BY_RULE, sentence, commit);
+    pthread_mutex_lock(&study->engine->lock);
+    study->engine->stats.stops_decided++;
+    pthread_mutex_unlock(&study->engine->lock);
+}
+
+void
+assay__trial_report(struct assay__trial *trial, const struct assay_measurements *list,
+                    struct assay__commit *commit)
+{
+    struct assay__study *study = trial->study;
+    const char *objective = study->spec->objectives[0].metric;
+    assay_auto_free struct assay_metric_value *values = assay_alloc(list->count, sizeof *values);
+    size_t n = 0;
+
+    for (size_t i = 0; i < list->count; i++) {
+        const struct assay_measurement *item = &list->items[i];
+        int id = assay__metric_id(study, item->metric, commit);
+
+        if (id < 0)
+            continue; /* more names than a study can have: the documented bound */
+        values[n++] = (struct assay_metric_value){id, item->step, item->time_us, item->value};
+        assay__trial_measured(trial, id, item->step, item->value);
+    }
+    if (n > 0)
+        assay_changes_measurements(commit->changes, study->id, trial->row.number, values, n);
+    for (size_t i = 0; i < list->count && study->rule != NULL; i++) {
+        if (strcmp(list->items[i].metric, objective) == 0)
+            judge(trial, list->items[i].step, list->items[i].value, commit);
+    }
+}

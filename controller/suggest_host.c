@@ -1,0 +1,559 @@
+#include "controller/suggest_host.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <uthash.h>
+
+#include "common/buffer.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "suggest/protocol.h"
+
+/* Tells are sent in one frame with the next ask, or when so many have gathered. */
+#define TELLS_PER_FRAME 500
+
+struct ask {
+    struct hosted *study;
+    json_t *message;
+    int tries; /* times its worker died or was killed over it */
+    bool sent;
+    TAILQ_ENTRY(ask) link;
+};
+TAILQ_HEAD(ask_list, ask);
+
+struct hosted {
+    int64_t id;
+    struct worker *worker;
+    json_t *document;
+    json_t *tells;  /* array, not sent yet */
+    bool opened;    /* the worker's process knows it */
+    struct ask *ask;
+    uint64_t next_request;
+    UT_hash_handle hh;
+};
+
+/* One process; replaced by a fresh one in the same slot when it ends. */
+struct process {
+    uv_process_t handle;
+    uv_pipe_t in, out;
+    struct worker *worker; /* NULL once it was given up */
+    struct assay_buffer received;
+    int open_handles;
+};
+
+struct worker {
+    struct assay_suggest_host *host;
+    int index;
+    struct process *process;  /* NULL: none runs */
+    struct ask_list asks;     /* in the order the process will answer */
+    uv_timer_t timer;         /* deadline of the first ask; delay of the next start */
+    int starts_in_a_row;      /* without an answer in between: backs off */
+};
+
+struct assay_suggest_host {
+    struct assay_suggest_host_options options;
+    char *program;
+    char *memory_limit;
+    struct worker *workers;
+    struct hosted *studies;
+    int64_t respawns;
+    bool closing;
+};
+
+static void pump(struct worker *worker);
+
+static void
+process_handle_closed(uv_handle_t *handle)
+{
+    struct process *process = handle->data;
+
+    if (--process->open_handles > 0)
+        return;
+    assay_buffer_done(&process->received);
+    free(process);
+}
+
+/* Ends the conversation.  The process's own handle stays until its exit was
+ * seen, so that it is reaped. */
+static void
+process_close(struct process *process)
+{
+    process->worker = NULL;
+    uv_close((uv_handle_t *)&process->in, process_handle_closed);
+    uv_close((uv_handle_t *)&process->out, process_handle_closed);
+}
+
+static void
+ask_free(struct ask *ask)
+{
+    json_decref(ask->message);
+    free(ask);
+}
+
+/* Takes the ask out of its lists; the study may ask again. */
+static void
+ask_finish(struct ask *ask)
+{
+    TAILQ_REMOVE(&ask->study->worker->asks, ask, link);
+    ask->study->ask = NULL;
+    ask_free(ask);
+}
+
+static void
+fail_ask(struct assay_suggest_host *host, struct ask *ask, const char *sentence)
+{
+    int64_t id = ask->study->id;
+
+    ask_finish(ask);
+    host->options.events.failed(host->options.events.arg, id, sentence);
+}
+
+/* The process is gone or no use any more: whatever it knew must be told again.
+ * Only the ask it was busy with counts a try: the others waited in line. */
+static void
+process_gone(struct worker *worker, const char *what)
+{
+    struct assay_suggest_host *host = worker->host;
+    struct ask *first = TAILQ_FIRST(&worker->asks), *ask;
+
+    process_close(worker->process);
+    worker->process = NULL;
+    uv_timer_stop(&worker->timer);
+    if (host->closing)
+        return;
+    host->respawns++;
+    for (struct hosted *study = host->studies; study != NULL; study = study->hh.next) {
+        if (study->worker == worker)
+            study->opened = false;
+    }
+    TAILQ_FOREACH(ask, &worker->asks, link)
+        ask->sent = false;
+    if (first != NULL && ++first->tries >= ASSAY_SUGGEST_TRIES) {
+        json_t *algorithm = json_object_get(first->study->document, "algorithm");
+        assay_auto_free char *sentence =
+            assay_format("the algorithm %s failed %d times in a row: %s",
+                         json_string_value(json_object_get(algorithm, "name")), first->tries, what);
+
+        fail_ask(host, first, sentence);
+    }
+    pump(worker);
+}
+
+static void
+process_exited(uv_process_t *handle, int64_t status, int signal)
+{
+    struct process *process = handle->data;
+    struct worker *worker = process->worker;
+    assay_auto_free char *what = NULL;
+
+    uv_close((uv_handle_t *)handle, process_handle_closed);
+    if (worker == NULL)
+        return;
+    what = signal != 0 ? assay_format("its process was ended by signal %d (%s)", signal,
+                                      strsignal(signal))
+                       : assay_format("its process ended with exit code %d", (int)status);
+    if (!worker->host->closing)
+        assay_log(ASSAY_LOG_WARNING, "suggestion worker %d: %s; starting another", worker->index,
+                  what);
+    process_gone(worker, what);
+}
+
+static void
+deadline_passed(uv_timer_t *timer)
+{
+    struct worker *worker = timer->data;
+    assay_auto_free char *what = NULL;
+
+    if (worker->process == NULL) { /* the delay of a restart is over */
+        pump(worker);
+        return;
+    }
+    what = assay_format("no answer within %.3g s",
+                        (double)worker->host->options.deadline_us / ASSAY_SECOND_US);
+    assay_log(ASSAY_LOG_WARNING, "suggestion worker %d: %s; killing it", worker->index, what);
+    uv_process_kill(&worker->process->handle, SIGKILL);
+    process_gone(worker, what);
+}
+
+/* Runs the deadline of the ask the process is busy with. */
+static void
+watch_first(struct worker *worker)
+{
+    struct ask *first = TAILQ_FIRST(&worker->asks);
+
+    if (first != NULL && first->sent)
+        uv_timer_start(&worker->timer, deadline_passed,
+                       (uint64_t)(worker->host->options.deadline_us / 1000), 0);
+    else
+        uv_timer_stop(&worker->timer);
+}
+
+static struct hosted *
+find_study(struct assay_suggest_host *host, int64_t id)
+{
+    struct hosted *study;
+
+    HASH_FIND(hh, host->studies, &id, sizeof id, study);
+    return study;
+}
+
+/* One message of a worker. */
+static void
+take_message(struct worker *worker, const json_t *message)
+{
+    struct assay_suggest_host *host = worker->host;
+    const char *op = json_string_value(json_object_get(message, "op"));
+    struct hosted *study =
+        find_study(host, json_integer_value(json_object_get(message, "study")));
+    struct ask *ask = study != NULL ? study->ask : NULL;
+    int64_t id;
+
+    if (ask == NULL || !ask->sent || op == NULL ||
+        json_integer_value(json_object_get(message, "request")) !=
+            json_integer_value(json_object_get(ask->message, "request")))
+        return; /* the answer to something given up */
+    worker->starts_in_a_row = 0;
+    if (strcmp(op, "error") == 0) {
+        const char *code = json_string_value(json_object_get(message, "code"));
+        const char *text = json_string_value(json_object_get(message, "message"));
+
+        if (code != NULL && strcmp(code, "unknown_study") == 0 &&
+            ++ask->tries < ASSAY_SUGGEST_TRIES) {
+            study->opened = false;
+            ask->sent = false;
+            pump(worker);
+        } else {
+            fail_ask(host, ask, text != NULL ? text : "the algorithm failed without saying why");
+        }
+        watch_first(worker);
+        return;
+    }
+    id = study->id;
+    ask_finish(ask);
+    watch_first(worker);
+    host->options.events.suggested(host->options.events.arg, id,
+                                   json_object_get(message, "trials"),
+                                   json_is_true(json_object_get(message, "exhausted")));
+}
+
+static void
+allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
+{
+    (void)handle;
+    *buffer = uv_buf_init(assay_alloc(suggested, 1), (unsigned)suggested);
+}
+
+static void
+received(uv_stream_t *stream, ssize_t n, const uv_buf_t *bytes)
+{
+    struct process *process = stream->data;
+
+    if (n > 0 && process->worker != NULL)
+        assay_buffer_add(&process->received, bytes->base, (size_t)n);
+    free(bytes->base);
+    if (n < 0) {
+        uv_read_stop(stream); /* its exit is told separately */
+        return;
+    }
+    while (process->worker != NULL) {
+        struct assay_error err = {0};
+        json_t *message = NULL;
+        assay_status status = assay_protocol_take(&process->received, &message, &err);
+
+        if (status != ASSAY_OK) {
+            assay_log(ASSAY_LOG_WARNING, "suggestion worker %d: %s; killing it",
+                      process->worker->index, err.message);
+            uv_process_kill(&process->handle, SIGKILL);
+            process_gone(process->worker, err.message);
+            return;
+        }
+        if (message == NULL)
+            return;
+        take_message(process->worker, message);
+        json_decref(message);
+    }
+}
+
+struct sending {
+    uv_write_t request;
+    struct assay_buffer bytes;
+};
+
+static void
+sent(uv_write_t *request, int status)
+{
+    struct sending *sending = request->data;
+
+    (void)status; /* a broken pipe is followed by the process's exit */
+    assay_buffer_done(&sending->bytes);
+    free(sending);
+}
+
+static void
+send_message(struct process *process, const json_t *message)
+{
+    struct sending *sending = ASSAY_NEW(struct sending);
+    uv_buf_t bytes;
+
+    assay_protocol_put(&sending->bytes, message);
+    bytes = uv_buf_init(sending->bytes.data, (unsigned)sending->bytes.length);
+    sending->request.data = sending;
+    if (uv_write(&sending->request, (uv_stream_t *)&process->in, &bytes, 1, sent) != 0)
+        sent(&sending->request, UV_EPIPE);
+}
+
+static int
+process_start(struct worker *worker)
+{
+    struct assay_suggest_host *host = worker->host;
+    struct process *process = ASSAY_NEW(struct process);
+    char *arguments[] = {host->program, (char[]){"--memory-limit"}, host->memory_limit, NULL};
+    uv_stdio_container_t stdio[3] = {
+        {.flags = UV_CREATE_PIPE | UV_READABLE_PIPE, .data.stream = (uv_stream_t *)&process->in},
+        {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&process->out},
+        {.flags = UV_INHERIT_FD, .data.fd = 2},
+    };
+    uv_process_options_t options = {
+        .file = host->program,
+        .args = arguments,
+        .stdio = stdio,
+        .stdio_count = 3,
+        .exit_cb = process_exited,
+    };
+    int rc;
+
+    uv_pipe_init(host->options.loop, &process->in, 0);
+    uv_pipe_init(host->options.loop, &process->out, 0);
+    process->in.data = process->out.data = process->handle.data = process;
+    process->open_handles = 3;
+    rc = uv_spawn(host->options.loop, &process->handle, &options);
+    if (rc != 0) {
+        process_close(process);
+        uv_close((uv_handle_t *)&process->handle, process_handle_closed);
+        return rc;
+    }
+    process->worker = worker;
+    worker->process = process;
+    worker->starts_in_a_row++;
+    uv_read_start((uv_stream_t *)&process->out, allocate, received);
+    return 0;
+}
+
+/* Starts the worker's process, or waits a little when it keeps dying. */
+static bool
+ensure_process(struct worker *worker)
+{
+    int rc;
+
+    if (worker->process != NULL)
+        return true;
+    if (worker->starts_in_a_row > ASSAY_SUGGEST_TRIES) {
+        worker->starts_in_a_row = 1;
+        uv_timer_start(&worker->timer, deadline_passed, 1000, 0);
+        return false;
+    }
+    rc = process_start(worker);
+    if (rc == 0)
+        return true;
+    assay_log(ASSAY_LOG_ERROR, "suggestion worker %d: starting %s: %s", worker->index,
+              worker->host->program, uv_strerror(rc));
+    while (!TAILQ_EMPTY(&worker->asks)) {
+        assay_auto_free char *sentence =
+            assay_format("the suggestion worker %s can not be started: %s", worker->host->program,
+                         uv_strerror(rc));
+
+        fail_ask(worker->host, TAILQ_FIRST(&worker->asks), sentence);
+    }
+    return false;
+}
+
+static void
+flush_tells(struct hosted *study)
+{
+    json_t *message;
+
+    if (json_array_size(study->tells) == 0)
+        return;
+    message = json_pack("{s:s, s:I, s:O}", "op", "tell", "study", (json_int_t)study->id, "trials",
+                        study->tells);
+    send_message(study->worker->process, message);
+    json_decref(message);
+    json_array_clear(study->tells);
+}
+
+static void
+open_study(struct hosted *study)
+{
+    struct assay_suggest_host *host = study->worker->host;
+    json_t *message = json_pack("{s:s, s:I, s:O}", "op", "open", "study", (json_int_t)study->id,
+                                "spec", study->document);
+
+    send_message(study->worker->process, message);
+    json_decref(message);
+    json_array_clear(study->tells);
+    study->opened = true;
+    host->options.events.replay(host->options.events.arg, study->id);
+}
+
+/* Sends every ask that was not sent yet to the worker's present process. */
+static void
+pump(struct worker *worker)
+{
+    struct ask *ask;
+
+    if (TAILQ_EMPTY(&worker->asks) || worker->host->closing || !ensure_process(worker))
+        return;
+    TAILQ_FOREACH(ask, &worker->asks, link)
+    {
+        if (ask->sent)
+            continue;
+        if (!ask->study->opened)
+            open_study(ask->study);
+        flush_tells(ask->study);
+        send_message(worker->process, ask->message);
+        ask->sent = true;
+    }
+    watch_first(worker);
+}
+
+struct assay_suggest_host *
+assay_suggest_host_new(const struct assay_suggest_host_options *options)
+{
+    struct assay_suggest_host *host = ASSAY_NEW(struct assay_suggest_host);
+
+    host->options = *options;
+    host->program = assay_strdup(options->program);
+    host->memory_limit = assay_format("%lld", (long long)options->memory_bytes);
+    host->workers = assay_zalloc((size_t)options->workers, sizeof *host->workers);
+    for (int i = 0; i < options->workers; i++) {
+        struct worker *worker = &host->workers[i];
+
+        worker->host = host;
+        worker->index = i;
+        TAILQ_INIT(&worker->asks);
+        uv_timer_init(options->loop, &worker->timer);
+        worker->timer.data = worker;
+    }
+    return host;
+}
+
+void
+assay_suggest_host_open(struct assay_suggest_host *host, int64_t study_id, json_t *document)
+{
+    struct hosted *study = find_study(host, study_id);
+
+    if (study == NULL) {
+        study = ASSAY_NEW(struct hosted);
+        study->id = study_id;
+        study->worker = &host->workers[study_id % host->options.workers];
+        study->tells = json_array();
+        HASH_ADD(hh, host->studies, id, sizeof study->id, study);
+    }
+    json_decref(study->document);
+    study->document = json_incref(document);
+    study->opened = false;
+}
+
+void
+assay_suggest_host_forget(struct assay_suggest_host *host, int64_t study_id)
+{
+    struct hosted *study = find_study(host, study_id);
+
+    if (study == NULL)
+        return;
+    if (study->opened && study->worker->process != NULL) {
+        json_t *message =
+            json_pack("{s:s, s:I}", "op", "close", "study", (json_int_t)study->id);
+
+        send_message(study->worker->process, message);
+        json_decref(message);
+    }
+    if (study->ask != NULL) {
+        struct worker *worker = study->worker;
+
+        ask_finish(study->ask);
+        watch_first(worker);
+    }
+    HASH_DEL(host->studies, study);
+    json_decref(study->document);
+    json_decref(study->tells);
+    free(study);
+}
+
+void
+assay_suggest_host_tell(struct assay_suggest_host *host, int64_t study_id, json_t *trial)
+{
+    struct hosted *study = find_study(host, study_id);
+
+    if (study == NULL || !study->opened || study->worker->process == NULL) {
+        json_decref(trial);
+        return;
+    }
+    json_array_append_new(study->tells, trial);
+    if (json_array_size(study->tells) >= TELLS_PER_FRAME)
+        flush_tells(study);
+}
+
+void
+assay_suggest_host_ask(struct assay_suggest_host *host, int64_t study_id, const int64_t *numbers, size_t n)
+{
+    struct hosted *study = find_study(host, study_id);
+    struct ask *ask = ASSAY_NEW(struct ask);
+    json_t *list = json_array();
+
+    ASSAY_ASSERT(study != NULL && study->ask == NULL);
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(list, json_integer(numbers[i]));
+    ask->study = study;
+    ask->message = json_pack("{s:s, s:I, s:I, s:o}", "op", "ask", "study", (json_int_t)study_id,
+                             "request", (json_int_t)++study->next_request, "numbers", list);
+    study->ask = ask;
+    TAILQ_INSERT_TAIL(&study->worker->asks, ask, link);
+    pump(study->worker);
+}
+
+int64_t
+assay_suggest_host_respawns(const struct assay_suggest_host *host)
+{
+    return host->respawns;
+}
+
+void
+assay_suggest_host_close(struct assay_suggest_host *host)
+{
+    host->closing = true;
+    for (int i = 0; i < host->options.workers; i++) {
+        struct worker *worker = &host->workers[i];
+
+        uv_close((uv_handle_t *)&worker->timer, NULL);
+        if (worker->process != NULL) {
+            uv_process_kill(&worker->process->handle, SIGKILL);
+            process_close(worker->process);
+            worker->process = NULL;
+        }
+    }
+}
+
+struct assay_suggest_host *
+assay_suggest_host_free(struct assay_suggest_host *host)
+{
+    struct hosted *study, *next;
+
+    HASH_ITER(hh, host->studies, study, next)
+    {
+        if (study->ask != NULL)
+            ask_finish(study->ask);
+        HASH_DEL(host->studies, study);
+        json_decref(study->document);
+        json_decref(study->tells);
+        free(study);
+    }
+    free(host->workers);
+    free(host->program);
+    free(host->memory_limit);
+    free(host);
+    return NULL;
+}
