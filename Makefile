@@ -21,7 +21,7 @@ PKG_CONFIG ?= pkg-config
 OPTIMIZE ?= -O2
 
 # Every room, from the bottom up: a room may include itself and those to its left
-# as far as tools/layers allows (make check-layers).
+# as tests/layers.py allows (make check-layers).
 ROOMS := common schemas suggest sql client controller trial-runner api cli
 PROGRAMS := assayd assay assay-suggest assay-runner
 
@@ -127,6 +127,23 @@ $(foreach r,$(sort $(patsubst tests/unit/%/,%,$(dir $(TEST_SOURCES)))),$(eval $(
 -include tests/rules.mk
 -include bench/rules.mk
 -include deploy/rules.mk
+
+# --- install: runs from there with no further setting
+.PHONY: install uninstall
+## install          programs, dashboard, plugin header into DESTDIR/PREFIX
+install: all dashboard
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/assay/dashboard \
+	    $(DESTDIR)$(PREFIX)/include/assay $(DESTDIR)$(PREFIX)/share/doc/assay
+	install -m 755 $(addprefix $(BUILD)/bin/,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(BUILD)/dashboard/* $(DESTDIR)$(PREFIX)/share/assay/dashboard
+	install -m 644 suggest/plugin.h $(DESTDIR)$(PREFIX)/include/assay
+	install -m 644 README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/assay
+
+## uninstall        removes what install put there
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(PROGRAMS))
+	rm -rf $(DESTDIR)$(PREFIX)/share/assay $(DESTDIR)$(PREFIX)/include/assay \
+	    $(DESTDIR)$(PREFIX)/share/doc/assay
 
 .PHONY: clean
 ## clean            remove what was built

@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+"""Checks the house rules that a compiler can not: who may include whom.
+
+Rooms are ordered in docs/architecture.md; an include that goes up the list, or
+of a library that the room may not use, is an error.  Also: only sql/ includes
+libpq, and every file of ours starts with a comment or an include.
+"""
+
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+# room -> (rooms it may include, headers of libraries it may include)
+RULES = {
+    "common": ([], ["jansson.h"]),
+    "schemas": (["common"], ["jansson.h", "yaml.h"]),
+    "suggest": (["common", "schemas"], ["jansson.h", "uthash.h", "gsl/", "cblas.h", "nlopt.h"]),
+    "sql": (["common", "schemas"], ["jansson.h", "uthash.h", "libpq-fe.h"]),
+    "client": (["common"], ["jansson.h", "curl/"]),
+    "controller": (["common", "schemas", "suggest", "sql"],
+                   ["jansson.h", "uthash.h", "uv.h", "gnutls/", "curl/"]),
+    "trial-runner": (["common", "schemas", "client"], ["jansson.h", "uthash.h"]),
+    "api": (["common", "schemas", "suggest", "sql", "controller"],
+            ["jansson.h", "uthash.h", "microhttpd.h", "gnutls/", "uv.h"]),
+    "cli": (["common", "schemas", "client"], ["jansson.h"]),
+}
+LIBRARIES = sorted({h for _, headers in RULES.values() for h in headers})
+INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]')
+
+
+def faults_of(path):
+    room = path.relative_to(ROOT).parts[0]
+    rooms, libraries = RULES[room]
+    for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+        match = INCLUDE.match(line)
+        if not match:
+            continue
+        quote, name = match.groups()
+        where = f"{path.relative_to(ROOT)}:{number}"
+        other = name.split("/")[0]
+        if quote == '"':
+            if other not in RULES:
+                yield f'{where}: "{name}" does not name its room'
+            elif other != room and other not in rooms:
+                yield f"{where}: {room}/ may not include {name}"
+            elif other != room and ("_internal.h" in name):
+                yield f"{where}: {name} is the inside of {other}/"
+        elif any(name.startswith(h) for h in LIBRARIES) and \
+                not any(name.startswith(h) for h in libraries):
+            yield f"{where}: {room}/ may not use <{name}>"
+
+
+def main():
+    faults = []
+    for room in RULES:
+        for path in sorted((ROOT / room).rglob("*.[ch]")):
+            faults += faults_of(path)
+    print("\n".join(faults) if faults else "layers: fine")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

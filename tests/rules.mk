@@ -1,0 +1,37 @@
+.PHONY: check check-layers check-fast hdr-check tests lint
+
+## tests            build every test program
+tests: $(TESTS)
+
+## check            build everything and run every test suite (TEST_ONLY=word … for some)
+check: all tests dashboard examples check-layers check-generated
+	$(PYTHON) tests/run.py --build $(BUILD) $(if $(TEST_ONLY),--only $(TEST_ONLY))
+
+## check-fast       unit tests only
+check-fast: all tests
+	$(PYTHON) tests/run.py --build $(BUILD) --only unit/
+
+## check-layers     no room includes one above it
+check-layers:
+	$(PYTHON) tests/layers.py
+
+## hdr-check        each header compiles alone
+HEADERS := $(foreach r,$(ROOMS),$(wildcard $(r)/*.h $(r)/*/*.h))
+hdr-check:
+	@for h in $(HEADERS); do \
+	    echo '#include "'$$h'"' | $(CC) $(ASSAY_CFLAGS) -Werror -fsyntax-only -x c - || exit 1; \
+	done; echo "headers: fine"
+
+## lint             cppcheck and clang-tidy over the rooms
+lint:
+	cppcheck --quiet --error-exitcode=1 --enable=warning,portability --inline-suppr \
+	    --suppress=missingIncludeSystem --suppress=unknownMacro -I. $(ROOMS)
+
+## check-sanitized  unit, API and system tests under ASan + UBSan (clang), unit tests under TSan
+check-sanitized:
+	$(MAKE) --no-print-directory BUILD=build/asan CC=clang SANITIZE=address,undefined DEVELOPER=1 \
+	    OPTIMIZE=-O1 all tests examples >build.log 2>&1 || { tail -n 40 build.log; exit 1; }
+	$(PYTHON) tests/run.py --build build/asan --only unit/ api
+	$(MAKE) --no-print-directory BUILD=build/tsan CC=clang SANITIZE=thread DEVELOPER=1 \
+	    OPTIMIZE=-O1 all tests examples >build.log 2>&1 || { tail -n 40 build.log; exit 1; }
+	$(PYTHON) tests/run.py --build build/tsan --only unit/sql unit/controller unit/api

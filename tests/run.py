@@ -1,0 +1,203 @@
+#!/usr/bin/env python3
+"""Runs Assay's test suites and counts what passed, failed and was skipped.
+
+    tests/run.py [--build build] [--jobs 2] [--list] [--only WORD ...]
+
+Suites are found, not listed twice: every program below BUILD/tests (cmocka), the
+Python suites in SUITES, the dashboard's.  A suite marked `server` gets a private
+assayd of its own on a fresh data directory, told by ASSAY_URL and ASSAY_TOKEN.
+The last line is `N passed, N failed, N skipped`; exit 0 only when none failed.
+"""
+
+import argparse
+import concurrent.futures
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PYTHON = sys.executable
+UNITTEST = [PYTHON, "-m", "unittest", "-v"]
+
+
+class Suite:
+    def __init__(self, name, command, kind, cwd=ROOT, server=False, timeout=600, alone=False):
+        self.name, self.command, self.kind, self.cwd = name, command, kind, cwd
+        self.server, self.timeout, self.alone = server, timeout, alone
+
+
+def suites(build):
+    found = []
+    for program in sorted((build / "tests").glob("*/*_test")):
+        found.append(Suite(f"unit/{program.parent.name}/{program.name}", [str(program)], "tap"))
+    found += [
+        Suite("examples/digits", UNITTEST + ["test_digits"], "unittest", ROOT / "examples/digits"),
+        Suite("cli", UNITTEST + ["discover", "-s", "tests/cli"], "unittest", server=True),
+        Suite("python", UNITTEST + ["discover", "-s", "tests", "-t", "."], "unittest",
+              ROOT / "python", server=True),
+        Suite("dashboard/unit", ["make", "-s", f"BUILD={build}", "check-dashboard"], "node"),
+        Suite("dashboard/browser", ["make", "-s", f"BUILD={build}", "check-dashboard-browser"],
+              "node", server=True),
+        Suite("api", UNITTEST + ["discover", "-s", "tests/api"], "unittest", timeout=1200),
+        Suite("system", UNITTEST + ["discover", "-s", "tests/system"], "unittest", timeout=1800,
+              alone=True),
+    ]
+    return found
+
+
+def count_tap(text):
+    passed = failed = skipped = 0
+    for line in text.splitlines():
+        match = re.match(r"\s*(not )?ok\b.*?(# ?SKIP.*)?$", line, re.IGNORECASE)
+        if not match:
+            continue
+        if re.search(r"#\s*skip", line, re.IGNORECASE):
+            skipped += 1
+        elif match.group(1):
+            failed += 1
+        else:
+            passed += 1
+    return passed, failed, skipped
+
+
+def count_unittest(text):
+    total = sum(int(n) for n in re.findall(r"^Ran (\d+) tests?", text, re.MULTILINE))
+    failed = sum(int(n) for n in re.findall(r"(?:failures|errors)=(\d+)", text))
+    skipped = sum(int(n) for n in re.findall(r"skipped=(\d+)", text))
+    return total - failed - skipped, failed, skipped
+
+
+def count_node(text):
+    def last(word):
+        return sum(int(n) for n in re.findall(rf"^(?:#|ℹ) {word} (\d+)", text, re.MULTILINE))
+    return last("pass"), last("fail"), last("skipped")
+
+
+COUNT = {"tap": count_tap, "unittest": count_unittest, "node": count_node}
+
+
+class Server:
+    """A private assayd for one suite."""
+
+    def __init__(self, build):
+        self.folder = tempfile.TemporaryDirectory(prefix="assay-test-")
+        self.data = pathlib.Path(self.folder.name) / "data"
+        self.log = open(pathlib.Path(self.folder.name) / "assayd.log", "wb")
+        self.process = subprocess.Popen(
+            [str(build / "bin/assayd"), "--data", str(self.data), "--listen", "127.0.0.1:0"],
+            stdout=self.log, stderr=self.log, start_new_session=True)
+        deadline = time.time() + 60
+        while not (self.data / "url").exists():
+            if self.process.poll() is not None or time.time() > deadline:
+                self.stop()
+                raise RuntimeError("assayd did not start:\n" + self.tail())
+            time.sleep(0.05)
+
+    def environment(self):
+        return {"ASSAY_URL": (self.data / "url").read_text().strip(),
+                "ASSAY_TOKEN": (self.data / "token").read_text().strip(),
+                "ASSAY_DATA": str(self.data)}
+
+    def tail(self):
+        return pathlib.Path(self.log.name).read_text(errors="replace")[-4000:]
+
+    def stop(self):
+        """Returns what is wrong with how it ended, or an empty text."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            code = "a kill after 60 s"
+        self.log.close()
+        fault = "" if code == 0 else f"assayd ended with {code}:\n" + self.tail()
+        self.folder.cleanup()
+        return fault
+
+
+def run(suite, build):
+    environment = dict(os.environ, ASSAY_BUILD=str(build), PYTHONDONTWRITEBYTECODE="1",
+                       PATH=f"{build / 'bin'}:{os.environ['PATH']}")
+    if suite.kind == "tap":
+        environment["CMOCKA_MESSAGE_OUTPUT"] = "TAP"
+    server, fault, start = None, "", time.time()
+    try:
+        if suite.server:
+            server = Server(build)
+            environment.update(server.environment())
+        done = subprocess.run(suite.command, cwd=suite.cwd, env=environment, timeout=suite.timeout,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT)
+        text, code = done.stdout.decode(errors="replace"), done.returncode
+    except subprocess.TimeoutExpired as error:
+        text, code = (error.stdout or b"").decode(errors="replace"), "a time-out"
+    except (OSError, RuntimeError) as error:
+        text, code = str(error), "an error"
+    finally:
+        if server is not None:
+            fault = server.stop()
+    passed, failed, skipped = COUNT[suite.kind](text)
+    if fault:
+        text += fault
+        failed += 1
+    if code != 0 and failed == 0:
+        text += f"\n(the suite ended with {code})"
+        failed = 1
+    if passed + failed + skipped == 0:
+        text += "\n(the suite ran no test)"
+        failed = 1
+    return suite, passed, failed, skipped, time.time() - start, text
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--only", nargs="*", default=[], help="words the suite's name must hold one of")
+    options = parser.parse_args()
+    build = (ROOT / options.build).resolve()
+    chosen = [s for s in suites(build)
+              if not options.only or any(word in s.name for word in options.only)]
+    if options.list:
+        print("\n".join(s.name for s in chosen))
+        return 0
+    totals, results = [0, 0, 0], []
+
+    def report(result):
+        suite, passed, failed, skipped, seconds, text = result
+        results.append(result)
+        for i, n in enumerate((passed, failed, skipped)):
+            totals[i] += n
+        print(f"{'FAIL' if failed else 'ok  '} {suite.name}: {passed} passed, {failed} failed, "
+              f"{skipped} skipped ({seconds:.1f} s)", flush=True)
+        if failed:
+            print("    " + "\n    ".join(text[-12000:].splitlines()), flush=True)
+        elif skipped:
+            for line in text.splitlines():
+                if re.search(r"skip", line, re.IGNORECASE) and not line.startswith(("OK", "# ")):
+                    print("    " + line.strip()[:160])
+
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        for future in concurrent.futures.as_completed(
+                [pool.submit(run, s, build) for s in chosen if not s.alone]):
+            report(future.result())
+    for suite in (s for s in chosen if s.alone):
+        report(run(suite, build))
+    failed = [suite.name for suite, _, n, _, _, _ in results if n]
+    if failed:
+        print("failed suites:", " ".join(sorted(failed)))
+    print(f"{totals[0]} passed, {totals[1]} failed, {totals[2]} skipped")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
