@@ -1,0 +1,21 @@
+/* The built-in algorithms.  They fill the table of suggest/plugin.h like anyone's. */
+#ifndef ASSAY_SUGGEST_ALGORITHMS_ALGORITHMS_H
+#define ASSAY_SUGGEST_ALGORITHMS_ALGORITHMS_H
+
+#include "suggest/plugin.h"
+
+extern const struct assay_plugin_algorithm assay_algorithm_auto;
+extern const struct assay_plugin_algorithm assay_algorithm_grid;
+extern const struct assay_plugin_algorithm assay_algorithm_random;
+extern const struct assay_plugin_algorithm assay_algorithm_sobol;
+
+/* Purposes of random streams (common/random.h): never reused, never renumbered,
+ * so that a study goes on as it began after an upgrade. */
+enum assay_purpose {
+    ASSAY_PURPOSE_RANDOM = 1,
+    ASSAY_PURPOSE_SOBOL_FALLBACK = 2,
+    ASSAY_PURPOSE_SOBOL_SCRAMBLING = 3,
+    ASSAY_PURPOSE_GRID_ORDER = 4,
+};
+
+#endif

@@ -1,0 +1,34 @@
+/* What every built-in algorithm's instance starts with: the unit cube and the
+ * history.  Made and filled here so that each algorithm's file holds only how it
+ * chooses. */
+#ifndef ASSAY_SUGGEST_ALGORITHMS_BASE_H
+#define ASSAY_SUGGEST_ALGORITHMS_BASE_H
+
+#include <jansson.h>
+
+#include "suggest/algorithms/algorithms.h"
+#include "suggest/untried.h"
+
+struct assay_algorithm_base {
+    const struct assay_plugin_space *space; /* borrowed from the study */
+    uint64_t seed;
+    struct assay_transform transform;
+    struct assay_history *history;
+};
+
+void assay_algorithm_base_init(struct assay_algorithm_base *base,
+                               const struct assay_plugin_study *study);
+void assay_algorithm_base_done(struct assay_algorithm_base *base);
+
+/* An `update` slot for instances that begin with the base. */
+int32_t assay_algorithm_base_update(void *instance, const struct assay_plugin_trial *const *trials,
+                                    uint64_t n_trials, char *error, uint64_t error_size);
+
+/* The settings as JSON; the host has checked them and filled in the defaults.  New
+ * reference. */
+json_t *assay_algorithm_settings(const struct assay_plugin_study *study);
+
+#define ASSAY_NO_SETTINGS \
+    "{\"type\": \"object\", \"properties\": {}, \"additionalProperties\": false}"
+
+#endif

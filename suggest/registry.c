@@ -1,0 +1,390 @@
+#include "suggest/registry.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/buffer.h"
+#include "common/memory.h"
+#include "suggest/algorithms/algorithms.h"
+#include "suggest/host.h"
+#include "suggest/rules/rules.h"
+#include "suggest/settings.h"
+#include "suggest/view.h"
+
+#define EACH_MAX 64
+
+static const struct assay_plugin_algorithm *algorithms[EACH_MAX] = {
+    &assay_algorithm_auto,
+    &assay_algorithm_grid,
+    &assay_algorithm_random,
+    &assay_algorithm_sobol,
+};
+static const struct assay_plugin_rule *rules[EACH_MAX] = {
+    &assay_rule_median,
+};
+
+const struct assay_plugin_algorithm *
+assay_registry_algorithm_at(size_t i)
+{
+    return i < EACH_MAX ? algorithms[i] : NULL;
+}
+
+const struct assay_plugin_rule *
+assay_registry_rule_at(size_t i)
+{
+    return i < EACH_MAX ? rules[i] : NULL;
+}
+
+const struct assay_plugin_algorithm *
+assay_registry_algorithm(const char *name)
+{
+    size_t i = 0;
+
+    while (i < EACH_MAX && algorithms[i] != NULL && strcmp(algorithms[i]->name, name) != 0)
+        i++;
+    return assay_registry_algorithm_at(i);
+}
+
+const struct assay_plugin_rule *
+assay_registry_rule(const char *name)
+{
+    size_t i = 0;
+
+    while (i < EACH_MAX && rules[i] != NULL && strcmp(rules[i]->name, name) != 0)
+        i++;
+    return assay_registry_rule_at(i);
+}
+
+/* --- lists for the HTTP contract --- */
+
+static json_t *
+encode_caps(uint64_t caps)
+{
+    static const struct {
+        uint64_t cap;
+        const char *name;
+    } names[] = {
+        {ASSAY_PLUGIN_CAP_CONDITIONS, "conditions"},
+        {ASSAY_PLUGIN_CAP_MULTI_OBJECTIVE, "multi_objective"},
+        {ASSAY_PLUGIN_CAP_BUDGET, "budget"},
+        {ASSAY_PLUGIN_CAP_CONSTRAINTS, "constraints"},
+        {ASSAY_PLUGIN_CAP_PARALLEL, "parallel"},
+    };
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < ASSAY_COUNT(names); i++) {
+        if (caps & names[i].cap)
+            json_array_append_new(list, json_string(names[i].name));
+    }
+    return list;
+}
+
+static json_t *
+encode_entry(const char *name, const char *description, const char *schema, uint64_t caps)
+{
+    json_t *entry = json_object();
+
+    json_object_set_new(entry, "name", json_string(name));
+    json_object_set_new(entry, "description", json_string(description));
+    json_object_set_new(entry, "settings_schema", json_loads(schema, 0, NULL));
+    json_object_set_new(entry, "capabilities", encode_caps(caps));
+    return entry;
+}
+
+json_t *
+assay_registry_algorithms_encode(void)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; assay_registry_algorithm_at(i) != NULL; i++)
+        json_array_append_new(list, encode_entry(algorithms[i]->name, algorithms[i]->description,
+                                                 algorithms[i]->settings_schema,
+                                                 algorithms[i]->caps));
+    return list;
+}
+
+json_t *
+assay_registry_rules_encode(void)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; assay_registry_rule_at(i) != NULL; i++)
+        json_array_append_new(list, encode_entry(rules[i]->name, rules[i]->description,
+                                                 rules[i]->settings_schema, 0));
+    return list;
+}
+
+/* --- checks of a study file --- */
+
+static void
+add_unknown_name(struct assay_faults *faults, const char *pointer, const char *kind,
+                 const char *name, bool of_rule)
+{
+    assay_auto_free char *at = assay_pointer_key(pointer, "name");
+    struct assay_buffer allowed = {0};
+    json_t *found = json_string(name);
+
+    for (size_t i = 0; i < EACH_MAX; i++) {
+        const char *known = of_rule ? (rules[i] != NULL ? rules[i]->name : NULL)
+                                    : (algorithms[i] != NULL ? algorithms[i]->name : NULL);
+
+        if (known != NULL)
+            assay_buffer_printf(&allowed, "%s%s", i > 0 ? ", " : "one of ", known);
+    }
+    assay_fault_add(faults, at, found, allowed.data, "there is no %s %s", kind, name);
+    json_decref(found);
+    assay_buffer_done(&allowed);
+}
+
+/* Adds faults and answers whether there were none; `ret_settings` are filled in. */
+static bool
+check_settings(const char *schema_text, const json_t *settings, const char *pointer,
+               struct assay_faults *faults, char **ret_settings)
+{
+    assay_auto_free char *at = assay_pointer_key(pointer, "settings");
+    size_t before = faults->count;
+    json_t *schema = json_loads(schema_text, 0, NULL), *filled;
+
+    assay_settings_check(schema, settings, at, faults);
+    filled = assay_settings_fill(schema, settings);
+    *ret_settings = json_dumps(filled, 0);
+    json_decref(filled);
+    json_decref(schema);
+    return faults->count == before;
+}
+
+static void
+check_caps(const struct assay_plugin_algorithm *algorithm, const struct assay_study_spec *spec,
+           const char *pointer, struct assay_faults *faults)
+{
+    bool conditions = false;
+
+    for (size_t i = 0; i < spec->space->n_parameters; i++)
+        conditions = conditions || spec->space->parameters[i].n_conditions > 0;
+    if (conditions && !(algorithm->caps & ASSAY_PLUGIN_CAP_CONDITIONS))
+        assay_fault_add(faults, pointer, NULL, NULL,
+                        "the algorithm %s can not serve a space with conditions", algorithm->name);
+    if (spec->n_objectives > 1 && !(algorithm->caps & ASSAY_PLUGIN_CAP_MULTI_OBJECTIVE))
+        assay_fault_add(faults, pointer, NULL, NULL,
+                        "the algorithm %s can not serve more than one objective", algorithm->name);
+    if (spec->n_constraints > 0 && !(algorithm->caps & ASSAY_PLUGIN_CAP_CONSTRAINTS))
+        assay_fault_add(faults, pointer, NULL, NULL, "the algorithm %s can not serve constraints",
+                        algorithm->name);
+}
+
+static void
+check_algorithm(const struct assay_study_spec *spec, const char *pointer,
+                struct assay_faults *faults)
+{
+    const struct assay_plugin_algorithm *algorithm =
+        assay_registry_algorithm(spec->algorithm.name);
+    assay_auto_free char *settings = NULL;
+    char reason[256] = "";
+    struct assay_view *view;
+
+    if (algorithm == NULL) {
+        add_unknown_name(faults, pointer, "algorithm", spec->algorithm.name, false);
+        return;
+    }
+    if (!check_settings(algorithm->settings_schema, spec->algorithm.settings, pointer, faults,
+                        &settings) ||
+        spec->space == NULL)
+        return;
+    check_caps(algorithm, spec, pointer, faults);
+    if (algorithm->check == NULL)
+        return;
+    view = assay_view_new(spec->space);
+    if (algorithm->check(
+            &(struct assay_plugin_study){
+                .space = assay_view_space(view),
+                .n_objectives = ASSAY_MAX(spec->n_objectives, (size_t)1),
+                .settings = settings,
+                .seed = spec->seed,
+                .budget_min = spec->budget.min,
+                .budget_max = spec->budget.max,
+                .budget_eta = spec->budget.eta,
+                .trials = (uint64_t)ASSAY_MAX(spec->limits.trials, INT64_C(0)),
+                .parallel = (uint64_t)ASSAY_MAX(spec->limits.parallel, INT64_C(0)),
+            },
+            reason, sizeof reason) < 0)
+        assay_fault_add(faults, pointer, NULL, NULL, "%s",
+                        reason[0] != '\0' ? reason : "the algorithm can not serve this study");
+    assay_view_free(view);
+}
+
+static void
+check_rule(const struct assay_study_spec *spec, const char *pointer, struct assay_faults *faults)
+{
+    const struct assay_plugin_rule *rule;
+    assay_auto_free char *settings = NULL;
+
+    if (spec->early_stopping.name == NULL)
+        return;
+    rule = assay_registry_rule(spec->early_stopping.name);
+    if (rule == NULL)
+        add_unknown_name(faults, pointer, "stopping rule", spec->early_stopping.name, true);
+    else
+        (void)check_settings(rule->settings_schema, spec->early_stopping.settings, pointer, faults,
+                             &settings);
+}
+
+const struct assay_study_checks *
+assay_registry_checks(void)
+{
+    static const struct assay_study_checks checks = {
+        .algorithm = check_algorithm,
+        .stopping_rule = check_rule,
+    };
+
+    return &checks;
+}
+
+/* --- plugins --- */
+
+static assay_status
+check_file(const char *path, struct assay_error *err)
+{
+    struct stat found;
+
+    if (path[0] != '/')
+        return assay_fail(err, ASSAY_E_PLUGIN, "%s is not an absolute path", path);
+    if (stat(path, &found) < 0)
+        return assay_fail(err, ASSAY_E_PLUGIN, "%s: %s", path, strerror(errno));
+    if (!S_ISREG(found.st_mode))
+        return assay_fail(err, ASSAY_E_PLUGIN, "%s is not a regular file", path);
+    if (found.st_uid != 0 && found.st_uid != geteuid())
+        return assay_fail(err, ASSAY_E_PLUGIN,
+                          "%s belongs to user %u, neither to root nor to the user of this process",
+                          path, (unsigned)found.st_uid);
+    if (found.st_mode & (S_IWGRP | S_IWOTH))
+        return assay_fail(err, ASSAY_E_PLUGIN, "%s can be written by others (mode %o)", path,
+                          (unsigned)found.st_mode & 0777u);
+    return ASSAY_OK;
+}
+
+static assay_status
+check_entry(const char *name, const char *description, const char *schema_text, bool known,
+            struct assay_error *err)
+{
+    json_t *schema;
+    assay_status status;
+
+    if (name == NULL || name[0] == '\0' || strlen(name) > 63 ||
+        name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-")] != '\0')
+        return assay_fail(err, ASSAY_E_PLUGIN, "a name is not of the form [a-z0-9_-]{1,63}");
+    if (known)
+        return assay_fail(err, ASSAY_E_PLUGIN, "there is a %s already", name);
+    if (description == NULL || schema_text == NULL)
+        return assay_fail(err, ASSAY_E_PLUGIN, "%s lacks a description or a settings schema", name);
+    schema = json_loads(schema_text, 0, NULL);
+    status = assay_settings_check_schema(schema, err);
+    json_decref(schema);
+    return status == ASSAY_OK ? ASSAY_OK : assay_wrap(err, "%s", name);
+}
+
+static assay_status
+check_algorithm_table(const struct assay_plugin_algorithm *algorithm, struct assay_error *err)
+{
+    if (algorithm == NULL || algorithm->struct_size < sizeof *algorithm)
+        return assay_fail(err, ASSAY_E_PLUGIN, "an algorithm's table is missing or too short");
+    if (algorithm->create == NULL || algorithm->update == NULL || algorithm->suggest == NULL ||
+        algorithm->destroy == NULL)
+        return assay_fail(err, ASSAY_E_PLUGIN,
+                          "an algorithm's table lacks create, update, suggest or destroy");
+    return check_entry(algorithm->name, algorithm->description, algorithm->settings_schema,
+                       algorithm->name != NULL && assay_registry_algorithm(algorithm->name) != NULL,
+                       err);
+}
+
+static assay_status
+check_rule_table(const struct assay_plugin_rule *rule, struct assay_error *err)
+{
+    if (rule == NULL || rule->struct_size < sizeof *rule)
+        return assay_fail(err, ASSAY_E_PLUGIN, "a rule's table is missing or too short");
+    if (rule->create == NULL || rule->report == NULL || rule->finish == NULL ||
+        rule->destroy == NULL)
+        return assay_fail(err, ASSAY_E_PLUGIN,
+                          "a rule's table lacks create, report, finish or destroy");
+    return check_entry(rule->name, rule->description, rule->settings_schema,
+                       rule->name != NULL && assay_registry_rule(rule->name) != NULL, err);
+}
+
+/* Majors are equal; a table shorter than the first minor's is not ours.  What a
+ * newer plugin appends is not looked at; what an older one lacks is absent. */
+static assay_status
+check_plugin_table(const struct assay_plugin *plugin, struct assay_error *err)
+{
+    if (plugin == NULL)
+        return assay_fail(err, ASSAY_E_PLUGIN, "it can not work with this version of Assay");
+    if (plugin->abi_major != ASSAY_PLUGIN_ABI_MAJOR)
+        return assay_fail(err, ASSAY_E_PLUGIN,
+                          "it was built for version %u of the plugin ABI, this is version %u",
+                          (unsigned)plugin->abi_major, ASSAY_PLUGIN_ABI_MAJOR);
+    if (plugin->struct_size < sizeof *plugin)
+        return assay_fail(err, ASSAY_E_PLUGIN, "its table has %llu bytes, %zu are needed",
+                          (unsigned long long)plugin->struct_size, sizeof *plugin);
+    if (plugin->n_algorithms > EACH_MAX || plugin->n_rules > EACH_MAX)
+        return assay_fail(err, ASSAY_E_PLUGIN, "it has more than %d algorithms or rules", EACH_MAX);
+    return ASSAY_OK;
+}
+
+static assay_status
+add_all(const struct assay_plugin *plugin, struct assay_error *err)
+{
+    size_t n_algorithms = 0, n_rules = 0;
+    assay_status status = check_plugin_table(plugin, err);
+
+    if (status != ASSAY_OK)
+        return status;
+    while (n_algorithms < EACH_MAX && algorithms[n_algorithms] != NULL)
+        n_algorithms++;
+    while (n_rules < EACH_MAX && rules[n_rules] != NULL)
+        n_rules++;
+    if (n_algorithms + plugin->n_algorithms > EACH_MAX || n_rules + plugin->n_rules > EACH_MAX)
+        return assay_fail(err, ASSAY_E_PLUGIN, "there are more than %d algorithms or rules",
+                          EACH_MAX);
+    for (size_t i = 0; i < plugin->n_algorithms && status == ASSAY_OK; i++) {
+        status = check_algorithm_table(plugin->algorithms[i], err);
+        if (status == ASSAY_OK)
+            algorithms[n_algorithms + i] = plugin->algorithms[i];
+    }
+    for (size_t i = 0; i < plugin->n_rules && status == ASSAY_OK; i++) {
+        status = check_rule_table(plugin->rules[i], err);
+        if (status == ASSAY_OK)
+            rules[n_rules + i] = plugin->rules[i];
+    }
+    if (status != ASSAY_OK) {
+        for (size_t i = n_algorithms; i < EACH_MAX; i++)
+            algorithms[i] = NULL;
+        for (size_t i = n_rules; i < EACH_MAX; i++)
+            rules[i] = NULL;
+    }
+    return status;
+}
+
+assay_status
+assay_registry_load(const char *path, struct assay_error *err)
+{
+    const struct assay_plugin *(*entry)(const struct assay_plugin_host *);
+    assay_status status = check_file(path, err);
+    void *library;
+
+    if (status != ASSAY_OK)
+        return status;
+    library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (library == NULL)
+        return assay_fail(err, ASSAY_E_PLUGIN, "%s", dlerror());
+    /* POSIX has a function pointer come as an object pointer. */
+    *(void **)(void *)&entry = dlsym(library, "assay_plugin_entry");
+    if (entry == NULL)
+        status = assay_fail(err, ASSAY_E_PLUGIN, "it exports no assay_plugin_entry");
+    else
+        status = add_all(entry(assay_host_table()), err);
+    if (status == ASSAY_OK)
+        return ASSAY_OK;
+    dlclose(library);
+    return assay_wrap(err, "plugin %s", path);
+}

@@ -1,0 +1,36 @@
+/* The algorithms and stopping rules that this process knows: the built-in ones and
+ * those of loaded plugins.
+ *
+ * One list for the process.  Load plugins before threads start; after that it is
+ * only read and any thread may. */
+#ifndef ASSAY_SUGGEST_REGISTRY_H
+#define ASSAY_SUGGEST_REGISTRY_H
+
+#include <jansson.h>
+
+#include "schemas/study.h"
+#include "suggest/plugin.h"
+
+/* NULL when there is none of the name. */
+const struct assay_plugin_algorithm *assay_registry_algorithm(const char *name);
+const struct assay_plugin_rule *assay_registry_rule(const char *name);
+
+/* All of them, by index from 0; NULL past the end. */
+const struct assay_plugin_algorithm *assay_registry_algorithm_at(size_t i);
+const struct assay_plugin_rule *assay_registry_rule_at(size_t i);
+
+/* [{"name","description","settings_schema","capabilities":[...]}], as the HTTP
+ * contract lists them.  New references. */
+json_t *assay_registry_algorithms_encode(void);
+json_t *assay_registry_rules_encode(void);
+
+/* For assay_study_decode: unknown names, settings that do not fit, studies that the
+ * algorithm can not serve. */
+const struct assay_study_checks *assay_registry_checks(void);
+
+/* Loads a shared object.  `path` must be absolute and name a regular file that
+ * belongs to root or to this user and that nobody else can write.  ASSAY_E_PLUGIN
+ * with a sentence when it does not fit; then nothing of it is kept. */
+ASSAY_MUST_CHECK assay_status assay_registry_load(const char *path, struct assay_error *err);
+
+#endif

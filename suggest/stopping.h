@@ -1,0 +1,50 @@
+/* A study's stopping rule as the daemon holds it: the plugin's instance with the
+ * decision as a record and as JSON.
+ *
+ * State is a cache: after a restart, report every live trial's measurements, and
+ * each ended trial's followed by its end, in any order of trials, and ignore the
+ * decisions.  One thread at a time; no call blocks or grows without bound. */
+#ifndef ASSAY_SUGGEST_STOPPING_H
+#define ASSAY_SUGGEST_STOPPING_H
+
+#include <jansson.h>
+
+#include "schemas/study.h"
+#include "schemas/trial.h"
+#include "suggest/plugin.h"
+
+struct assay_stopping;
+
+struct assay_decision {
+    bool stop;
+    const char *rule;   /* borrowed from the registry */
+    const char *metric; /* borrowed from the struct assay_stopping */
+    double value;       /* NaN: the trial has no finite value */
+    double threshold;
+    int64_t step;
+    uint64_t compared; /* trials behind the threshold; 0: nothing was compared */
+    char sentence[ASSAY_PLUGIN_SENTENCE_BYTES];
+};
+
+/* Rule, settings and first objective of a checked specification, which must have
+ * early stopping. */
+ASSAY_MUST_CHECK assay_status assay_stopping_new(const struct assay_study_spec *spec,
+                                                 struct assay_stopping **ret_stopping,
+                                                 struct assay_error *err);
+struct assay_stopping *assay_stopping_free(struct assay_stopping *stopping); /* returns NULL */
+
+/* The trial measured its objective; what was decided. */
+void assay_stopping_report(struct assay_stopping *stopping, int64_t number, int64_t step,
+                           double value, struct assay_decision *ret_decision);
+/* The trial has ended; no report may follow. */
+void assay_stopping_finish(struct assay_stopping *stopping, int64_t number,
+                           enum assay_trial_state state);
+
+/* {"rule","metric","value","threshold","step","compared"} for `why.stop` of a trial.
+ * New reference. */
+json_t *assay_decision_encode(const struct assay_decision *decision);
+
+/* ASSAY_PLUGIN_PENDING, ... of a trial's state. */
+uint32_t assay_plugin_state(enum assay_trial_state state);
+
+#endif
