@@ -18,7 +18,7 @@
 #include "controller/machines.h"
 #include "controller/suggest_host.h"
 #include "sql/store.h"
-#include "suggest/registry.h"
+#include "suggest/stopping.h"
 
 /* A trial that is not at rest: live, or final with a commit or a process to go. */
 struct assay__trial {
@@ -62,8 +62,7 @@ struct assay__study {
     double gpu_us;                    /* GPU time of ended attempts */
     char **metrics;                   /* names by metric id */
     size_t n_metrics, metrics_capacity;
-    const struct assay_plugin_rule *rule; /* NULL = none */
-    void *rule_state;
+    struct assay_stopping *stopping;  /* NULL = no early stopping */
     struct assay__ask_list asks;
     int64_t asked;                    /* suggestions asked for and not answered yet */
     int64_t asked_us;                 /* monotonic time of that ask */

@@ -6,37 +6,21 @@
 #include "common/number.h"
 #include "controller/engine_internal.h"
 
-/* Keeps what was decided with the trial, for `why` and the event list. */
-static void
-record_decision(struct assay__trial *trial, const struct assay_plugin_decision *decision,
-                struct assay__commit *commit)
-{
-    const struct assay_study_spec *spec = trial->study->spec;
-    json_t *stop = json_pack("{s:s, s:s, s:o, s:o, s:I, s:I, s:s}", "rule",
-                             spec->early_stopping.name, "metric", spec->objectives[0].metric,
-                             "value", assay_json_real(decision->value), "threshold",
-                             assay_json_real(decision->threshold), "step",
-                             (json_int_t)decision->step, "compared", (json_int_t)decision->compared,
-                             "message", decision->sentence);
-
-    json_object_set(trial->row.why, "stop", stop);
-    assay__event(commit, "trial_stop_decided", trial->row.number, stop, "trial %lld: %s",
-                 (long long)trial->row.number, decision->sentence);
-}
-
 static void
 judge(struct assay__trial *trial, int64_t step, double value, struct assay__commit *commit)
 {
     struct assay__study *study = trial->study;
-    char sentence[ASSAY_PLUGIN_SENTENCE_BYTES] = "";
-    struct assay_plugin_decision decision = {.sentence = sentence,
-                                             .sentence_size = sizeof sentence};
+    struct assay_decision decision;
+    json_t *record;
 
-    study->rule->report(study->rule_state, trial->row.number, step, value, &decision);
+    assay_stopping_report(study->stopping, trial->row.number, step, value, &decision);
     if (!decision.stop || trial->row.state != ASSAY_TRIAL_RUNNING)
         return;
-    record_decision(trial, &decision, commit);
-    assay__trial_end(trial, ASSAY_TRIAL_REASON_STOPPED_BY_RULE, sentence, commit);
+    record = assay_decision_encode(&decision);
+    json_object_set(trial->row.why, "stop", record);
+    assay__event(commit, "trial_stop_decided", trial->row.number, record, "trial %lld: %s",
+                 (long long)trial->row.number, decision.sentence);
+    assay__trial_end(trial, ASSAY_TRIAL_REASON_STOPPED_BY_RULE, decision.sentence, commit);
     pthread_mutex_lock(&study->engine->lock);
     study->engine->stats.stops_decided++;
     pthread_mutex_unlock(&study->engine->lock);
@@ -62,7 +46,7 @@ assay__trial_report(struct assay__trial *trial, const struct assay_measurements 
     }
     if (n > 0)
         assay_changes_measurements(commit->changes, study->id, trial->row.number, values, n);
-    for (size_t i = 0; i < list->count && study->rule != NULL; i++) {
+    for (size_t i = 0; i < list->count && study->stopping != NULL; i++) {
         if (strcmp(list->items[i].metric, objective) == 0)
             judge(trial, list->items[i].step, list->items[i].value, commit);
     }

@@ -6,7 +6,6 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "controller/engine_internal.h"
-#include "suggest/settings.h"
 
 struct assay__study *
 assay__study_find(struct assay_engine *engine, int64_t id)
@@ -17,35 +16,16 @@ assay__study_find(struct assay_engine *engine, int64_t id)
     return study;
 }
 
-/* The rule's instance; a study whose rule can not be made goes on without. */
+/* A study whose rule can not be made goes on without. */
 static void
 start_rule(struct assay__study *study)
 {
-    const struct assay_study_spec *spec = study->spec;
-    const struct assay_plugin_rule *rule =
-        spec->early_stopping.name != NULL ? assay_registry_rule(spec->early_stopping.name) : NULL;
-    char error[ASSAY_PLUGIN_SENTENCE_BYTES] = "";
-    json_t *schema, *settings;
-    assay_auto_free char *text = NULL;
-    struct assay_plugin_rule_study about = {
-        .metric = spec->objectives[0].metric,
-        .maximize = spec->objectives[0].goal == ASSAY_GOAL_MAXIMIZE,
-        .seed = spec->seed,
-    };
+    struct assay_error err = {0};
 
-    if (rule == NULL)
-        return;
-    schema = json_loads(rule->settings_schema, 0, NULL);
-    settings = assay_settings_fill(schema, spec->early_stopping.settings);
-    text = json_dumps(settings, JSON_COMPACT);
-    json_decref(settings);
-    json_decref(schema);
-    about.settings = text;
-    if (rule->create(&about, &study->rule_state, error, sizeof error) == ASSAY_PLUGIN_OK)
-        study->rule = rule;
-    else
+    if (study->spec->early_stopping.name != NULL &&
+        assay_stopping_new(study->spec, &study->stopping, &err) != ASSAY_OK)
         assay_log(ASSAY_LOG_ERROR, "study=%s/%s: no early stopping: %s", study->record.project,
-                  study->record.name, error);
+                  study->record.name, err.message);
 }
 
 struct assay__study *
@@ -90,8 +70,7 @@ assay__study_drop(struct assay__study *study, const char *why)
     HASH_ITER(hh, study->trials, trial, next)
         assay__trial_free(trial);
     assay_suggest_host_forget(study->engine->host, study->id);
-    if (study->rule != NULL)
-        study->rule->destroy(study->rule_state);
+    assay_stopping_free(study->stopping);
     HASH_DEL(study->engine->studies, study);
     assay_study_free(study->spec);
     assay_study_record_done(&study->record);
@@ -252,20 +231,13 @@ load_trial(void *arg, const struct assay_trial *row)
 static void
 rule_finish_until(struct loading *loading, int64_t number)
 {
-    static const uint32_t ends[] = {
-        [ASSAY_TRIAL_SUCCEEDED] = ASSAY_PLUGIN_SUCCEEDED,
-        [ASSAY_TRIAL_STOPPED] = ASSAY_PLUGIN_STOPPED,
-        [ASSAY_TRIAL_INFEASIBLE] = ASSAY_PLUGIN_INFEASIBLE,
-        [ASSAY_TRIAL_FAILED] = ASSAY_PLUGIN_FAILED,
-        [ASSAY_TRIAL_CANCELLED] = ASSAY_PLUGIN_CANCELLED,
-    };
     struct assay__study *study = loading->study;
 
     for (; loading->at < number; loading->at++) {
         int state = loading->states[loading->at] - 1;
 
         if (state >= 0 && assay_trial_state_is_final((enum assay_trial_state)state))
-            study->rule->finish(study->rule_state, loading->at, ends[state]);
+            assay_stopping_finish(study->stopping, loading->at, (enum assay_trial_state)state);
     }
 }
 
@@ -278,13 +250,11 @@ load_value(void *arg, int64_t number, int metric_id, int64_t step, double value)
 
     if (trial != NULL)
         assay__trial_measured(trial, metric_id, step, value);
-    if (study->rule != NULL && metric_id == loading->objective) {
-        char sentence[ASSAY_PLUGIN_SENTENCE_BYTES];
-        struct assay_plugin_decision decision = {.sentence = sentence,
-                                                 .sentence_size = sizeof sentence};
+    if (study->stopping != NULL && metric_id == loading->objective) {
+        struct assay_decision ignored;
 
         rule_finish_until(loading, number);
-        study->rule->report(study->rule_state, number, step, value, &decision);
+        assay_stopping_report(study->stopping, number, step, value, &ignored);
     }
 }
 
@@ -303,7 +273,7 @@ load_rows(struct assay__study *study, struct assay_error *err)
         status = assay_store_trials(store, &query, load_trial, &loading, NULL, err);
     if (status == ASSAY_OK)
         status = assay_store_values(store, study->id, load_value, &loading, err);
-    if (status == ASSAY_OK && study->rule != NULL)
+    if (status == ASSAY_OK && study->stopping != NULL)
         rule_finish_until(&loading, study->next_number);
     free(loading.states);
     return status;

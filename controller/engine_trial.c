@@ -140,25 +140,6 @@ assay__trial_can(const struct assay__trial *trial, enum assay_trial_event event)
                               NULL) == ASSAY_OK;
 }
 
-static uint32_t
-plugin_state(enum assay_trial_state state)
-{
-    switch (state) {
-    case ASSAY_TRIAL_SUCCEEDED:
-        return ASSAY_PLUGIN_SUCCEEDED;
-    case ASSAY_TRIAL_STOPPED:
-        return ASSAY_PLUGIN_STOPPED;
-    case ASSAY_TRIAL_INFEASIBLE:
-        return ASSAY_PLUGIN_INFEASIBLE;
-    case ASSAY_TRIAL_FAILED:
-        return ASSAY_PLUGIN_FAILED;
-    case ASSAY_TRIAL_CANCELLED:
-        return ASSAY_PLUGIN_CANCELLED;
-    default:
-        return ASSAY_PLUGIN_PENDING;
-    }
-}
-
 void
 assay__trial_apply(struct assay__trial *trial, enum assay_trial_event event,
                    enum assay_trial_reason reason, const char *message,
@@ -184,9 +165,8 @@ assay__trial_apply(struct assay__trial *trial, enum assay_trial_event event,
         trial->row.finished_us = assay_now_us();
         trial->row.lease_expires_us = ASSAY_TIME_NONE;
         study->later = false;
-        if (study->rule != NULL)
-            study->rule->finish(study->rule_state, trial->row.number,
-                                plugin_state(trial->row.state));
+        if (study->stopping != NULL)
+            assay_stopping_finish(study->stopping, trial->row.number, trial->row.state);
         assay__trial_tell_host(trial);
     }
     assay_changes_trial_update(commit->changes, from, &trial->row, trial->feasible);
