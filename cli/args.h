@@ -26,15 +26,15 @@ struct assay_cli;
 
 /* A verb of `assay`; ends its lists with an empty item. */
 struct assay_verb {
-    const char *name;      /* "run", "server start" */
-    const char *arguments; /* "FILE", "STUDY TRIAL"; "" = none */
-    int min_arguments, max_arguments; /* max < 0 = any number */
-    const char *summary;   /* one line, no full stop */
-    const char *text;      /* paragraphs; lines are at most 78 columns; may be NULL */
+    const char *name;                   /* "run", "server start" */
+    const char *arguments;              /* "FILE", "STUDY TRIAL"; "" = none */
+    int min_arguments, max_arguments;   /* max < 0 = any number */
+    const char *summary;                /* one line, no full stop */
+    const char *text;                   /* paragraphs; lines are at most 78 columns; may be NULL */
     const struct assay_option *options; /* besides the common ones; NULL = none */
     const struct assay_exit *exits;     /* besides 0 and 2; NULL = 1 only */
-    const char *examples;  /* lines of commands */
-    bool local;            /* never talks to a server: no --url and the like */
+    const char *examples;               /* lines of commands */
+    bool local;                         /* never talks to a server: no --url and the like */
     bool hidden;
     int (*run)(struct assay_cli *cli); /* returns the exit code */
 };

@@ -26,9 +26,8 @@ unknown_command(const struct assay_cli *cli, int argc, char *const *argv)
         code = assay_cli_fail_usage(cli, "there is no command \"%s\"; did you mean \"%s\"?", word,
                                     nearest);
     else
-        code = assay_cli_fail_usage(cli,
-                                    "there is no command \"%s\"; \"assay help\" lists the commands",
-                                    word);
+        code = assay_cli_fail_usage(
+            cli, "there is no command \"%s\"; \"assay help\" lists the commands", word);
     free(names);
     return code;
 }

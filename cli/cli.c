@@ -127,15 +127,15 @@ assay_cli_print_json(const json_t *document)
 static json_t *
 make_problem(const struct assay_error *err)
 {
-    json_t *problem = json_pack("{s:s, s:s, s:i, s:s, s:s}", "type", "about:blank", "title",
-                                assay_status_text(err->status), "status",
-                                assay_status_http(err->status), "code",
-                                assay_status_name(err->status), "detail", err->message);
+    json_t *problem =
+        json_pack("{s:s, s:s, s:i, s:s, s:s}", "type", "about:blank", "title",
+                  assay_status_text(err->status), "status", assay_status_http(err->status), "code",
+                  assay_status_name(err->status), "detail", err->message);
 
     if (err->pointer[0] != '\0')
-        json_object_set_new(problem, "errors",
-                            json_pack("[{s:s, s:s}]", "pointer", err->pointer, "message",
-                                      err->message));
+        json_object_set_new(
+            problem, "errors",
+            json_pack("[{s:s, s:s}]", "pointer", err->pointer, "message", err->message));
     return problem;
 }
 
@@ -168,11 +168,11 @@ hint_for(const struct assay_cli *cli, assay_status status)
 static void
 print_fault(const struct assay_cli *cli, const char *file, const json_t *fault)
 {
-    const char *pointer = assay_json_text(fault, "pointer");
-    assay_auto_free char *message = assay_text_clean(assay_json_text(fault, "message"));
+    const char *pointer = assay_member_text(fault, "pointer");
+    assay_auto_free char *message = assay_text_clean(assay_member_text(fault, "message"));
     const json_t *found = json_object_get(fault, "found");
     const char *allowed = json_string_value(json_object_get(fault, "allowed"));
-    int64_t line = assay_json_int(fault, "line");
+    int64_t line = assay_member_int(fault, "line");
     assay_auto_free char *where = assay_text_clean(pointer);
 
     fputs(assay_style(cli->colour_err, ASSAY_STYLE_BOLD), stderr);
@@ -212,8 +212,7 @@ assay_cli_fail(const struct assay_cli *cli, const json_t *problem, const struct 
         assay_cli_print_json(problem != NULL ? problem : own);
         json_decref(own);
     } else {
-        json_array_foreach (faults, i, fault)
-            print_fault(cli, NULL, fault);
+        json_array_foreach(faults, i, fault) print_fault(cli, NULL, fault);
     }
     print_sentence(cli, err->message);
     if (hint != NULL)
@@ -224,25 +223,22 @@ assay_cli_fail(const struct assay_cli *cli, const json_t *problem, const struct 
 int
 assay_cli_fail_faults(const struct assay_cli *cli, const char *file, const json_t *faults)
 {
-    assay_auto_free char *sentence =
-        assay_format("%zu fault%s in %s", json_array_size(faults),
-                     json_array_size(faults) == 1 ? "" : "s", file);
+    assay_auto_free char *sentence = assay_format("%zu fault%s in %s", json_array_size(faults),
+                                                  json_array_size(faults) == 1 ? "" : "s", file);
     const json_t *fault;
     size_t i;
 
     if (cli->json) {
-        json_t *problem =
-            json_pack("{s:s, s:s, s:i, s:s, s:s, s:O}", "type", "about:blank", "title",
-                      assay_status_text(ASSAY_E_INVALID_STUDY), "status",
-                      assay_status_http(ASSAY_E_INVALID_STUDY), "code",
-                      assay_status_name(ASSAY_E_INVALID_STUDY), "detail", sentence, "errors",
-                      faults);
+        json_t *problem = json_pack("{s:s, s:s, s:i, s:s, s:s, s:O}", "type", "about:blank",
+                                    "title", assay_status_text(ASSAY_E_INVALID_STUDY), "status",
+                                    assay_status_http(ASSAY_E_INVALID_STUDY), "code",
+                                    assay_status_name(ASSAY_E_INVALID_STUDY), "detail", sentence,
+                                    "errors", faults);
 
         assay_cli_print_json(problem);
         json_decref(problem);
     } else {
-        json_array_foreach (faults, i, fault)
-            print_fault(cli, file, fault);
+        json_array_foreach(faults, i, fault) print_fault(cli, file, fault);
     }
     print_sentence(cli, sentence);
     return ASSAY_EXIT_INPUT;
@@ -321,8 +317,8 @@ has_moved(struct assay_cli *cli)
 }
 
 assay_status
-assay_cli_send(struct assay_cli *cli, const struct assay_http_request *request,
-               int64_t patience_ms, struct assay_http_answer *answer, struct assay_error *err)
+assay_cli_send(struct assay_cli *cli, const struct assay_http_request *request, int64_t patience_ms,
+               struct assay_http_answer *answer, struct assay_error *err)
 {
     int64_t end_us = assay_monotonic_us() + patience_ms * 1000;
     assay_status rc;
@@ -372,8 +368,8 @@ assay_cli_call(struct assay_cli *cli, const char *method, const char *path, cons
 }
 
 int
-assay_cli_call_once(struct assay_cli *cli, const char *method, const char *path,
-                    const char *query, const json_t *body, json_t **ret_json)
+assay_cli_call_once(struct assay_cli *cli, const char *method, const char *path, const char *query,
+                    const json_t *body, json_t **ret_json)
 {
     return call(cli, 0, method, path, query, body, ret_json);
 }
@@ -392,8 +388,7 @@ assay_cli_each(struct assay_cli *cli, const char *path, const char *query, const
         size_t i;
         int code;
 
-        snprintf(size, sizeof size, "%lld",
-                 (long long)(limit < 0 ? 1000 : ASSAY_MIN(limit, 1000)));
+        snprintf(size, sizeof size, "%lld", (long long)(limit < 0 ? 1000 : ASSAY_MIN(limit, 1000)));
         if (query != NULL)
             assay_buffer_puts(&full, query);
         assay_http_query_add(&full, "page_size", size);
@@ -402,7 +397,8 @@ assay_cli_each(struct assay_cli *cli, const char *path, const char *query, const
         code = assay_cli_call(cli, "GET", path, full.data, NULL, &page);
         if (code != ASSAY_EXIT_DONE)
             return code;
-        json_array_foreach (json_object_get(page, member), i, item) {
+        json_array_foreach(json_object_get(page, member), i, item)
+        {
             if (limit == 0)
                 break;
             each(arg, item);
@@ -505,7 +501,7 @@ assay_cli_dashboard(const struct assay_cli *cli)
 /* --- JSON members */
 
 const char *
-assay_json_text(const json_t *object, const char *key)
+assay_member_text(const json_t *object, const char *key)
 {
     const char *text = json_string_value(json_object_get(object, key));
 
@@ -513,13 +509,13 @@ assay_json_text(const json_t *object, const char *key)
 }
 
 int64_t
-assay_json_int(const json_t *object, const char *key)
+assay_member_int(const json_t *object, const char *key)
 {
     return (int64_t)json_integer_value(json_object_get(object, key));
 }
 
 double
-assay_json_number(const json_t *object, const char *key)
+assay_member_number(const json_t *object, const char *key)
 {
     double value = NAN;
 
@@ -529,7 +525,7 @@ assay_json_number(const json_t *object, const char *key)
 }
 
 int64_t
-assay_json_time(const json_t *object, const char *key)
+assay_member_time(const json_t *object, const char *key)
 {
     const char *text = json_string_value(json_object_get(object, key));
     int64_t us;
@@ -538,7 +534,7 @@ assay_json_time(const json_t *object, const char *key)
 }
 
 int64_t
-assay_json_duration_us(const json_t *object, const char *key)
+assay_member_duration_us(const json_t *object, const char *key)
 {
     const json_t *value = json_object_get(object, key);
     int64_t us;

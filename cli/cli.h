@@ -29,7 +29,7 @@ struct assay_cli {
     bool terminal_err;           /* standard error can redraw a line */
     bool unicode;                /* the locale's characters are UTF-8 */
     struct assay_target target;
-    struct assay_http *http; /* NULL until connected */
+    struct assay_http *http;      /* NULL until connected */
     bool (*cancelled)(void *arg); /* NULL = requests are not interrupted */
 };
 
@@ -88,8 +88,7 @@ void assay_cli_set_cancelled(struct assay_cli *cli, bool (*cancelled)(void *arg)
  * Connects first if need be. */
 ASSAY_MUST_CHECK assay_status assay_cli_send(struct assay_cli *cli,
                                              const struct assay_http_request *request,
-                                             int64_t patience_ms,
-                                             struct assay_http_answer *answer,
+                                             int64_t patience_ms, struct assay_http_answer *answer,
                                              struct assay_error *err);
 #define ASSAY_CLI_PATIENCE_MS 5000
 
@@ -129,12 +128,12 @@ const char *assay_cli_project(const struct assay_cli *cli);
 char *assay_cli_dashboard(const struct assay_cli *cli);
 
 /* --- JSON members; borrowed, "" / 0 / NaN when missing or null */
-const char *assay_json_text(const json_t *object, const char *key);
-int64_t assay_json_int(const json_t *object, const char *key);
-double assay_json_number(const json_t *object, const char *key);
+const char *assay_member_text(const json_t *object, const char *key);
+int64_t assay_member_int(const json_t *object, const char *key);
+double assay_member_number(const json_t *object, const char *key);
 /* Time of the member, ASSAY_TIME_NONE when there is none. */
-int64_t assay_json_time(const json_t *object, const char *key);
+int64_t assay_member_time(const json_t *object, const char *key);
 /* Duration member: a text ("2h") or seconds; -1 when there is none. */
-int64_t assay_json_duration_us(const json_t *object, const char *key);
+int64_t assay_member_duration_us(const json_t *object, const char *key);
 
 #endif

@@ -30,8 +30,8 @@ each_option(struct assay_buffer *text, const struct assay_verb *verb,
             void (*each)(struct assay_buffer *text, const struct assay_verb *verb,
                          const struct assay_option *option))
 {
-    const struct assay_option *tables[] = {
-        verb->options, verb->local ? NULL : assay_options_server, assay_options_all};
+    const struct assay_option *tables[] = {verb->options, verb->local ? NULL : assay_options_server,
+                                           assay_options_all};
 
     for (size_t t = 0; t < ASSAY_COUNT(tables); t++) {
         for (const struct assay_option *o = tables[t]; o != NULL && o->name != NULL; o++)
@@ -180,7 +180,7 @@ zsh_option(struct assay_buffer *text, const struct assay_verb *verb,
     assay_buffer_puts(text, "]");
     if (option->value != NULL)
         assay_buffer_printf(text, ":%s:%s", option->value,
-                            strcmp(option->value, "FILE") == 0   ? "_files"
+                            strcmp(option->value, "FILE") == 0  ? "_files"
                             : strcmp(option->value, "DIR") == 0 ? "_files -/"
                                                                 : "");
     assay_buffer_puts(text, "'");
@@ -284,8 +284,9 @@ fish_group(struct assay_buffer *text, const char *word, const char *summary)
     (void)summary;
     if (!assay_verb_is_group(word))
         return;
-    assay_buffer_printf(text, "complete -c assay -n '__fish_seen_subcommand_from %s; and not "
-                              "__fish_seen_subcommand_from",
+    assay_buffer_printf(text,
+                        "complete -c assay -n '__fish_seen_subcommand_from %s; and not "
+                        "__fish_seen_subcommand_from",
                         word);
     sub_words(text, word, " ");
     assay_buffer_puts(text, "' -f -a '");

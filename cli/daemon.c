@@ -51,9 +51,8 @@ read_proc(pid_t pid, const char *name, size_t *ret_length)
 static bool
 same_directory(pid_t pid, const char *path, const struct stat *wanted)
 {
-    assay_auto_free char *whole = path[0] == '/'
-                                      ? assay_strdup(path)
-                                      : assay_format("/proc/%d/cwd/%s", (int)pid, path);
+    assay_auto_free char *whole =
+        path[0] == '/' ? assay_strdup(path) : assay_format("/proc/%d/cwd/%s", (int)pid, path);
     struct stat found;
 
     return stat(whole, &found) == 0 && found.st_dev == wanted->st_dev &&
@@ -175,8 +174,8 @@ become_daemon(const char *program, char *const *argv, const char *log)
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGINT, SIG_DFL);
     signal(SIGPIPE, SIG_DFL);
-    if (close_range(3, UINT_MAX, CLOSE_RANGE_CLOEXEC) < 0 || chdir("/") < 0 || setsid() < 0 || dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 ||
-        dup2(out, STDERR_FILENO) < 0)
+    if (close_range(3, UINT_MAX, CLOSE_RANGE_CLOEXEC) < 0 || chdir("/") < 0 || setsid() < 0 ||
+        dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 || dup2(out, STDERR_FILENO) < 0)
         return errno;
     execvp(program, argv);
     return errno;
@@ -306,8 +305,7 @@ assay_daemon_ensure(struct assay_cli *cli, const char *const *extra, bool *ret_s
 }
 
 assay_status
-assay_daemon_stop(const char *data, int64_t patience_ms, bool *ret_stopped,
-                  struct assay_error *err)
+assay_daemon_stop(const char *data, int64_t patience_ms, bool *ret_stopped, struct assay_error *err)
 {
     pid_t pid = assay_daemon_find(data);
     int64_t end_us = assay_monotonic_us() + patience_ms * 1000;
@@ -319,8 +317,9 @@ assay_daemon_stop(const char *data, int64_t patience_ms, bool *ret_stopped,
         return assay_fail_errno(err, errno, "process %d can not be ended", (int)pid);
     while (assay_daemon_find(data) == pid) {
         if (assay_monotonic_us() > end_us)
-            return assay_fail(err, ASSAY_E_TIMEOUT, "the daemon (process %d) has not ended in "
-                                                    "%lld s",
+            return assay_fail(err, ASSAY_E_TIMEOUT,
+                              "the daemon (process %d) has not ended in "
+                              "%lld s",
                               (int)pid, (long long)(patience_ms / 1000));
         wait_ms(50);
     }

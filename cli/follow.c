@@ -29,14 +29,14 @@ assay_study_done(const json_t *study)
     int64_t done = 0;
 
     for (size_t i = 0; i < ASSAY_COUNT(final); i++)
-        done += assay_json_int(trials, final[i]);
+        done += assay_member_int(trials, final[i]);
     return done;
 }
 
 int64_t
 assay_study_limit(const json_t *study)
 {
-    return assay_json_int(json_object_get(study, "limits"), "trials");
+    return assay_member_int(json_object_get(study, "limits"), "trials");
 }
 
 bool
@@ -44,7 +44,7 @@ assay_study_is_final(const json_t *study)
 {
     enum assay_study_state state;
 
-    return assay_study_state_parse(assay_json_text(study, "state"), &state) &&
+    return assay_study_state_parse(assay_member_text(study, "state"), &state) &&
            assay_study_state_is_final(state);
 }
 
@@ -52,11 +52,11 @@ assay_study_is_final(const json_t *study)
 static int64_t
 elapsed_us(const json_t *study, int64_t now_us)
 {
-    int64_t start = assay_json_time(study, "started_at");
-    int64_t end = assay_json_time(study, "finished_at");
+    int64_t start = assay_member_time(study, "started_at");
+    int64_t end = assay_member_time(study, "finished_at");
 
     if (start == ASSAY_TIME_NONE)
-        start = assay_json_time(study, "created_at");
+        start = assay_member_time(study, "created_at");
     if (start == ASSAY_TIME_NONE)
         return -1;
     return ASSAY_MAX((end != ASSAY_TIME_NONE ? end : now_us) - start, 0);
@@ -66,7 +66,7 @@ static int64_t
 eta_us(const json_t *study, int64_t now_us)
 {
     int64_t elapsed = elapsed_us(study, now_us);
-    int64_t limit = assay_json_duration_us(json_object_get(study, "limits"), "time");
+    int64_t limit = assay_member_duration_us(json_object_get(study, "limits"), "time");
     int64_t left = limit > 0 && elapsed >= 0 ? ASSAY_MAX(limit - elapsed, 0) : -1;
 
     return assay_text_eta_us(assay_study_done(study), assay_study_limit(study), elapsed, left);
@@ -83,9 +83,9 @@ best_text(const json_t *study)
     if (!json_is_object(best))
         return NULL;
     value = assay_text_value(json_object_get(best, "value"));
-    metric = assay_text_clean(assay_json_text(best, "metric"));
+    metric = assay_text_clean(assay_member_text(best, "metric"));
     return assay_format("best %s %s (trial %" PRId64 ")", metric, value,
-                        assay_json_int(best, "number"));
+                        assay_member_int(best, "number"));
 }
 
 /* Adds "separator + part" when the line stays within the columns. */
@@ -105,7 +105,7 @@ static void
 add_count(struct assay_buffer *line, size_t columns, const char *separator, const json_t *trials,
           const char *key, const char *word)
 {
-    int64_t count = assay_json_int(trials, key);
+    int64_t count = assay_member_int(trials, key);
     assay_auto_free char *part = NULL;
 
     if (count > 0) {
@@ -121,12 +121,12 @@ assay_progress_line(const json_t *study, const struct assay_progress *progress)
     int64_t done = assay_study_done(study), limit = assay_study_limit(study);
     int64_t eta = eta_us(study, progress->now_us);
     size_t columns = progress->columns;
-    const char *state = assay_json_text(study, "state");
+    const char *state = assay_member_text(study, "state");
     struct assay_buffer line = {0};
     assay_auto_free char *best = best_text(study);
     assay_auto_free char *count = NULL, *bar = NULL, *spark = NULL, *time = NULL;
 
-    add_part(&line, columns, "", assay_json_text(study, "name"));
+    add_part(&line, columns, "", assay_member_text(study, "name"));
     if (limit > 0) {
         bar = assay_text_bar((double)done / (double)limit, 16, progress->unicode);
         count = assay_format("%" PRId64 "/%" PRId64, done, limit);
@@ -162,7 +162,7 @@ assay_progress_plain(const json_t *study, int64_t now_us)
     const json_t *trials = json_object_get(study, "trials");
     assay_auto_free char *elapsed = assay_text_duration(elapsed_us(study, now_us));
     assay_auto_free char *best = best_text(study);
-    const char *state = assay_json_text(study, "state");
+    const char *state = assay_member_text(study, "state");
     struct assay_buffer line = {0};
     int64_t limit = assay_study_limit(study), eta = eta_us(study, now_us);
 
@@ -188,8 +188,8 @@ assay_progress_plain(const json_t *study, int64_t now_us)
 int
 assay_study_exit(const json_t *study)
 {
-    const char *state = assay_json_text(study, "state");
-    const char *reason = assay_json_text(study, "reason");
+    const char *state = assay_member_text(study, "state");
+    const char *reason = assay_member_text(study, "reason");
     const json_t *objective = json_array_get(json_object_get(study, "objectives"), 0);
     bool has_target = json_is_number(json_object_get(objective, "target"));
 
@@ -235,7 +235,7 @@ struct follow {
 static void
 remember_best(struct follow *follow)
 {
-    double value = assay_json_number(json_object_get(follow->study, "best"), "value");
+    double value = assay_member_number(json_object_get(follow->study, "best"), "value");
 
     if (isnan(value) ||
         (follow->n_history > 0 && !(fabs(follow->history[follow->n_history - 1] - value) > 0)))
@@ -267,9 +267,9 @@ draw_plain(struct follow *follow)
 {
     int64_t now_us = assay_monotonic_us();
     assay_auto_free char *key =
-        assay_format("%s %" PRId64 " %" PRId64, assay_json_text(follow->study, "state"),
+        assay_format("%s %" PRId64 " %" PRId64, assay_member_text(follow->study, "state"),
                      assay_study_done(follow->study),
-                     assay_json_int(json_object_get(follow->study, "best"), "number"));
+                     assay_member_int(json_object_get(follow->study, "best"), "number"));
     assay_auto_free char *line = NULL;
 
     if (follow->last_key != NULL && strcmp(key, follow->last_key) == 0)

@@ -13,8 +13,12 @@ void assay_result_text(const struct assay_cli *cli, const json_t *study, const j
 /* The best trial's value and its parameters, one to a line. */
 void assay_result_best(const struct assay_cli *cli, const json_t *best, struct assay_buffer *text);
 
-/* {"study","best","trials","dashboard"}.  New reference. */
-json_t *assay_result_json(const json_t *study, json_t *trials, const char *dashboard);
+/* ASSAY_PARAM_NAME=value for each parameter, quoted for a shell and parted by
+ * `separator`; letters of names that a variable can not have become "_". */
+void assay_result_shell(const json_t *parameters, char separator, struct assay_buffer *text);
+
+/* {"study","best","trials","dashboard"}; takes the reference to `trials`.  New reference. */
+json_t *assay_result_json(json_t *study, json_t *trials, const char *dashboard);
 
 /* The study as a JUnit report: one test case for the study, which fails when
  * `exit_code` is not 0, and one for each trial.  A failed trial fails its case only

@@ -46,7 +46,8 @@ find_named(const json_t *array, const char *name)
     json_t *item;
     size_t i;
 
-    json_array_foreach (array, i, item) {
+    json_array_foreach(array, i, item)
+    {
         const char *found = json_string_value(json_object_get(item, "name"));
 
         if (found != NULL && strcmp(found, name) == 0)
@@ -155,8 +156,7 @@ apply_options(struct assay_cli *cli, struct assay_study_file *file, struct assay
     assay_status rc;
 
     if (file->foreign) {
-        if (name != NULL || assay_args_has(&cli->args, "seed") ||
-            assay_args_has(&cli->args, "set"))
+        if (name != NULL || assay_args_has(&cli->args, "seed") || assay_args_has(&cli->args, "set"))
             return assay_fail(err, ASSAY_E_BAD_REQUEST,
                               "%s is not an assay/v1 file; --name, --seed and --set can not "
                               "change it",
@@ -239,8 +239,9 @@ assay_faults_locate(json_t *faults, const json_t *lines)
     json_t *fault;
     size_t i;
 
-    json_array_foreach (faults, i, fault) {
-        assay_auto_free char *pointer = assay_strdup(assay_json_text(fault, "pointer"));
+    json_array_foreach(faults, i, fault)
+    {
+        assay_auto_free char *pointer = assay_strdup(assay_member_text(fault, "pointer"));
 
         if (json_object_get(fault, "line") != NULL)
             continue;

@@ -38,8 +38,7 @@ void assay_faults_locate(json_t *faults, const json_t *lines);
 
 /* Submits the file (`dry_run`: only checks it) to the connected server.  Prints
  * errors and returns the exit code; 0 on success with the server's document. */
-ASSAY_MUST_CHECK int assay_study_submit(struct assay_cli *cli,
-                                        const struct assay_study_file *file, bool dry_run,
-                                        json_t **ret_study);
+ASSAY_MUST_CHECK int assay_study_submit(struct assay_cli *cli, const struct assay_study_file *file,
+                                        bool dry_run, json_t **ret_study);
 
 #endif

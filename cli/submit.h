@@ -9,8 +9,10 @@
     {"name", 0, "NAME", "submit under this name", false},                                          \
         {"project", 0, "PROJECT", "submit into this project [ASSAY_PROJECT]", false},              \
         {"seed", 0, "N", "the study's seed", false},                                               \
-        {"set", 0, "PATH=VALUE", "change the file, as in limits.trials=20 or parameters.lr.max=1", \
-         true}
+    {                                                                                              \
+        "set", 0, "PATH=VALUE", "change the file, as in limits.trials=20 or parameters.lr.max=1",  \
+            true                                                                                   \
+    }
 
 /* Gives the study its folder (assay_study_place) when the server is this machine. */
 void assay_submit_place(const struct assay_cli *cli, struct assay_study_file *file);

@@ -279,7 +279,8 @@ add_json(struct assay_buffer *buffer, const json_t *value, unsigned indent, unsi
         json_t *object = json_incref((json_t *)(uintptr_t)value);
 
         assay_buffer_puts(buffer, "{");
-        json_object_foreach (object, key, item) {
+        json_object_foreach(object, key, item)
+        {
             json_t *name = json_string(key);
 
             assay_buffer_puts(buffer, first ? "" : indent > 0 ? "," : ", ");
@@ -295,7 +296,8 @@ add_json(struct assay_buffer *buffer, const json_t *value, unsigned indent, unsi
         assay_buffer_puts(buffer, "}");
     } else if (json_is_array(value) && json_array_size(value) > 0) {
         assay_buffer_puts(buffer, "[");
-        json_array_foreach (value, i, item) {
+        json_array_foreach(value, i, item)
+        {
             assay_buffer_puts(buffer, i == 0 ? "" : indent > 0 ? "," : ", ");
             new_line(buffer, indent, level + 1);
             add_json(buffer, item, indent, level + 1);
@@ -350,8 +352,8 @@ assay_table_printf(struct assay_table *table, const char *format, ...)
 void
 assay_table_print(const struct assay_table *table, unsigned indent, struct assay_buffer *buffer)
 {
-    assay_auto_free size_t *widths = assay_zalloc(ASSAY_MAX(table->columns, (size_t)1),
-                                                  sizeof *widths);
+    assay_auto_free size_t *widths =
+        assay_zalloc(ASSAY_MAX(table->columns, (size_t)1), sizeof *widths);
 
     for (size_t i = 0; i < table->count; i++) {
         size_t *width = &widths[i % table->columns];

@@ -35,8 +35,9 @@ run_completion(struct assay_cli *cli)
         }
         return ASSAY_EXIT_DONE;
     }
-    return assay_cli_fail_usage(cli, "no completion for \"%s\"; there is one for bash, zsh and "
-                                     "fish",
+    return assay_cli_fail_usage(cli,
+                                "no completion for \"%s\"; there is one for bash, zsh and "
+                                "fish",
                                 shell);
 }
 

@@ -28,10 +28,10 @@ static void
 add_failed(void *arg, json_t *trial)
 {
     struct assay_buffer *text = arg;
-    assay_auto_free char *message = assay_text_clean(assay_json_text(trial, "message"));
+    assay_auto_free char *message = assay_text_clean(assay_member_text(trial, "message"));
 
-    assay_buffer_printf(text, "  trial %lld: %s\n", (long long)assay_json_int(trial, "number"),
-                        message[0] != '\0' ? message : assay_json_text(trial, "reason"));
+    assay_buffer_printf(text, "  trial %lld: %s\n", (long long)assay_member_int(trial, "number"),
+                        message[0] != '\0' ? message : assay_member_text(trial, "reason"));
 }
 
 static int
@@ -40,7 +40,7 @@ print_summary(struct assay_cli *cli, const char *path, const json_t *study, cons
     assay_auto_buffer struct assay_buffer text = {0};
     assay_auto_free char *list = assay_format("%s/trials", path);
     assay_auto_free char *dashboard = assay_cli_dashboard(cli);
-    int64_t failed = assay_json_int(json_object_get(study, "trials"), "failed");
+    int64_t failed = assay_member_int(json_object_get(study, "trials"), "failed");
     int code;
 
     assay_result_text(cli, study, trials, &text);
@@ -53,7 +53,7 @@ print_summary(struct assay_cli *cli, const char *path, const json_t *study, cons
         if (failed > SUMMARY_FAILED_MAX)
             assay_buffer_printf(&text, "  and %lld more: assay trials %s --state failed\n",
                                 (long long)(failed - SUMMARY_FAILED_MAX),
-                                assay_json_text(study, "name"));
+                                assay_member_text(study, "name"));
     }
     assay_buffer_printf(&text, "\ndashboard: %s\n", dashboard);
     assay_cli_print(&text);
@@ -103,9 +103,10 @@ interrupted(struct assay_cli *cli, const char *path, const char *title, bool can
     int code;
 
     if (!cancels) {
-        assay_cli_note(cli, "detached; the study goes on.\n"
-                            "  follow it: assay watch%s %s\n"
-                            "  cancel it: assay cancel%s %s",
+        assay_cli_note(cli,
+                       "detached; the study goes on.\n"
+                       "  follow it: assay watch%s %s\n"
+                       "  cancel it: assay cancel%s %s",
                        options, title, options, title);
         return ASSAY_EXIT_INTERRUPTED;
     }
@@ -169,8 +170,9 @@ need_server(struct assay_cli *cli)
     if (started && !assay_args_has(&cli->args, "quiet")) {
         assay_auto_free char *options = assay_server_options(cli);
 
-        assay_cli_note(cli, "started a private daemon at %s, data in %s (end it with: assay server "
-                            "stop%s)",
+        assay_cli_note(cli,
+                       "started a private daemon at %s, data in %s (end it with: assay server "
+                       "stop%s)",
                        cli->target.url, cli->target.data, options);
     }
     return ASSAY_EXIT_DONE;
@@ -219,8 +221,10 @@ static const struct assay_exit follow_exits[] = {
 #define OPTIONS_FOLLOW                                                                             \
     {"quiet", 'q', NULL, "no progress", false},                                                    \
         {"junit", 0, "FILE", "write a JUnit report at the end", false},                            \
-        {"on-interrupt", 0, "detach|cancel",                                                       \
-         "what Ctrl-C and SIGTERM do to the study [detach]", false}
+    {                                                                                              \
+        "on-interrupt", 0, "detach|cancel", "what Ctrl-C and SIGTERM do to the study [detach]",    \
+            false                                                                                  \
+    }
 
 static const struct assay_option run_options[] = {
     ASSAY_OPTIONS_STUDY_FILE,

@@ -54,14 +54,15 @@ assay_submit_check(struct assay_cli *cli, const struct assay_study_file *file)
 char *
 assay_study_title(const json_t *study)
 {
-    return assay_format("%s/%s", assay_json_text(study, "project"), assay_json_text(study, "name"));
+    return assay_format("%s/%s", assay_member_text(study, "project"),
+                        assay_member_text(study, "name"));
 }
 
 char *
 assay_study_url_path(const json_t *study)
 {
-    assay_auto_free char *project = assay_http_escape(assay_json_text(study, "project"));
-    assay_auto_free char *name = assay_http_escape(assay_json_text(study, "name"));
+    assay_auto_free char *project = assay_http_escape(assay_member_text(study, "project"));
+    assay_auto_free char *name = assay_http_escape(assay_member_text(study, "name"));
 
     return assay_format("/v1/projects/%s/studies/%s", project, name);
 }
@@ -171,8 +172,9 @@ run_validate(struct assay_cli *cli)
     if (asked)
         code = assay_study_submit(cli, &file, true, &answer);
     else if (file.foreign)
-        code = assay_cli_fail_usage(cli, "%s is not an assay/v1 file; only a server can check it, "
-                                         "and %s",
+        code = assay_cli_fail_usage(cli,
+                                    "%s is not an assay/v1 file; only a server can check it, "
+                                    "and %s",
                                     file.path, why);
     if (code != ASSAY_EXIT_DONE)
         return code;
@@ -187,8 +189,9 @@ run_validate(struct assay_cli *cli)
         assay_buffer_printf(&text, "%s: no faults\n", file.path);
         assay_cli_print(&text);
         if (!asked)
-            assay_cli_note(cli, "(names and settings of the algorithm and the stopping rule were "
-                                "not checked: %s)",
+            assay_cli_note(cli,
+                           "(names and settings of the algorithm and the stopping rule were "
+                           "not checked: %s)",
                            why);
     }
     json_decref(answer);

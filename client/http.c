@@ -12,7 +12,7 @@
 
 struct assay_http {
     CURL *curl;
-    char *url; /* without a final slash */
+    char *url;           /* without a final slash */
     char *authorization; /* whole header line; NULL = none */
     char reason[CURL_ERROR_SIZE];
     struct assay_random random; /* jitter */

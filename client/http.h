@@ -70,12 +70,12 @@ struct assay_http_request {
 
 /* Initialise with {0}; an answer may be used again, each request clears it. */
 struct assay_http_answer {
-    long status;            /* 0 when there was no answer */
-    bool cancelled;         /* `cancelled` said so */
-    char *etag;             /* NULL = none; with its quotes */
-    char *location;         /* NULL = none */
-    int64_t retry_after_ms; /* -1 = none */
-    json_t *json;           /* parsed body of a JSON answer, also of a problem; NULL = none */
+    long status;              /* 0 when there was no answer */
+    bool cancelled;           /* `cancelled` said so */
+    char *etag;               /* NULL = none; with its quotes */
+    char *location;           /* NULL = none */
+    int64_t retry_after_ms;   /* -1 = none */
+    json_t *json;             /* parsed body of a JSON answer, also of a problem; NULL = none */
     struct assay_buffer body; /* bytes of any other answer */
 };
 void assay_http_answer_done(struct assay_http_answer *answer);
