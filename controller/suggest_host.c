@@ -17,7 +17,9 @@
 
 struct ask {
     struct hosted *study;
-    json_t *message;
+    int64_t request;
+    int64_t *numbers;
+    size_t n_numbers;
     int tries; /* times its worker died or was killed over it */
     bool sent;
     TAILQ_ENTRY(ask) link;
@@ -31,7 +33,7 @@ struct hosted {
     json_t *tells;  /* array, not sent yet */
     bool opened;    /* the worker's process knows it */
     struct ask *ask;
-    uint64_t next_request;
+    int64_t last_request;
     UT_hash_handle hh;
 };
 
@@ -89,7 +91,7 @@ process_close(struct process *process)
 static void
 ask_free(struct ask *ask)
 {
-    json_decref(ask->message);
+    free(ask->numbers);
     free(ask);
 }
 
@@ -161,6 +163,15 @@ process_exited(uv_process_t *handle, int64_t status, int signal)
     process_gone(worker, what);
 }
 
+/* Nothing will be answered any more. */
+static void
+give_process_up(struct worker *worker, const char *what)
+{
+    assay_log(ASSAY_LOG_WARNING, "suggestion worker %d: %s; killing it", worker->index, what);
+    uv_process_kill(&worker->process->handle, SIGKILL);
+    process_gone(worker, what);
+}
+
 static void
 deadline_passed(uv_timer_t *timer)
 {
@@ -173,9 +184,7 @@ deadline_passed(uv_timer_t *timer)
     }
     what = assay_format("no answer within %.3g s",
                         (double)worker->host->options.deadline_us / ASSAY_SECOND_US);
-    assay_log(ASSAY_LOG_WARNING, "suggestion worker %d: %s; killing it", worker->index, what);
-    uv_process_kill(&worker->process->handle, SIGKILL);
-    process_gone(worker, what);
+    give_process_up(worker, what);
 }
 
 /* Runs the deadline of the ask the process is busy with. */
@@ -200,43 +209,34 @@ find_study(struct assay_suggest_host *host, int64_t id)
     return study;
 }
 
-/* One message of a worker. */
+/* One reply.  What answers an ask that was given up, or is about an open or tell
+ * (the ask that follows will fail), is passed over. */
 static void
-take_message(struct worker *worker, const json_t *message)
+take_reply(struct worker *worker, const struct assay_protocol_reply *reply)
 {
     struct assay_suggest_host *host = worker->host;
-    const char *op = json_string_value(json_object_get(message, "op"));
-    struct hosted *study =
-        find_study(host, json_integer_value(json_object_get(message, "study")));
+    struct hosted *study = find_study(host, reply->study);
     struct ask *ask = study != NULL ? study->ask : NULL;
-    int64_t id;
 
-    if (ask == NULL || !ask->sent || op == NULL ||
-        json_integer_value(json_object_get(message, "request")) !=
-            json_integer_value(json_object_get(ask->message, "request")))
-        return; /* the answer to something given up */
+    if (ask == NULL || !ask->sent || reply->request != ask->request)
+        return;
     worker->starts_in_a_row = 0;
-    if (strcmp(op, "error") == 0) {
-        const char *code = json_string_value(json_object_get(message, "code"));
-        const char *text = json_string_value(json_object_get(message, "message"));
-
-        if (code != NULL && strcmp(code, "unknown_study") == 0 &&
-            ++ask->tries < ASSAY_SUGGEST_TRIES) {
-            study->opened = false;
-            ask->sent = false;
-            pump(worker);
-        } else {
-            fail_ask(host, ask, text != NULL ? text : "the algorithm failed without saying why");
-        }
+    if (reply->code == NULL) {
+        ask_finish(ask);
         watch_first(worker);
+        host->options.events.suggested(host->options.events.arg, reply->study, reply->trials,
+                                       reply->exhausted);
         return;
     }
-    id = study->id;
-    ask_finish(ask);
+    if (strcmp(reply->code, ASSAY_PROTOCOL_UNKNOWN_STUDY) == 0 &&
+        ++ask->tries < ASSAY_SUGGEST_TRIES) {
+        study->opened = false;
+        ask->sent = false;
+        pump(worker);
+    } else {
+        fail_ask(host, ask, reply->message);
+    }
     watch_first(worker);
-    host->options.events.suggested(host->options.events.arg, id,
-                                   json_object_get(message, "trials"),
-                                   json_is_true(json_object_get(message, "exhausted")));
 }
 
 static void
@@ -260,19 +260,18 @@ received(uv_stream_t *stream, ssize_t n, const uv_buf_t *bytes)
     }
     while (process->worker != NULL) {
         struct assay_error err = {0};
+        struct assay_protocol_reply reply;
         json_t *message = NULL;
-        assay_status status = assay_protocol_take(&process->received, &message, &err);
+        assay_status status = assay_protocol_frame_take(&process->received, &message, &err);
 
-        if (status != ASSAY_OK) {
-            assay_log(ASSAY_LOG_WARNING, "suggestion worker %d: %s; killing it",
-                      process->worker->index, err.message);
-            uv_process_kill(&process->handle, SIGKILL);
-            process_gone(process->worker, err.message);
+        if (status == ASSAY_OK && message == NULL)
             return;
-        }
-        if (message == NULL)
-            return;
-        take_message(process->worker, message);
+        if (status == ASSAY_OK)
+            status = assay_protocol_reply_decode(message, &reply, &err);
+        if (status == ASSAY_OK)
+            take_reply(process->worker, &reply);
+        else
+            give_process_up(process->worker, err.message);
         json_decref(message);
     }
 }
@@ -292,13 +291,18 @@ sent(uv_write_t *request, int status)
     free(sending);
 }
 
+/* Takes the message. */
 static void
-send_message(struct process *process, const json_t *message)
+send_message(struct process *process, json_t *message)
 {
     struct sending *sending = ASSAY_NEW(struct sending);
+    struct assay_error err = {0};
     uv_buf_t bytes;
 
-    assay_protocol_put(&sending->bytes, message);
+    if (assay_protocol_frame_add(&sending->bytes, message, &err) != ASSAY_OK)
+        assay_log(ASSAY_LOG_ERROR, "suggestion worker %d: a message was not sent: %s",
+                  process->worker->index, err.message);
+    json_decref(message);
     bytes = uv_buf_init(sending->bytes.data, (unsigned)sending->bytes.length);
     sending->request.data = sending;
     if (uv_write(&sending->request, (uv_stream_t *)&process->in, &bytes, 1, sent) != 0)
@@ -373,14 +377,9 @@ ensure_process(struct worker *worker)
 static void
 flush_tells(struct hosted *study)
 {
-    json_t *message;
-
     if (json_array_size(study->tells) == 0)
         return;
-    message = json_pack("{s:s, s:I, s:O}", "op", "tell", "study", (json_int_t)study->id, "trials",
-                        study->tells);
-    send_message(study->worker->process, message);
-    json_decref(message);
+    send_message(study->worker->process, assay_protocol_tell(study->id, study->tells));
     json_array_clear(study->tells);
 }
 
@@ -388,11 +387,8 @@ static void
 open_study(struct hosted *study)
 {
     struct assay_suggest_host *host = study->worker->host;
-    json_t *message = json_pack("{s:s, s:I, s:O}", "op", "open", "study", (json_int_t)study->id,
-                                "spec", study->document);
 
-    send_message(study->worker->process, message);
-    json_decref(message);
+    send_message(study->worker->process, assay_protocol_open(study->id, study->document));
     json_array_clear(study->tells);
     study->opened = true;
     host->options.events.replay(host->options.events.arg, study->id);
@@ -413,7 +409,8 @@ pump(struct worker *worker)
         if (!ask->study->opened)
             open_study(ask->study);
         flush_tells(ask->study);
-        send_message(worker->process, ask->message);
+        send_message(worker->process, assay_protocol_ask(ask->study->id, ask->request,
+                                                         ask->numbers, ask->n_numbers));
         ask->sent = true;
     }
     watch_first(worker);
@@ -464,13 +461,8 @@ assay_suggest_host_forget(struct assay_suggest_host *host, int64_t study_id)
 
     if (study == NULL)
         return;
-    if (study->opened && study->worker->process != NULL) {
-        json_t *message =
-            json_pack("{s:s, s:I}", "op", "close", "study", (json_int_t)study->id);
-
-        send_message(study->worker->process, message);
-        json_decref(message);
-    }
+    if (study->opened && study->worker->process != NULL)
+        send_message(study->worker->process, assay_protocol_close(study->id));
     if (study->ask != NULL) {
         struct worker *worker = study->worker;
 
@@ -502,14 +494,12 @@ assay_suggest_host_ask(struct assay_suggest_host *host, int64_t study_id, const 
 {
     struct hosted *study = find_study(host, study_id);
     struct ask *ask = ASSAY_NEW(struct ask);
-    json_t *list = json_array();
 
     ASSAY_ASSERT(study != NULL && study->ask == NULL);
-    for (size_t i = 0; i < n; i++)
-        json_array_append_new(list, json_integer(numbers[i]));
     ask->study = study;
-    ask->message = json_pack("{s:s, s:I, s:I, s:o}", "op", "ask", "study", (json_int_t)study_id,
-                             "request", (json_int_t)++study->next_request, "numbers", list);
+    ask->request = ++study->last_request;
+    ask->numbers = assay_memdup(numbers, n * sizeof *numbers);
+    ask->n_numbers = n;
     study->ask = ask;
     TAILQ_INSERT_TAIL(&study->worker->asks, ask, link);
     pump(study->worker);

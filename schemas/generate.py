@@ -70,7 +70,7 @@ def states_h():
         for i, (name, row) in enumerate(states[key].items()):
             text = row["text"] if final else row
             out.append(f"    {prefix}_{name.upper()}{start if i == 0 else ''}, /* {text} */")
-        out.append(f"    {prefix}_{'STATE' if final else 'REASON'}_MAX_,")
+        out.append(f"    {prefix}_{'STATE_' if final else ''}MAX_,")
         out.append("};\n")
         out.append(f"/* The name used in JSON and SQL{'' if final else '; NULL for none'}. */")
         out.append(f"const char *{ctype}_name(enum {ctype} value);")

@@ -34,7 +34,7 @@ enum assay_study_reason {
     ASSAY_STUDY_REASON_ALL_TRIALS_FAILED, /* the first ten trials all failed */
     ASSAY_STUDY_REASON_SUGGESTION_FAILED, /* the algorithm could not propose */
     ASSAY_STUDY_REASON_CANCELLED_BY_USER, /* a user cancelled it */
-    ASSAY_STUDY_REASON_REASON_MAX_,
+    ASSAY_STUDY_REASON_MAX_,
 };
 
 /* The name used in JSON and SQL; NULL for none. */
@@ -79,7 +79,7 @@ enum assay_trial_reason {
     ASSAY_TRIAL_REASON_STUDY_CANCELLED, /* its study was cancelled */
     ASSAY_TRIAL_REASON_STUDY_FINISHED, /* its study ended first */
     ASSAY_TRIAL_REASON_REPORTED_BY_CLIENT, /* the worker said so */
-    ASSAY_TRIAL_REASON_REASON_MAX_,
+    ASSAY_TRIAL_REASON_MAX_,
 };
 
 /* The name used in JSON and SQL; NULL for none. */
