@@ -56,7 +56,10 @@ export interface ParameterSpec {
   when?: Record<string, ParameterValue[]>;
 }
 
+export interface Constraint { metric: string; min?: number | null; max?: number | null }
+
 export interface StudySpec {
+  constraints?: Constraint[];
   parameters?: ParameterSpec[];
   budget?: { name?: string; min?: number; max?: number; eta?: number } | null;
   trial?: { command?: string[] } | null;
@@ -105,6 +108,8 @@ export interface StopDecision {
   threshold: Metric | null;
   step: number;
   compared?: number | null;
+  /** The rule's own sentence. */
+  message?: string;
 }
 
 export interface Why {

@@ -83,11 +83,11 @@ export function parseDuration(value: string | number | null | undefined): number
   if (typeof value === "number") return Number.isFinite(value) && value >= 0 ? value * 1_000 : null;
   if (!value) return null;
   if (/^\d+(\.\d+)?$/.test(value)) return Number(value) * 1_000;
-  const units: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, min: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
+  const units: Record<string, number> = { us: 0.001, ms: 1, s: 1_000, m: 60_000, min: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
   let total = 0;
   let rest = value.trim();
   while (rest) {
-    const match = /^(\d+(?:\.\d+)?)\s*(ms|min|s|m|h|d|w)\s*/.exec(rest);
+    const match = /^(\d+(?:\.\d+)?)\s*(us|ms|min|s|m|h|d|w)\s*/.exec(rest);
     if (!match) return null;
     total += Number(match[1]) * units[match[2]!]!;
     rest = rest.slice(match[0].length);

@@ -70,6 +70,7 @@ function toRow(trial: Trial): HistoryTrial {
     state: trial.state,
     value: toNumber(trial.value),
     finishedMs: timeOf(trial.finished_at),
+    feasible: true,
     trial,
   };
 }

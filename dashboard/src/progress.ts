@@ -1,6 +1,6 @@
 /** What a study's trials add up to. Pure functions over rows that the server sent. */
-import type { Goal, Study, TrialState } from "./api";
-import { parseDuration, timeOf } from "./format";
+import type { Constraint, Goal, Metrics, Study, TrialState } from "./api";
+import { parseDuration, timeOf, toNumber } from "./format";
 
 /** The part of a trial that the charts and estimates need. */
 export interface Row {
@@ -9,6 +9,16 @@ export interface Row {
   /** NaN where there is none. */
   value: number;
   finishedMs: number;
+  /** false: the trial breaks one of the study's constraints, so it can't be the best. */
+  feasible: boolean;
+}
+
+/** Whether the metrics keep all constraints; what was not measured keeps none. */
+export function keeps(metrics: Metrics | undefined, constraints: readonly Constraint[]): boolean {
+  return constraints.every(({ metric, min, max }) => {
+    const value = toNumber(metrics?.[metric]);
+    return value >= (min ?? -Infinity) && value <= (max ?? Infinity);
+  });
 }
 
 export function isBetter(goal: Goal, a: number, b: number): boolean {
@@ -18,13 +28,14 @@ export function isBetter(goal: Goal, a: number, b: number): boolean {
 }
 
 /**
- * The best value among the succeeded trials up to each row, in the rows' order; null until there
- * is one. Values that are not finite never count.
+ * The best value up to each row, in the rows' order; null until there is one. As on the server,
+ * trials that succeeded or were stopped early count, if they keep the constraints and their value
+ * is finite.
  */
 export function bestSoFar(rows: readonly Row[], goal: Goal): (number | null)[] {
   let best: number | null = null;
   return rows.map((row) => {
-    if (row.state === "succeeded" && Number.isFinite(row.value) &&
+    if ((row.state === "succeeded" || row.state === "stopped") && row.feasible && Number.isFinite(row.value) &&
         (best === null || isBetter(goal, row.value, best))) best = row.value;
     return best;
   });

@@ -149,7 +149,7 @@ class FakeStudy {
 
   get best() {
     let best = null;
-    for (const row of this.rows) if (row.state === "succeeded" && (!best || value(row) > value(best))) best = row;
+    for (const row of this.rows) if ((row.state === "succeeded" || row.state === "stopped") && (!best || value(row) > value(best))) best = row;
     return best && { number: best.n, value: value(best), metric: "val_accuracy", goal: "maximize", parameters: best.parameters, metrics: metrics(best) };
   }
 

@@ -192,6 +192,7 @@ test("a phone sees everything without scrolling sideways", { skip: noBrowser, ti
 
 test("the keyboard alone reaches a study, a trial, and the way back", { skip: noBrowser, timeout: 60_000 }, async () => {
   const { page, faults, close } = await open();
+  await page.locator("a.study-row").first().waitFor();
   await page.keyboard.press("/");
   await page.keyboard.type("over");
   const row = page.locator("a.study-row");
@@ -224,6 +225,30 @@ test("a stopped trial says which rule, value, threshold and step; a running one'
   study.tick();
   study.tick();
   await page.locator("pre.log", { hasText: "epoch=5 " }).waitFor();
+  assert.deepEqual(faults, []);
+  await close();
+});
+
+test("parallel coordinates: dragging along an axis keeps the lines that pass there", { skip: noBrowser, timeout: 60_000 }, async () => {
+  const rows = server.studies.get("default/over").rows.filter((r) => r.state === "succeeded" || r.state === "stopped");
+  const { page, faults, close } = await open("#/default/over");
+  await page.getByRole("tab", { name: "Parameters" }).click();
+  const region = page.getByRole("region", { name: "Parallel coordinates" });
+  await region.getByText(`${rows.length} trials`).waitFor();
+  await region.scrollIntoViewIfNeeded();
+  const box = await region.locator("canvas").last().boundingBox();
+  /* The last axis is the objective: keep its upper half. */
+  await page.mouse.move(box.x + box.width - 56, box.y + 40);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width - 56, box.y + box.height / 2, { steps: 5 });
+  await page.mouse.up();
+  const text = await region.getByRole("status").textContent();
+  const [, kept] = /^(\d+) of/.exec(text);
+  assert.ok(Number(kept) > 0 && Number(kept) < rows.length, text);
+  const best = server.studies.get("default/over").best;
+  assert.match(text, new RegExp(`trial ${best.number}`));
+  await region.getByRole("button", { name: "show all" }).click();
+  await region.getByText(`${rows.length} trials`).waitFor();
   assert.deepEqual(faults, []);
   await close();
 });

@@ -32,7 +32,7 @@ test("durations are written as people say them and read as the study file has th
   const written = [[0, "0 ms"], [350, "350 ms"], [1500, "1.5 s"], [9990, "10 s"], [45_000, "45 s"], [59_700, "1 min"],
     [200_000, "3 min 20 s"], [3_600_000, "1 h"], [7_500_000, "2 h 5 min"], [90_000_000, "1 d 1 h"], [-1, "–"], [NaN, "–"]];
   for (const [ms, text] of written) assert.equal(format.formatDuration(ms), text, String(ms));
-  const read = [["2h", 7_200_000], ["1h30m", 5_400_000], ["90s", 90_000], ["500ms", 500], [90, 90_000], ["90", 90_000],
+  const read = [["2h", 7_200_000], ["1h30m", 5_400_000], ["90s", 90_000], ["500ms", 500], ["1d2h", 93_600_000], ["5us", 0.005], [90, 90_000], ["90", 90_000],
     ["2 h 5 min", 7_500_000], ["soon", null], ["", null], [null, null], [-1, null]];
   for (const [text, ms] of read) assert.equal(format.parseDuration(text), ms, String(text));
 });
@@ -41,14 +41,24 @@ test("ages have one unit", () => {
   assert.deepEqual([0, 20_000, 300_000, 11_000_000, 1e9].map(format.formatAge), ["now", "20 s", "5 min", "3 h", "11 d"]);
 });
 
-const row = (number, value, state = "succeeded") => ({ number, state, value, finishedMs: NaN });
+const row = (number, value, state = "succeeded", feasible = true) => ({ number, state, value, feasible, finishedMs: NaN });
 
-test("the best so far counts succeeded trials with a finite value only", () => {
-  const rows = [row(1, 0.5), row(2, NaN, "failed"), row(3, 0.7), row(4, Infinity), row(5, 0.9, "stopped"), row(6, 0.6)];
-  assert.deepEqual(progress.bestSoFar(rows, "maximize"), [0.5, 0.5, 0.7, 0.7, 0.7, 0.7]);
-  assert.deepEqual(progress.bestSoFar(rows, "minimize"), [0.5, 0.5, 0.5, 0.5, 0.5, 0.5]);
+test("the best so far counts what the server counts", () => {
+  const rows = [row(1, 0.5), row(2, NaN, "failed"), row(3, 0.7), row(4, Infinity), row(5, 0.8, "stopped"),
+    row(6, 0.95, "succeeded", false), row(7, 0.9, "infeasible"), row(8, 0.6)];
+  assert.deepEqual(progress.bestSoFar(rows, "maximize"), [0.5, 0.5, 0.7, 0.7, 0.8, 0.8, 0.8, 0.8]);
+  assert.deepEqual(progress.bestSoFar(rows, "minimize"), [0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5]);
   assert.deepEqual(progress.bestSoFar([row(1, NaN), row(2, 3)], "minimize"), [null, 3]);
   assert.deepEqual(progress.bestSoFar([], "minimize"), []);
+});
+
+test("constraints are kept by what was measured within them", () => {
+  const limit = [{ metric: "latency_ms", max: 20 }, { metric: "recall", min: 0.5 }];
+  assert.ok(progress.keeps({ latency_ms: 20, recall: 0.5 }, limit));
+  assert.ok(!progress.keeps({ latency_ms: 21, recall: 0.9 }, limit));
+  assert.ok(!progress.keeps({ latency_ms: 5 }, limit));
+  assert.ok(!progress.keeps({ latency_ms: "nan", recall: 1 }, limit));
+  assert.ok(progress.keeps(undefined, []));
 });
 
 test("a diverged trial doesn't flatten the picture, and the good side is never cut", () => {
@@ -104,4 +114,20 @@ test("queries leave out what is empty and keep lists readable", () => {
   assert.equal(api.withQuery("/x", { a: "", b: null, c: [], d: ["p", "q"], e: "1 2", f: 0 }), "/x?d=p,q&e=1%202&f=0");
   assert.equal(api.withQuery("/x?y=1", { wait: "30s" }), "/x?y=1&wait=30s");
   assert.equal(api.paths.study("a/b", "c"), "/v1/projects/a%2Fb/studies/c");
+});
+
+test("axes of the parallel coordinates: ends, round values between, and what is not used", async () => {
+  const { numberAxis, parameterAxis, standings } = await load("axes.ts");
+  const lr = parameterAxis({ name: "lr", type: "double", min: 1e-4, max: 1, scale: "log" });
+  assert.deepEqual(lr.ticks.map((t) => t.text), ["0.0001", "0.001", "0.01", "0.1", "1"]);
+  assert.ok(Math.abs(lr.place(0.01) - 0.5) < 1e-12);
+  const units = parameterAxis({ name: "units", type: "int", min: 1, max: 3 });
+  assert.deepEqual(units.ticks.map((t) => t.text), ["1", "2", "3"]);
+  const kind = parameterAxis({ name: "kind", type: "categorical", values: ["a", "b", "c"] });
+  assert.deepEqual(["a", "b", "c", "d", undefined].map(kind.place), [0, 0.5, 1, null, null]);
+  assert.deepEqual(parameterAxis({ name: "x", type: "bool" }).ticks.map((t) => t.text), ["false", "true"]);
+  assert.equal(numberAxis("flat", 2, 2).place(2), 0.5);
+  assert.ok(numberAxis("beta", 0.9, 0.999, "reverse_log").place(0.99) > 0.3);
+  assert.deepEqual(standings([3, 1, NaN, 2], "minimize"), [0, 1, null, 0.5]);
+  assert.deepEqual(standings([5], "maximize"), [1]);
 });

@@ -1,7 +1,7 @@
 /** One study, live: where it stands, what can be done, its charts, trials, events and settings. */
 import { useCallback, useEffect, useMemo, useState } from "preact/hooks";
 import {
-  type Curves, type Curve, FINAL_STUDY, type Problem, type Study, type TrialState, paths,
+  type Constraint, type Curves, type Curve, FINAL_STUDY, FINAL_TRIAL, type Problem, type Study, type TrialState, paths,
 } from "../api";
 import {
   formatAge, formatDuration, formatMetric, formatNumber, formatParameter, parseDuration, plural, timeOf, toNumber, words,
@@ -14,16 +14,19 @@ import { CurvesChart } from "../parts/curves-chart";
 import { Events } from "../parts/events";
 import { HistoryChart } from "../parts/history-chart";
 import { LimitsDialog } from "../parts/limits";
+import { Parallel } from "../parts/parallel";
 import { Setup } from "../parts/setup";
 import { TrialPanel } from "../parts/trial-panel";
 import { TrialTable } from "../parts/trial-table";
-import { activeCount, estimateLeft, finishedCount, pointsPerCurve } from "../progress";
+import { activeCount, estimateLeft, finishedCount, keeps, pointsPerCurve } from "../progress";
 import { go, linkTo } from "../route";
 
 interface Props { project: string; name: string; trial: number | null; canEdit: boolean }
 
-type Tab = "trials" | "events" | "setup";
-const TABS: readonly (readonly [Tab, string])[] = [["trials", "Trials"], ["events", "Events"], ["setup", "Setup"]];
+const NONE: readonly Constraint[] = [];
+
+type Tab = "trials" | "parameters" | "events" | "setup";
+const TABS: readonly (readonly [Tab, string])[] = [["trials", "Trials"], ["parameters", "Parameters"], ["events", "Events"], ["setup", "Setup"]];
 
 export function StudyView({ project, name, trial, canEdit }: Props) {
   const live = useLive<Study>(paths.study(project, name));
@@ -62,14 +65,19 @@ function LiveStudy({ study, trial, canEdit, error, open, reload }: LiveProps) {
   const several = study.objectives.length > 1;
 
   const [rows, setRows] = useState<HistoryTrial[] | null>(null);
-  const fields = `number,state,value,finished_at${several ? ",metrics" : ""}`;
+  const constraints = study.spec?.constraints ?? NONE;
+  const fields = `number,state,value,finished_at${several || constraints.length > 0 ? ",metrics" : ""}`;
   const history = useMemo(() => new TrialHistory(project, name, fields), [project, name, fields]);
   usePulse((signal) => history.refresh(signal, setRows), [history], study, active ? 5_000 : null);
   const shownRows = useMemo(() => {
     if (!rows) return [];
-    if (!several) return rows;
-    return rows.map((row) => ({ ...row, value: toNumber(row.trial.metrics?.[objective.metric]) }));
-  }, [rows, several, objective.metric]);
+    if (!several && constraints.length === 0) return rows;
+    return rows.map((row) => ({
+      ...row,
+      value: several ? toNumber(row.trial.metrics?.[objective.metric]) : row.value,
+      feasible: !FINAL_TRIAL.has(row.state) || keeps(row.trial.metrics, constraints),
+    }));
+  }, [rows, several, objective.metric, constraints]);
 
   const metrics = useMemo(() => {
     const names = new Set(study.objectives.map((o) => o.metric));
@@ -123,6 +131,7 @@ function LiveStudy({ study, trial, canEdit, error, open, reload }: LiveProps) {
         </div>
         <div id="tab-panel" role="tabpanel" aria-labelledby={`tab-${tab}`}>
           {tab === "trials" && <TrialTable study={study} selected={trial} open={open} />}
+          {tab === "parameters" && <Parallel study={study} objective={objectiveIndex} active={active} open={open} />}
           {tab === "events" && <Events study={study} active={active} />}
           {tab === "setup" && <Setup study={study} />}
         </div>

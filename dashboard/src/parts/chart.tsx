@@ -11,10 +11,15 @@ export interface Theme {
   line: string;
   surface: string;
   gold: string;
+  /** The other end of the scale that ends in gold. */
+  cold: string;
+  edge: string;
+  accent: string;
   state: (state: string) => string;
 }
 
-function readTheme(element: Element): Theme {
+/** The colours that hold at this element now. */
+export function readTheme(element: Element): Theme {
   const css = getComputedStyle(element);
   const pick = (name: string) => css.getPropertyValue(name).trim();
   return {
@@ -23,6 +28,9 @@ function readTheme(element: Element): Theme {
     line: pick("--line"),
     surface: pick("--surface"),
     gold: pick("--gold-line"),
+    cold: pick("--cold"),
+    edge: pick("--edge"),
+    accent: pick("--accent"),
     state: (state) => pick(`--s-${state}`) || pick("--dim"),
   };
 }

@@ -7,8 +7,8 @@ import { usePulse } from "../live";
 import { linkTo } from "../route";
 import { Empty, Loading, ProblemBox, StateMark } from "./basics";
 
-const KEPT = 500;
-const PAGE_SIZE = 500;
+const KEPT = 1000;
+const PAGE_SIZE = 1000;
 
 export function Events({ study, active }: { study: Study; active: boolean }) {
   const { project, name } = study;
@@ -22,8 +22,7 @@ export function Events({ study, active }: { study: Study; active: boolean }) {
   usePulse(async (signal) => {
     try {
       if (feed.current.length === 0) {
-        const first = await request<EventPage>("GET", paths.events(project, name, { sort: "-id", page_size: PAGE_SIZE }), { signal });
-        feed.current = first.data.events.sort((a, b) => b.id - a.id);
+        feed.current = await latest(project, name, signal);
       }
       for (;;) {
         const newest = feed.current[0]?.id ?? 0;
@@ -60,6 +59,17 @@ export function Events({ study, active }: { study: Study; active: boolean }) {
       {events.length === KEPT && <p class="hint">The latest {KEPT} events.</p>}
     </div>
   );
+}
+
+/** The newest events. A server that can't sort them is read from the first one on instead. */
+async function latest(project: string, name: string, signal: AbortSignal): Promise<StudyEvent[]> {
+  try {
+    const page = await request<EventPage>("GET", paths.events(project, name, { sort: "-id", page_size: PAGE_SIZE }), { signal });
+    return page.data.events;
+  } catch (error) {
+    if (error instanceof ApiError && error.problem.status === 400) return [];
+    throw error;
+  }
 }
 
 const KNOWN = new Set(["queued", "running", "paused", "stopping", "succeeded", "stopped", "infeasible", "failed", "cancelled"]);

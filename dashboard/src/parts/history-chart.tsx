@@ -19,7 +19,7 @@ interface Props {
 /* Series after the best line, in the order they are drawn. */
 const GROUPS: { states: TrialState[]; draw: TrialState; hollow: boolean }[] = [
   { states: ["stopped"], draw: "stopped", hollow: true },
-  { states: ["infeasible", "failed", "cancelled"], draw: "failed", hollow: true },
+  { states: ["infeasible", "failed", "cancelled"], draw: "infeasible", hollow: true },
   { states: ["queued", "running", "paused", "stopping"], draw: "running", hollow: true },
   { states: ["succeeded"], draw: "succeeded", hollow: false },
 ];
@@ -43,7 +43,7 @@ export function HistoryChart({ rows, metric, goal, target, onOpen }: Props) {
       rows.map((row) => row.number),
       best.map((v) => (v === null ? null : clip(v))),
       ...GROUPS.map((group) => rows.map((row) =>
-        group.states.includes(row.state) && Number.isFinite(row.value) ? clip(row.value) : null)),
+        group.states.includes(row.feasible ? row.state : "infeasible") && Number.isFinite(row.value) ? clip(row.value) : null)),
     ];
     const last = best.length > 0 ? best[best.length - 1]! : null;
     return { data, range, positive, beyond: useful.beyond, best, last };
@@ -140,6 +140,7 @@ export function HistoryChart({ rows, metric, goal, target, onOpen }: Props) {
             Number.isNaN(row.value) ? STATE_WORDS[row.state]
               : `${box.now.metric} ${formatNumber(row.value)}`,
             ...(Number.isNaN(row.value) ? [] : [STATE_WORDS[row.state]]),
+            ...(row.feasible ? [] : ["breaks a constraint"]),
             ...(soFar === null || soFar === undefined ? [] : [`best so far ${formatNumber(soFar)}`]),
           ]);
         }],
@@ -169,6 +170,7 @@ export function HistoryChart({ rows, metric, goal, target, onOpen }: Props) {
         ...(rows.some((r) => r.state === "succeeded") ? [["succeeded", "succeeded"] as const] : []),
         ...(rows.some((r) => r.state === "stopped") ? [["stopped ring", "stopped early"] as const] : []),
         ...(rows.some((r) => r.state === "running") ? [["running ring", "running"] as const] : []),
+        ...(rows.some((r) => !r.feasible) ? [["infeasible ring", "breaks a constraint"] as const] : []),
         ...(rows.some(failed) ? [["failed cross", "failed"] as const] : []),
       ]} />
     </section>

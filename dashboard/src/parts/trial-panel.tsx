@@ -179,6 +179,7 @@ function StopStory({ stop, study }: { stop: StopDecision; study: Study }) {
         <p class="dim">
           {goal === "maximize" ? "Higher is better" : "Lower is better"}
           {stop.compared ? `; compared with ${plural(stop.compared, "trial")}` : ""}.
+          {stop.message && ` The rule says: ${stop.message}`}
         </p>
       </div>
     </div>
