@@ -1,0 +1,252 @@
+/* assay-suggest: serves suggestions to one daemon over a pipe or socket
+ * (suggest/protocol.h).
+ *
+ * Holds nothing that can't be thrown away: the daemon kills it at will, starts
+ * another and replays.  It ends when the daemon does, and leaves Ctrl-C at the
+ * daemon's terminal to the daemon. */
+#include <errno.h>
+#include <getopt.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/memory.h"
+#include "common/number.h"
+#include "suggest/host.h"
+#include "suggest/protocol.h"
+#include "suggest/registry.h"
+#include "suggest/worker.h"
+
+#define READ_BYTES 65536
+
+struct connection {
+    int in, out;
+    struct assay_buffer received, to_send;
+    char chunk[READ_BYTES];
+};
+
+static void
+on_terminate(int signal_number ASSAY_UNUSED)
+{
+    assay_host_set_stop(true);
+}
+
+static void
+set_signals(void)
+{
+    /* Without SA_RESTART: the blocking read returns. */
+    struct sigaction terminate = {.sa_handler = on_terminate};
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+    sigaction(SIGTERM, &terminate, NULL);
+    sigaction(SIGINT, &ignore, NULL);
+    sigaction(SIGPIPE, &ignore, NULL);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
+/* Waits until a descriptor that may be non-blocking can go on. */
+static bool
+wait_for(int fd, short events)
+{
+    struct pollfd entry = {.fd = fd, .events = events};
+
+    return poll(&entry, 1, -1) >= 0;
+}
+
+/* False when the peer has gone or the process was told to end. */
+static bool
+send_all(struct connection *connection)
+{
+    size_t sent = 0;
+
+    while (sent < connection->to_send.length) {
+        ssize_t n = write(connection->out, connection->to_send.data + sent,
+                          connection->to_send.length - sent);
+
+        if (n >= 0)
+            sent += (size_t)n;
+        else if (errno != EAGAIN || !wait_for(connection->out, POLLOUT))
+            return false;
+    }
+    assay_buffer_clear(&connection->to_send);
+    return true;
+}
+
+static bool
+receive_some(struct connection *connection)
+{
+    for (;;) {
+        ssize_t n = read(connection->in, connection->chunk, sizeof connection->chunk);
+
+        if (n > 0) {
+            assay_buffer_add(&connection->received, connection->chunk, (size_t)n);
+            return true;
+        }
+        if (n == 0 || errno != EAGAIN || !wait_for(connection->in, POLLIN))
+            return false;
+    }
+}
+
+static void
+reply_with(struct connection *connection, json_t *reply)
+{
+    struct assay_error err = {0};
+
+    if (assay_protocol_frame_add(&connection->to_send, reply, &err) != ASSAY_OK) {
+        json_t *instead = assay_protocol_error(json_object_get(reply, "study"),
+                                               json_object_get(reply, "request"),
+                                               assay_status_name(err.status), err.message);
+
+        /* Short: the worker takes no ID longer than ASSAY_WORKER_ID_BYTES_MAX. */
+        ASSAY_ASSERT(assay_protocol_frame_add(&connection->to_send, instead, NULL) == ASSAY_OK);
+        json_decref(instead);
+    }
+}
+
+/* Answers every complete frame received; not OK when the stream makes no sense. */
+static assay_status
+answer_frames(struct connection *connection, struct assay_worker *worker, struct assay_error *err)
+{
+    for (;;) {
+        json_t *message, *reply;
+        assay_status status = assay_protocol_frame_take(&connection->received, &message, err);
+
+        if (status != ASSAY_OK || message == NULL)
+            return status;
+        reply = assay_worker_handle(worker, message);
+        json_decref(message);
+        if (reply != NULL)
+            reply_with(connection, reply);
+        json_decref(reply);
+    }
+}
+
+static int
+serve(struct connection *connection)
+{
+    struct assay_worker *worker = assay_worker_new();
+    struct assay_error err = {0};
+    assay_status status = ASSAY_OK;
+
+    while (status == ASSAY_OK && receive_some(connection)) {
+        status = answer_frames(connection, worker, &err);
+        if (!send_all(connection))
+            break;
+    }
+    if (status != ASSAY_OK)
+        assay_log(ASSAY_LOG_ERROR, "the connection is given up: %s", err.message);
+    assay_worker_free(worker);
+    return status == ASSAY_OK ? 0 : 1;
+}
+
+/* Standard output is the wire: whatever else is written to it (by a plugin, say)
+ * goes to standard error instead. */
+static int
+take_standard_output(void)
+{
+    int wire = dup(STDOUT_FILENO);
+
+    if (wire >= 0 && dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+        return -1;
+    return wire;
+}
+
+static bool
+limit_memory(const char *text)
+{
+    int64_t bytes;
+    struct rlimit limit;
+
+    if (!assay_parse_bytes(text, &bytes) || bytes < 1) {
+        fprintf(stderr, "assay-suggest: --memory-limit %s is not a number of bytes\n", text);
+        return false;
+    }
+    limit.rlim_cur = limit.rlim_max = (rlim_t)bytes;
+    if (setrlimit(RLIMIT_AS, &limit) == 0)
+        return true;
+    fprintf(stderr, "assay-suggest: --memory-limit %s: %s\n", text, strerror(errno));
+    return false;
+}
+
+static bool
+use_descriptor(const char *text, struct connection *connection)
+{
+    int64_t fd;
+
+    if (!assay_parse_int(text, 0, INT32_MAX, &fd)) {
+        fprintf(stderr, "assay-suggest: --fd %s is not a file descriptor\n", text);
+        return false;
+    }
+    connection->in = connection->out = (int)fd;
+    return true;
+}
+
+static bool
+load_plugin(const char *path)
+{
+    struct assay_error err = {0};
+
+    if (assay_registry_load(path, &err) == ASSAY_OK)
+        return true;
+    fprintf(stderr, "assay-suggest: %s\n", err.message);
+    return false;
+}
+
+static const char usage[] =
+    "usage: assay-suggest [OPTIONS]\n"
+    "Proposes trials to assayd, which starts it; not meant to be run by hand.\n"
+    "  --fd N                 talk over descriptor N instead of standard input and output\n"
+    "  --memory-limit BYTES   address space allowed (512Mi, 2Gi)\n"
+    "  --plugin FILE          load algorithms from a shared object; may be repeated\n"
+    "  --help\n";
+
+int
+main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"fd", required_argument, NULL, 'f'},     {"memory-limit", required_argument, NULL, 'm'},
+        {"plugin", required_argument, NULL, 'p'}, {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    static struct connection connection = {.in = STDIN_FILENO, .out = -1};
+    int option, result;
+    bool ok = true;
+
+    assay_log_init("assay-suggest", ASSAY_LOG_INFO, false);
+    while (ok && (option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        switch (option) {
+        case 'f':
+            ok = use_descriptor(optarg, &connection);
+            break;
+        case 'm':
+            ok = limit_memory(optarg);
+            break;
+        case 'p':
+            ok = load_plugin(optarg);
+            break;
+        case 'h':
+            fputs(usage, stdout);
+            return 0;
+        default:
+            ok = false;
+        }
+    }
+    if (!ok || optind < argc) {
+        fputs(usage, stderr);
+        return 2;
+    }
+    set_signals();
+    if (connection.out < 0)
+        connection.out = take_standard_output();
+    if (connection.out < 0) {
+        fprintf(stderr, "assay-suggest: standard output: %s\n", strerror(errno));
+        return 1;
+    }
+    result = serve(&connection);
+    assay_buffer_done(&connection.received);
+    assay_buffer_done(&connection.to_send);
+    return result;
+}
