@@ -14,11 +14,11 @@ import concurrent.futures
 import os
 import pathlib
 import re
-import signal
 import subprocess
 import sys
-import tempfile
 import time
+
+from harness.assayd import Assayd
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PYTHON = sys.executable
@@ -81,47 +81,6 @@ def count_node(text):
 COUNT = {"tap": count_tap, "unittest": count_unittest, "node": count_node}
 
 
-class Server:
-    """A private assayd for one suite."""
-
-    def __init__(self, build):
-        self.folder = tempfile.TemporaryDirectory(prefix="assay-test-")
-        self.data = pathlib.Path(self.folder.name) / "data"
-        self.log = open(pathlib.Path(self.folder.name) / "assayd.log", "wb")
-        self.process = subprocess.Popen(
-            [str(build / "bin/assayd"), "--data", str(self.data), "--listen", "127.0.0.1:0"],
-            stdout=self.log, stderr=self.log, start_new_session=True)
-        deadline = time.time() + 60
-        while not (self.data / "url").exists():
-            if self.process.poll() is not None or time.time() > deadline:
-                self.stop()
-                raise RuntimeError("assayd did not start:\n" + self.tail())
-            time.sleep(0.05)
-
-    def environment(self):
-        return {"ASSAY_URL": (self.data / "url").read_text().strip(),
-                "ASSAY_TOKEN": (self.data / "token").read_text().strip(),
-                "ASSAY_DATA": str(self.data)}
-
-    def tail(self):
-        return pathlib.Path(self.log.name).read_text(errors="replace")[-4000:]
-
-    def stop(self):
-        """Returns what is wrong with how it ended, or an empty text."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        try:
-            code = self.process.wait(60)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            code = "a kill after 60 s"
-        self.log.close()
-        fault = "" if code == 0 else f"assayd ended with {code}:\n" + self.tail()
-        self.folder.cleanup()
-        return fault
-
-
 def run(suite, build):
     environment = dict(os.environ, ASSAY_BUILD=str(build), PYTHONDONTWRITEBYTECODE="1",
                        PATH=f"{build / 'bin'}:{os.environ['PATH']}")
@@ -130,8 +89,8 @@ def run(suite, build):
     server, fault, start = None, "", time.time()
     try:
         if suite.server:
-            server = Server(build)
-            environment.update(server.environment())
+            server = Assayd(build)
+            environment.update(server.client_environment)
         done = subprocess.run(suite.command, cwd=suite.cwd, env=environment, timeout=suite.timeout,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT)
@@ -143,6 +102,7 @@ def run(suite, build):
     finally:
         if server is not None:
             fault = server.stop()
+            server.remove()
     passed, failed, skipped = COUNT[suite.kind](text)
     if fault:
         text += fault
