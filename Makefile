@@ -121,6 +121,7 @@ endef
 $(foreach r,$(sort $(patsubst tests/unit/%/,%,$(dir $(TEST_SOURCES)))),$(eval $(call test_rules,$(r))))
 .PRECIOUS: $(BUILD)/obj/%.o
 
+-include schemas/rules.mk
 -include sql/rules.mk
 -include examples/rules.mk
 -include dashboard/rules.mk
