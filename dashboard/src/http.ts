@@ -51,6 +51,18 @@ export class ApiError extends Error {
 /** No answer came. */
 export class LostError extends Error {}
 
+/** What to tell somebody whose action failed; throws what is neither a refusal nor a loss. */
+export function problemFrom(error: unknown): Problem {
+  if (error instanceof ApiError) return error.problem;
+  if (error instanceof LostError) {
+    return {
+      title: "No answer came", status: 0, code: "lost",
+      detail: "The server may or may not have done it. Look again when the connection is back; it is safe to repeat.",
+    };
+  }
+  throw error;
+}
+
 export interface Connection {
   lost: boolean;
   /** Why, as a sentence. */

@@ -1,5 +1,6 @@
 /** What goes wrong, and size: a bad token, a refusal, an outage, 10,000 trials. */
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import { DASHBOARD, launch, newPage, noBrowser } from "./browser.mjs";
 import { FakeServer, TOKEN } from "./fake-server.mjs";
@@ -174,6 +175,21 @@ test("10,000 trials: quick to open, paged by the server, still quick to use", { 
   const lists = server.requests.filter((line) => line.includes("page_size=1000"));
   await page.waitForTimeout(2_500);
   assert.equal(server.requests.filter((line) => line.includes("page_size=1000")).length, lists.length, "settled pages are not read again");
+  assert.deepEqual(faults, []);
+  await close();
+});
+
+test("the table comes as CSV, whole and as filtered", { skip: noBrowser, timeout: 60_000 }, async () => {
+  const study = server.studies.get("default/over");
+  const { page, faults, close } = await open("#/default/over");
+  const save = async () => {
+    const [file] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download CSV" }).click()]);
+    assert.equal(file.suggestedFilename(), "over-trials.csv");
+    return (await readFile(await file.path(), "utf8")).trimEnd().split("\r\n");
+  };
+  assert.equal((await save()).length, 1 + study.rows.length);
+  await page.getByRole("button", { name: /^stopped early/ }).click();
+  assert.equal((await save()).length, 1 + study.rows.filter((r) => r.state === "stopped").length);
   assert.deepEqual(faults, []);
   await close();
 });

@@ -131,3 +131,19 @@ test("axes of the parallel coordinates: ends, round values between, and what is 
   assert.deepEqual(standings([3, 1, NaN, 2], "minimize"), [0, 1, null, 0.5]);
   assert.deepEqual(standings([5], "maximize"), [1]);
 });
+
+test("CSV: every parameter and metric a column, quoted where needed, no formulas", async () => {
+  const { trialsToCsv } = await load("csv.ts");
+  const trial = (number, parameters, metrics, stop = null) => ({ number, state: "succeeded", reason: null, value: 0.5, steps: 3,
+    started_at: "2026-01-02T03:04:05.000000Z", finished_at: null, parameters, metrics, why: { proposed_by: "tpe", stop } });
+  const text = trialsToCsv([
+    trial(1, { lr: 1e-5, kind: 'a "b", c' }, { loss: "nan" }),
+    trial(2, { lr: -0.5, kind: "=1+1", deep: true }, { loss: "-inf" }, { rule: "median", step: 8, threshold: 0.7 }),
+  ]);
+  assert.deepEqual(text.split("\r\n"), [
+    "number,state,reason,value,steps,started_at,finished_at,stop_rule,stop_step,stop_threshold,parameters.lr,parameters.kind,parameters.deep,metrics.loss",
+    '1,succeeded,,0.5,3,2026-01-02T03:04:05.000000Z,,,,,0.00001,"a ""b"", c",,nan',
+    "2,succeeded,,0.5,3,2026-01-02T03:04:05.000000Z,,median,8,0.7,-0.5,'=1+1,true,-inf",
+    "",
+  ]);
+});

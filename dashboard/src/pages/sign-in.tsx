@@ -1,7 +1,7 @@
 /** Asks for a token and tries it before it is kept. */
 import { useState } from "preact/hooks";
 import { type Problem, type Whoami, paths } from "../api";
-import { ApiError, get, session, signIn } from "../http";
+import { get, problemFrom, session, signIn } from "../http";
 import { Logo, ProblemBox } from "../parts/basics";
 import { useStore } from "../store";
 
@@ -21,10 +21,12 @@ export function SignIn() {
       await get<Whoami>(paths.whoami, { token: text });
       signIn(text);
     } catch (error) {
-      if (error instanceof ApiError)
-        setProblem(error.problem.status === 401
-          ? { ...error.problem, title: "That token is not valid here", detail: "Check that it was copied whole and that it belongs to this server." }
-          : error.problem);
+      const told = problemFrom(error);
+      setProblem(told.status !== 401 ? told : {
+        ...told,
+        title: "That token is not valid here",
+        detail: "Check that it was copied whole and that it belongs to this server.",
+      });
     } finally {
       setBusy(false);
     }

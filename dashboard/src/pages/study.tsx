@@ -7,7 +7,7 @@ import {
   formatAge, formatDuration, formatMetric, formatNumber, formatParameter, parseDuration, plural, timeOf, toNumber, words,
 } from "../format";
 import { type HistoryTrial, TrialHistory } from "../history";
-import { ApiError, request } from "../http";
+import { type ApiError, problemFrom, request } from "../http";
 import { useLive, useNow, usePulse } from "../live";
 import { CopyButton, Dialog, Empty, Loading, ProblemBox, StateBadge, StateMark, TrialBar } from "../parts/basics";
 import { CurvesChart } from "../parts/curves-chart";
@@ -176,7 +176,7 @@ function StudyHead({ study, canEdit, reload }: { study: Study; canEdit: boolean;
     try {
       await request<Study>("POST", paths.verb(study.project, study.name, verb));
     } catch (error) {
-      if (error instanceof ApiError) setProblem(error.problem);
+      setProblem(problemFrom(error));
     } finally {
       setBusy(null);
       reload();

@@ -1,7 +1,7 @@
 /** Changes a live study's limits. */
 import { useState } from "preact/hooks";
 import { type Limits, type Problem, type Study, paths } from "../api";
-import { ApiError, request } from "../http";
+import { problemFrom, request } from "../http";
 import { Dialog, ProblemBox } from "./basics";
 
 type Key = "trials" | "parallel" | "failed_trials" | "time" | "gpu_hours";
@@ -38,7 +38,7 @@ export function LimitsDialog({ study, onClose, onDone }: { study: Study; onClose
       onDone();
       onClose();
     } catch (error) {
-      if (error instanceof ApiError) setProblem(error.problem);
+      setProblem(problemFrom(error));
     } finally {
       setBusy(false);
     }

@@ -1,7 +1,7 @@
 /** Submits a study file: checked whole by the server, every fault shown with its place. */
 import { useRef, useState } from "preact/hooks";
 import { type Problem, type Study, paths, withQuery } from "../api";
-import { ApiError, request } from "../http";
+import { problemFrom, request } from "../http";
 import { go, linkTo } from "../route";
 import { Dialog, ProblemBox } from "./basics";
 
@@ -40,8 +40,7 @@ export function NewStudy({ project, onClose }: { project: string; onClose: () =>
         go(linkTo(answer.data.project, answer.data.name));
       }
     } catch (error) {
-      if (error instanceof ApiError) setProblem(error.problem);
-      else setProblem({ title: "Not sent", status: 0, code: "lost", detail: "No answer came from the server. Try again when the connection is back; it will not make a second study." });
+      setProblem(problemFrom(error));
     } finally {
       setBusy(false);
     }

@@ -7,7 +7,7 @@ import {
 import {
   formatDuration, formatMetric, formatNumber, formatParameter, plural, timeOf, toNumber, words,
 } from "../format";
-import { ApiError, LostError, request, stream, whenConnected } from "../http";
+import { ApiError, LostError, problemFrom, request, stream, whenConnected } from "../http";
 import { useLive, useNow } from "../live";
 import { lastLines, readable } from "../log";
 import { usefulRange } from "../progress";
@@ -196,7 +196,7 @@ function StopButton({ study, trial, reload }: { study: Study; trial: Trial; relo
       setAsking(false);
       reload();
     } catch (error) {
-      if (error instanceof ApiError) setProblem(error.problem);
+      setProblem(problemFrom(error));
     }
   };
   return (

@@ -1,8 +1,9 @@
 /** The trials, sorted, filtered and paged by the server: 10,000 of them cost no more than 50. */
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { FINAL_TRIAL, type Study, TRIAL_STATES, type Trial, type TrialPage, type TrialState, paths } from "../api";
+import { FINAL_TRIAL, type Problem, type Study, TRIAL_STATES, type Trial, type TrialPage, type TrialState, paths } from "../api";
+import { trialsToCsv } from "../csv";
 import { STATE_WORDS, formatDuration, formatMetric, formatNumber, formatParameter, formatTime, timeOf, words } from "../format";
-import { ApiError, request } from "../http";
+import { ApiError, get, problemFrom, request } from "../http";
 import { useNow, usePulse } from "../live";
 import { Empty, Loading, ProblemBox, StateMark } from "./basics";
 
@@ -41,6 +42,30 @@ export function TrialTable({ study, selected, open }: Props) {
     }
   }, [path], study, study.trials.running > 0 ? 2_000 : null);
 
+  const [saving, setSaving] = useState(false);
+  const [problem, setProblem] = useState<Problem | null>(null);
+  /** Every page of what is shown now, in its order, as one file. */
+  const save = async () => {
+    setSaving(true);
+    setProblem(null);
+    try {
+      const trials: Trial[] = [];
+      let token: string | null = null;
+      do {
+        const from: string = paths.trials(study.project, study.name,
+          { state: states, sort: sortText, page_size: 1000, page_token: token, fields: FIELDS });
+        const answer: TrialPage = await get<TrialPage>(from);
+        trials.push(...answer.trials);
+        token = answer.next_page_token;
+      } while (token !== null);
+      download(`${study.name}-trials.csv`, trialsToCsv(trials));
+    } catch (cause) {
+      setProblem(problemFrom(cause));
+    } finally {
+      setSaving(false);
+    }
+  };
+
   const names = useMemo(() => {
     const declared = study.spec?.parameters?.map((p) => p.name);
     if (declared && declared.length > 0) return declared;
@@ -64,16 +89,20 @@ export function TrialTable({ study, selected, open }: Props) {
 
   return (
     <div class="trials">
-      {present.length > 1 && (
+      <div class="trials-head">
         <div class="chips" role="group" aria-label="Show only these states">
-          {present.map((state) => (
+          {present.length > 1 && present.map((state) => (
             <button key={state} type="button" class="chip" aria-pressed={states.includes(state)} onClick={() => toggle(state)}>
               <StateMark state={state} />{STATE_WORDS[state]} <small>{formatNumber(study.trials[state])}</small>
             </button>
           ))}
           {states.length > 0 && <button type="button" class="link" onClick={() => setStates([])}>show all</button>}
         </div>
-      )}
+        {study.trials.total > 0 && (
+          <button type="button" class="toggle" disabled={saving} onClick={() => void save()}>{saving ? "Reading…" : "Download CSV"}</button>
+        )}
+      </div>
+      {problem && <ProblemBox problem={problem} />}
       {error && <ProblemBox problem={error.problem} />}
       {!page && !error && <Loading what="trials" />}
       {page && page.trials.length === 0 && (states.length > 0 ? (
@@ -129,6 +158,14 @@ export function TrialTable({ study, selected, open }: Props) {
       )}
     </div>
   );
+}
+
+function download(name: string, text: string): void {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
 function took(trial: Trial, now: number): string {
