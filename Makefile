@@ -123,6 +123,8 @@ $(foreach r,$(sort $(patsubst tests/unit/%/,%,$(dir $(TEST_SOURCES)))),$(eval $(
 
 -include schemas/rules.mk
 -include sql/rules.mk
+-include suggest/rules.mk
+-include cli/rules.mk
 -include examples/rules.mk
 -include dashboard/rules.mk
 -include tests/rules.mk

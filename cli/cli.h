@@ -90,7 +90,8 @@ ASSAY_MUST_CHECK assay_status assay_cli_send(struct assay_cli *cli,
                                              const struct assay_http_request *request,
                                              int64_t patience_ms, struct assay_http_answer *answer,
                                              struct assay_error *err);
-#define ASSAY_CLI_PATIENCE_MS 5000
+/* A daemon that restarts is back within this. */
+#define ASSAY_CLI_PATIENCE_MS 2500
 
 /* Sends a request with a JSON body (NULL = none) and hands out the JSON answer (a
  * new reference; NULL after 204).  On failure prints and returns the exit code

@@ -263,7 +263,7 @@ await_ready(struct assay_cli *cli, pid_t pid, const char *log, struct assay_erro
     if (ended) {
         assay_auto_free char *line = last_line(log);
 
-        return assay_fail(err, ASSAY_E_UNAVAILABLE, "the daemon ended at once: %s (its log is %s)",
+        return assay_fail(err, ASSAY_E_IO, "the daemon ended at once: %s (its log is %s)",
                           line[0] != '\0' ? line : "it said nothing", log);
     }
     return assay_fail(err, ASSAY_E_TIMEOUT, "the daemon is not ready after %d s; its log is %s",

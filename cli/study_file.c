@@ -245,7 +245,7 @@ assay_faults_locate(json_t *faults, const json_t *lines)
 
         if (json_object_get(fault, "line") != NULL)
             continue;
-        for (;;) {
+        do {
             const json_t *line = json_object_get(lines, pointer);
             char *slash = strrchr(pointer, '/');
 
@@ -253,10 +253,9 @@ assay_faults_locate(json_t *faults, const json_t *lines)
                 json_object_set_new(fault, "line", json_integer(json_integer_value(line)));
                 break;
             }
-            if (slash == NULL)
-                break;
-            *slash = '\0';
-        }
+            if (slash != NULL)
+                *slash = '\0';
+        } while (pointer[0] != '\0');
     }
 }
 

@@ -32,8 +32,8 @@ ASSAY_MUST_CHECK assay_status assay_override(json_t *document, const char *setti
  * command, with git code or for Kubernetes are left alone. */
 void assay_study_place(json_t *document, const char *directory);
 
-/* Adds "line" to the faults of a problem from the map, of the nearest place above
- * that has one. */
+/* Adds "line" to the faults of a problem from the map: of the nearest place above
+ * that has one, short of the whole document, whose line says nothing. */
 void assay_faults_locate(json_t *faults, const json_t *lines);
 
 /* Submits the file (`dry_run`: only checks it) to the connected server.  Prints

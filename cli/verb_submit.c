@@ -41,8 +41,8 @@ assay_submit_check(struct assay_cli *cli, const struct assay_study_file *file)
         project = assay_cli_project(cli);
     spec = assay_study_decode(file->document, project, NULL, &faults);
     if (spec == NULL) {
-        assay_faults_add_lines(&faults, file->lines);
         list = assay_faults_to_json(&faults);
+        assay_faults_locate(list, file->lines);
         code = assay_cli_fail_faults(cli, file->path, list);
         json_decref(list);
     }
