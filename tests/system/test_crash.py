@@ -1,0 +1,141 @@
+"""kill -9 of each process at random moments: nothing lost, nothing run twice."""
+
+import os
+import random
+import signal
+import threading
+import time
+
+from base import (QUICK, STUDIES, DaemonTest, all_trials, persistent_call, processes_of,
+                  quick_study, trial_processes_of, wait_final, wait_for)
+
+
+def pids_named(daemon, word):
+    found = []
+    for pid in processes_of(daemon):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                if word.encode() in file.read().split(b"\0")[0]:
+                    found.append(pid)
+        except OSError:
+            pass
+    return found
+
+
+class CrashTest(DaemonTest):
+    def check_results(self, name, trials):
+        rows = all_trials(self.daemon, name)
+        self.assertEqual([row["number"] for row in sorted(rows, key=lambda r: r["number"])],
+                         list(range(1, trials + 1)))
+        for row in rows:
+            self.assertEqual(row["state"], "succeeded", row)
+            expected = (row["parameters"]["x"] - 0.3) ** 2
+            self.assertAlmostEqual(row["metrics"]["loss"], expected, places=12)
+            self.assertAlmostEqual(row["value"], expected, places=12)
+        return rows
+
+    def check_intervals(self, name, rows):
+        """No two attempts of one trial were alive at once."""
+        for row in rows:
+            whole = self.call("GET", f"{STUDIES}/{name}/trials/{row['number']}")
+            attempts = sorted(whole["attempts"], key=lambda a: a["number"])
+            for one, other in zip(attempts, attempts[1:]):
+                self.assertIsNotNone(one["finished_at"], whole)
+                self.assertLessEqual(one["finished_at"], other["started_at"], whole)
+
+    def test_daemon_killed_every_two_seconds(self):
+        self.submit(quick_study("crash", trials=200, work_ms=100))
+        kills, recoveries = 0, []
+        while persistent_call(self.daemon, "GET", f"{STUDIES}/crash?fields=state")["state"] == "running":
+            time.sleep(2)
+            self.daemon.kill()
+            kills += 1
+            recoveries.append(self.daemon.start())
+        found = wait_final(self.daemon, "crash")
+        self.assertEqual((found["state"], found["reason"]), ("succeeded", "trials_done"))
+        self.assertGreaterEqual(kills, 3)
+        rows = self.check_results("crash", 200)
+        self.check_intervals("crash", rows)
+        wait_for(lambda: not trial_processes_of(self.daemon), "no trial's process left")
+        print(f"\n{kills} kills, back after at most {max(recoveries):.2f} s")
+        self.assertLess(sorted(recoveries)[len(recoveries) // 2], 2.0)
+
+    def test_everything_killed_at_random(self):
+        self.submit(quick_study("chaos", trials=60, work_ms=60,
+                                trial={"command": [QUICK, "${x}", "60"],
+                                       "infrastructure_retries": 100}))
+        chance = random.Random(11)
+        end = time.monotonic() + 12
+        while time.monotonic() < end:
+            time.sleep(chance.uniform(0.1, 0.8))
+            victim = chance.choice(["assayd", "postgres", "suggest", "runner"])
+            if victim == "assayd":
+                self.daemon.kill()
+                self.daemon.start()
+                continue
+            if victim == "postgres":
+                pids = [self.daemon.postmaster()]
+            else:
+                pids = pids_named(self.daemon, "assay-" + victim)
+            if pids:
+                try:
+                    os.kill(chance.choice(pids), signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+        found = wait_final(self.daemon, "chaos", 180)
+        self.assertEqual((found["state"], found["reason"]), ("succeeded", "trials_done"), found)
+        self.check_intervals("chaos", self.check_results("chaos", 60))
+
+    def test_lost_runner_is_tried_again_and_its_command_ended(self):
+        self.submit(quick_study("lost", trials=1, parallel=1, work_ms=1500))
+        runner = wait_for(lambda: pids_named(self.daemon, "assay-runner"), "a runner")[0]
+        wait_for(lambda: pids_named(self.daemon, QUICK), "the command")
+        command = pids_named(self.daemon, QUICK)[0]
+        os.kill(runner, signal.SIGKILL)
+        wait_for(lambda: not os.path.exists(f"/proc/{command}"), "the command's end")
+        found = wait_final(self.daemon, "lost")
+        self.assertEqual(found["state"], "succeeded", found)
+        trial = self.call("GET", f"{STUDIES}/lost/trials/1")
+        self.assertEqual([a["state"] for a in trial["attempts"]], ["lost", "exited"], trial)
+
+    def test_acknowledged_reports_survive(self):
+        """What was answered with 200 is there after kill -9 of daemon and database."""
+        study = quick_study("durable")
+        del study["trial"], study["limits"]
+        self.submit(study)
+        told, stop = {}, threading.Event()
+
+        def worker(name):
+            while not stop.is_set():
+                trial = persistent_call(self.daemon, "POST", f"{STUDIES}/durable/suggestions",
+                                        {"count": 1, "client": name})["trials"][0]
+                number = trial["number"]
+                persistent_call(self.daemon, "POST",
+                                f"{STUDIES}/durable/trials/{number}/measurements",
+                                {"measurements": [{"step": 1, "metrics": {"loss": number}}]})
+                persistent_call(self.daemon, "POST", f"{STUDIES}/durable/trials/{number}/complete",
+                                {"state": "succeeded", "metrics": {"loss": number + 0.5}})
+                told[number] = name
+
+        threads = [threading.Thread(target=worker, args=(f"w{i}",)) for i in range(4)]
+        for thread in threads:
+            thread.start()
+        for round in range(4):
+            time.sleep(0.7)
+            if round % 2:
+                os.kill(self.daemon.postmaster(), signal.SIGKILL)
+            else:
+                self.daemon.kill()
+                self.daemon.start()
+        time.sleep(0.5)
+        stop.set()
+        for thread in threads:
+            thread.join(90)
+        self.assertGreater(len(told), 20)
+        rows = {row["number"]: row for row in all_trials(self.daemon, "durable")}
+        for number in told:
+            self.assertEqual(rows[number]["state"], "succeeded")
+            self.assertEqual(rows[number]["metrics"]["loss"], number + 0.5)
+        for number in random.Random(3).sample(sorted(told), 10):
+            curve = self.call("GET", f"{STUDIES}/durable/trials/{number}/measurements")
+            self.assertEqual([m["metrics"]["loss"] for m in curve["measurements"]], [number])
