@@ -254,6 +254,7 @@ export function drawLevel(u: uPlot, color: string, level: number, text?: string)
   if (text) {
     ctx.font = `${11 * px}px system-ui, sans-serif`;
     ctx.fillStyle = color;
+    ctx.textAlign = "left";
     ctx.textBaseline = y - bbox.top > 16 * px ? "bottom" : "top";
     ctx.fillText(text, bbox.left + 4 * px, y + (ctx.textBaseline === "bottom" ? -2 : 3) * px);
   }

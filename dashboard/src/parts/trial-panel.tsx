@@ -221,12 +221,14 @@ function AttemptLine({ attempt, now }: { attempt: Attempt; now: number }) {
   const endMs = timeOf(attempt.finished_at);
   const live = attempt.state === "starting" || attempt.state === "running";
   const good = attempt.state === "exited" && attempt.exit_code === 0;
+  /* Ended because it was told to: no fault of the program's. */
+  const told = /^(stopped_by|study_)/.test(attempt.reason ?? "");
   const ending = live ? attempt.state
     : attempt.exit_code !== null ? `exit code ${attempt.exit_code}`
       : attempt.signal !== null ? `signal ${attempt.signal}` : attempt.state;
   return (
     <li>
-      <StateMark state={live ? "running" : good ? "succeeded" : "failed"} />
+      <StateMark state={live ? "running" : good ? "succeeded" : told ? "stopped" : "failed"} />
       <div>
         <strong>{attempt.number}</strong> {ending}{attempt.reason && !good && `, ${words(attempt.reason)}`}
         <small>
