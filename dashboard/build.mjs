@@ -9,6 +9,10 @@ import { gzipSync } from "node:zlib";
 const here = dirname(fileURLToPath(import.meta.url));
 const out = resolve(process.argv[2] ?? join(here, "..", "build", "dashboard"));
 
+/* Their licence asks that the notice goes wherever the code goes. */
+const notices = await Promise.all(["preact", "uplot"].map(async (name) =>
+  `${name}\n\n${(await readFile(join(here, "node_modules", name, "LICENSE"), "utf8")).trim()}`));
+
 await mkdir(out, { recursive: true });
 await build({
   entryPoints: [join(here, "src", "app.tsx")],
@@ -19,7 +23,8 @@ await build({
   target: ["es2022"],
   jsx: "automatic",
   jsxImportSource: "preact",
-  legalComments: "eof",
+  legalComments: "none",
+  footer: { js: `/*\nThis bundle contains:\n\n${notices.join("\n\n")}\n*/` },
   logLevel: "warning",
 });
 for (const name of ["index.html", "favicon.svg"])
