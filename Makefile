@@ -7,6 +7,7 @@
 #   COVERAGE=1         gcov instrumentation
 #   CC=gcc|clang       PREFIX=/usr/local  DESTDIR=
 #   CUDA=no            do not look for nvcc
+#   V=1                show the commands
 
 -include config.mak
 
@@ -19,6 +20,8 @@ PREFIX ?= /usr/local
 PYTHON ?= /usr/bin/python3
 PKG_CONFIG ?= pkg-config
 OPTIMIZE ?= -O2
+Q := $(if $(V),,@)
+say = $(if $(V),@:,@printf '  %-6s %s\n')
 
 # Every room, from the bottom up: a room may include itself and those to its left
 # as tests/layers.py allows (make check-layers).
@@ -77,13 +80,14 @@ $(shell mkdir -p $(BUILD) && echo '$(CC) $(ASSAY_CFLAGS) $(CFLAGS) $(ASSAY_LDFLA
 
 $(BUILD)/obj/%.o: %.c $(BUILD)/flags.stamp
 	@mkdir -p $(@D)
-	$(CC) $(ASSAY_CFLAGS) $(CFLAGS) -c -o $@ $<
+	$(say) CC $<
+	$(Q)$(CC) $(ASSAY_CFLAGS) $(CFLAGS) -c -o $@ $<
 
 define room_rules
 $(call library,$(1)): $(call objects,$(1))
 	@mkdir -p $$(@D)
 	@rm -f $$@
-	ar rcs $$@ $$^
+	$$(Q)ar rcs $$@ $$^
 endef
 $(foreach r,$(ROOMS),$(eval $(call room_rules,$(r))))
 
@@ -96,7 +100,8 @@ ROOMS_assay-runner := trial-runner client schemas common
 define program_rules
 $(BUILD)/bin/$(1): $(BUILD)/obj/$(MAIN_$(1):.c=.o) $(foreach r,$(ROOMS_$(1)),$(call library,$(r)))
 	@mkdir -p $$(@D)
-	$$(CC) $$(ASSAY_LDFLAGS) $$(LDFLAGS) -o $$@ $$^ \
+	$$(say) LINK $$@
+	$$(Q)$$(CC) $$(ASSAY_LDFLAGS) $$(LDFLAGS) -o $$@ $$^ \
 	    $$(shell $$(PKG_CONFIG) --libs jansson $(foreach r,$(ROOMS_$(1)),$(PACKAGES_$(r)))) -lm -ldl
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program_rules,$(p))))
@@ -116,7 +121,8 @@ TEST_PACKAGES := cmocka jansson $(foreach r,$(TEST_ROOMS),$(PACKAGES_$(r)))
 define test_rules
 $(BUILD)/tests/$(1)/%: $(BUILD)/obj/tests/unit/$(1)/%.o $(call library,$(1)) $(foreach r,$(TEST_ROOMS),$(call library,$(r)))
 	@mkdir -p $$(@D)
-	$$(CC) $$(ASSAY_LDFLAGS) $$(LDFLAGS) -o $$@ $$^ $$(shell $$(PKG_CONFIG) --libs $(TEST_PACKAGES)) -lm -ldl
+	$$(say) LINK $$@
+	$$(Q)$$(CC) $$(ASSAY_LDFLAGS) $$(LDFLAGS) -o $$@ $$^ $$(shell $$(PKG_CONFIG) --libs $(TEST_PACKAGES)) -lm -ldl
 endef
 $(foreach r,$(sort $(patsubst tests/unit/%/,%,$(dir $(TEST_SOURCES)))),$(eval $(call test_rules,$(r))))
 .PRECIOUS: $(BUILD)/obj/%.o
