@@ -44,12 +44,13 @@ test_transform_round_trip(void **state ASSAY_UNUSED)
             assay_transform_encode(&transform, &point, &back);
             assert_true(back >= 0.0 && back <= 1.0);
             if (isinf(assay_view_space(view)->cardinality))
-                assert_float_equal(back, unit, 1e-9);
+                assert_near(back, unit, 1e-9);
             assay_transform_decode(&transform, &back, &again);
+            /* Of 2^54 values not each has a unit of its own. */
             if (isinf(assay_view_space(view)->cardinality))
                 assert_true(fabs(again - point) <= 1e-9 * fabs(point) + 1e-12);
             else
-                assert_true(again == point);
+                assert_true(again == point || assay_view_space(view)->cardinality > 1e15);
         }
         assay_transform_done(&transform);
         assay_view_free(view);

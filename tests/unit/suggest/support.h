@@ -58,6 +58,9 @@ space_of(const char *parameters)
     return space;
 }
 
+/* cmocka's own compares as float. */
+#define assert_near(a, b, tolerance) assert_true(fabs((a) - (b)) <= (tolerance))
+
 /* Independent stream for each test's own choices. */
 static inline struct assay_random
 test_random(uint64_t seed)
