@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 
+#include "common/file.h"
+#include "common/memory.h"
 #include "controller/machines.h"
 
 static void
@@ -85,6 +87,32 @@ diagram_draws_every_row(void **state)
     free(text);
 }
 
+/* docs/state-machines.md is these tables, drawn; ASSAY_UPDATE_DOCS=1 writes it. */
+static void
+page_shows_the_tables(void **state)
+{
+    static const char path[] = "docs/state-machines.md";
+    char *study = assay_machine_diagram(&assay_study_machine);
+    char *trial = assay_machine_diagram(&assay_trial_machine);
+    char *page = assay_format("# State machines\n\n"
+                              "Drawn from controller/machines.c. A state changes along one of "
+                              "these arrows or not at all.\n\n"
+                              "## Studies\n\n```mermaid\n%s```\n\n"
+                              "## Trials\n\n```mermaid\n%s```\n",
+                              study, trial);
+    char *found = NULL;
+
+    (void)state;
+    if (getenv("ASSAY_UPDATE_DOCS") != NULL)
+        assert_int_equal(assay_file_write(path, page, strlen(page), 0644, NULL), ASSAY_OK);
+    assert_int_equal(assay_file_read(path, 1 << 20, &found, NULL, NULL), ASSAY_OK);
+    assert_string_equal(found, page);
+    free(found);
+    free(page);
+    free(study);
+    free(trial);
+}
+
 int
 main(void)
 {
@@ -94,6 +122,7 @@ main(void)
         cmocka_unit_test(a_stopping_trial_never_succeeds),
         cmocka_unit_test(every_reason_ends_a_study),
         cmocka_unit_test(diagram_draws_every_row),
+        cmocka_unit_test(page_shows_the_tables),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
