@@ -277,8 +277,9 @@ one_result(struct assay__pg *pg, PGresult **ret_result, struct assay_error *err)
     }
 }
 
-static assay_status
-prepare(struct assay__pg *pg, const struct assay__pg_statement *statement, struct assay_error *err)
+assay_status
+assay__pg_prepare(struct assay__pg *pg, const struct assay__pg_statement *statement,
+                  struct assay_error *err)
 {
     assay__auto_pg_result PGresult *result = NULL;
     Oid types[ASSAY__PG_PARAMETERS_MAX];
@@ -308,7 +309,7 @@ send(struct assay__pg *pg, const struct assay__pg_statement *statement,
      const struct assay__pg_args *args, struct assay_error *err)
 {
     struct assay__pg_call call;
-    assay_status status = prepare(pg, statement, err);
+    assay_status status = assay__pg_prepare(pg, statement, err);
 
     if (status != ASSAY_OK)
         return status;

@@ -96,6 +96,10 @@ ASSAY_MUST_CHECK assay_status assay__pg_connect(struct assay__pg *pg, struct ass
 /* The connection, NULL when there is none; for the writer's pipeline. */
 PGconn *assay__pg_handle(struct assay__pg *pg);
 void assay__pg_disconnect(struct assay__pg *pg);
+/* Prepares on the connection there is, unless done. */
+ASSAY_MUST_CHECK assay_status assay__pg_prepare(struct assay__pg *pg,
+                                                const struct assay__pg_statement *statement,
+                                                struct assay_error *err);
 
 /* Runs the statement, whole result.  `args` may be NULL. */
 ASSAY_MUST_CHECK assay_status assay__pg_query(struct assay__pg *pg,

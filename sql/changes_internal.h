@@ -1,0 +1,40 @@
+/* Inside of a change set, for the writer. */
+#ifndef ASSAY_SQL_CHANGES_INTERNAL_H
+#define ASSAY_SQL_CHANGES_INTERNAL_H
+
+#include "sql/changes.h"
+#include "sql/pg.h"
+
+/* Points that a set adds to one curve. */
+struct assay__growth {
+    int64_t study_id, trial;
+    int metric_id;
+    int64_t count, min_step, max_step;
+};
+
+struct assay_changes {
+    struct assay__pg_args args; /* of all operations, one after the other */
+    struct assay__op {
+        const struct assay__pg_statement *statement;
+        size_t first; /* of its parameters in args */
+    } *ops;
+    size_t n_ops, ops_capacity;
+    struct assay__growth *growth;
+    size_t n_growth, growth_capacity;
+    bool deletes_study;
+};
+
+/* Appends a statement whose parameters the caller adds next. */
+struct assay__pg_args *assay__changes_add(struct assay_changes *changes,
+                                          const struct assay__pg_statement *statement);
+
+/* Every statement that a set can hold. */
+extern const struct assay__pg_statement *const assay__changes_statements[];
+extern const size_t assay__changes_statements_count;
+
+extern const struct assay__pg_statement assay__study_insert, assay__study_state,
+    assay__study_document, assay__study_delete, assay__trial_insert, assay__trial_update,
+    assay__trial_lease, assay__attempt_put, assay__metric_insert, assay__measurements_put,
+    assay__event_insert, assay__idempotency_insert;
+
+#endif
