@@ -178,8 +178,10 @@ add_option_rows(struct assay_buffer *text, const struct assay_option *options)
         assay_buffer_puts(text, "| `");
         if (o->letter != 0)
             assay_buffer_printf(text, "-%c`, `", o->letter);
-        assay_buffer_printf(text, "--%s%s%s` | ", o->name, o->value != NULL ? " " : "",
-                            o->value != NULL ? o->value : "");
+        assay_buffer_printf(text, "--%s%s", o->name, o->value != NULL ? " " : "");
+        for (const char *p = o->value; p != NULL && *p != '\0'; p++)
+            assay_buffer_printf(text, "%s%c", *p == '|' ? "\\" : "", *p);
+        assay_buffer_puts(text, "` | ");
         add_escaped(text, o->help);
         assay_buffer_printf(text, "%s |\n", o->many ? " (may be repeated)" : "");
     }

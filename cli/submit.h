@@ -10,8 +10,7 @@
         {"project", 0, "PROJECT", "submit into this project [ASSAY_PROJECT]", false},              \
         {"seed", 0, "N", "the study's seed", false},                                               \
     {                                                                                              \
-        "set", 0, "PATH=VALUE", "change the file, as in limits.trials=20 or parameters.lr.max=1",  \
-            true                                                                                   \
+        "set", 0, "PATH=VALUE", "change the file, as in limits.trials=20", true                    \
     }
 
 /* Gives the study its folder (assay_study_place) when the server is this machine. */

@@ -1,5 +1,6 @@
 #include "client/http.h"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <errno.h>
 #include <pthread.h>
@@ -50,8 +51,11 @@ assay_http_is_loopback(const char *url)
 
     if (parts != NULL && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
         curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK) {
-        result = strcasecmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
-                 strcmp(host, "[::1]") == 0;
+        struct in_addr address;
+
+        result = strcasecmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
+                 (inet_pton(AF_INET, host, &address) == 1 &&
+                  ntohl(address.s_addr) >> 24 == IN_LOOPBACKNET);
     }
     curl_free(host);
     curl_url_cleanup(parts);
@@ -330,8 +334,10 @@ transfer_failed(struct assay_http *http, const struct transfer *transfer, CURLco
     case CURLE_OPERATION_TIMEDOUT:
         return assay_fail(err, ASSAY_E_TIMEOUT, "%s did not answer in time", http->url);
     case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL:
         return assay_fail(err, ASSAY_E_INVALID_VALUE, "%s can not be used: %s", http->url, reason);
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_WEIRD_SERVER_REPLY:
+        return assay_fail(err, ASSAY_E_IO, "%s does not answer in HTTP", http->url);
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
         return assay_fail(err, ASSAY_E_IO, "%s can not be trusted: %s", http->url, reason);
