@@ -1,0 +1,103 @@
+#include "api/handlers.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "schemas/study.h"
+#include "suggest/registry.h"
+
+static json_t *
+build_remembered(struct assay_request *request, const struct assay_engine_answer *answer)
+{
+    (void)request;
+    return assay_study_record_encode(answer->study, true);
+}
+
+static enum assay_step
+created(struct assay_request *request)
+{
+    const char *name = request->handler_data;
+
+    request->path.study = name;
+    if (assay_answer_study(request) == ASSAY_ANSWERED && request->answer.status != 200)
+        return ASSAY_ANSWERED;
+    request->answer.status = 201;
+    return ASSAY_ANSWERED;
+}
+
+static void
+done(void *arg, assay_status status, const struct assay_error *err,
+     const struct assay_engine_answer *answer)
+{
+    struct assay_request *request = arg;
+
+    if (assay_request_call_failed(request, status, err, answer))
+        return;
+    request->answer.location = assay_format("/v1/projects/%s/studies/%s", request->path.project,
+                                            (const char *)request->handler_data);
+    if (request->remembered == NULL) {
+        assay_request_continue(request, created);
+        return;
+    }
+    assay_answer_json(request, 201, json_incref(request->remembered));
+    assay_request_finish(request);
+}
+
+/* Katib's Experiments have other words for everything; a list of unknown keys
+ * would not help anybody. */
+static bool
+is_katib(const json_t *file)
+{
+    const char *version = json_string_value(json_object_get(file, "apiVersion"));
+
+    return version != NULL && strncmp(version, "kubeflow.org", strlen("kubeflow.org")) == 0;
+}
+
+static struct assay_study_spec *
+decode(struct assay_request *request, struct assay_faults *faults)
+{
+    struct assay_study_spec *spec;
+
+    if (is_katib(request->json)) {
+        assay_fault_add(faults, "/apiVersion", json_object_get(request->json, "apiVersion"),
+                        "a study file of Assay",
+                        "Katib experiments are not supported yet in this version");
+        return NULL;
+    }
+    spec = assay_study_decode(request->json, request->path.project, assay_registry_checks(),
+                              faults);
+    if (spec != NULL)
+        assay_engine_check_resources(request->service->engine, spec, "/trial/resources", faults);
+    if (faults->count > 0)
+        spec = assay_study_free(spec);
+    return spec;
+}
+
+enum assay_step
+assay_handle_studies_create(struct assay_request *request)
+{
+    const struct assay_engine_key *key = assay_request_key(request, 201, build_remembered);
+    struct assay_faults faults = {0};
+    struct assay_error err = {0};
+    struct assay_study_spec *spec;
+    int64_t id;
+    assay_status status;
+
+    spec = decode(request, &faults);
+    if (spec == NULL)
+        return assay_answer_faults(request, ASSAY_E_INVALID_STUDY, &faults);
+    if (request->query.dry_run) {
+        assay_answer_json(request, 200,
+                          json_pack("{s:b, s:O}", "valid", true, "spec", spec->document));
+        assay_study_free(spec);
+        return ASSAY_ANSWERED;
+    }
+    status = assay_store_next_study_id(request->store, &id, &err);
+    if (status != ASSAY_OK) {
+        assay_study_free(spec);
+        return assay_answer_error(request, status, &err);
+    }
+    free(request->handler_data);
+    request->handler_data = assay_strdup(spec->name);
+    request->handler_free = free;
+    assay_engine_study_create(request->service->engine, spec, id, key, done, request);
+    return ASSAY_PENDING;
+}

@@ -1,0 +1,86 @@
+#include "api/handlers.h"
+#include "common/memory.h"
+
+static void
+add_study(void *arg, const struct assay_study_record *study)
+{
+    json_array_append_new(arg, assay_study_record_encode(study, false));
+}
+
+static json_t *
+text_or_null(const char *text)
+{
+    return text != NULL ? json_string(text) : json_null();
+}
+
+/* A list that is empty may belong to a project that is not there. */
+static enum assay_step
+check_project(struct assay_request *request)
+{
+    struct assay_error err = {0};
+    bool exists;
+    assay_status status =
+        assay_store_project_exists(request->store, request->path.project, &exists, &err);
+
+    if (status != ASSAY_OK)
+        return assay_answer_error(request, status, &err);
+    if (!exists)
+        return assay_answer_problem(request, ASSAY_E_NOT_FOUND, "there is no project %s",
+                                    request->path.project);
+    return ASSAY_PENDING;
+}
+
+enum assay_step
+assay_handle_studies_list(struct assay_request *request)
+{
+    /* As the names in the route's table. */
+    static const enum assay_study_sort sorts[] = {ASSAY_STUDY_BY_CREATED, ASSAY_STUDY_BY_CREATED,
+                                                  ASSAY_STUDY_BY_NAME, ASSAY_STUDY_BY_NAME};
+    const struct assay_study_query query = {
+        .project = request->path.project,
+        .states = request->query.states,
+        .name_prefix = request->query.name,
+        .sort = sorts[request->query.sort],
+        .descending = request->query.sort == 0 || request->query.sort == 3,
+        .limit = (size_t)request->query.page_size,
+        .after = request->query.page_token,
+    };
+    assay_auto_free char *next = NULL;
+    struct assay_error err = {0};
+    json_t *list = json_array();
+    assay_status status =
+        assay_store_studies(request->store, &query, add_study, list, &next, &err);
+
+    if (status != ASSAY_OK) {
+        json_decref(list);
+        return assay_answer_error(request, status, &err);
+    }
+    if (json_array_size(list) == 0 && check_project(request) == ASSAY_ANSWERED) {
+        json_decref(list);
+        return ASSAY_ANSWERED;
+    }
+    return assay_answer_json(request, 200, json_pack("{s:o, s:o}", "studies", list,
+                                                     "next_page_token", text_or_null(next)));
+}
+
+enum assay_step
+assay_answer_study(struct assay_request *request)
+{
+    struct assay_study_record record = {0};
+    struct assay_error err = {0};
+    assay_status status = assay_store_study(request->store, request->path.project,
+                                            request->path.study, &record, &err);
+
+    if (status != ASSAY_OK)
+        return assay_answer_error(request, status, &err);
+    request->answer.final = assay_study_state_is_final(record.state);
+    assay_answer_json(request, 200, assay_study_record_encode(&record, true));
+    assay_study_record_done(&record);
+    return ASSAY_ANSWERED;
+}
+
+enum assay_step
+assay_handle_study_get(struct assay_request *request)
+{
+    return assay_answer_study(request);
+}

@@ -1,0 +1,96 @@
+#include <math.h>
+
+#include "api/handlers.h"
+#include "common/clock.h"
+#include "schemas/decode.h"
+
+#define COUNT_MAX 1000
+#define CLIENT_BYTES_MAX 255
+
+bool
+assay_ask_decode(const json_t *body, const char *pointer, struct assay_faults *faults,
+                 struct assay_ask *ret_ask)
+{
+    static const struct assay_field fields[] = {
+        {.key = "count", .kind = ASSAY_FIELD_INT, .offset = offsetof(struct assay_ask, count),
+         .min = 1, .max = COUNT_MAX},
+        {.key = "client", .kind = ASSAY_FIELD_STRING, .offset = offsetof(struct assay_ask, client),
+         .min = 1, .max = CLIENT_BYTES_MAX},
+    };
+
+    *ret_ask = (struct assay_ask){.count = 1};
+    return assay_decode_object(body, pointer, fields, ASSAY_COUNT(fields), ret_ask, faults);
+}
+
+static json_t *
+time_or_null(int64_t time_us)
+{
+    char text[ASSAY_TIME_TEXT];
+
+    if (time_us == ASSAY_TIME_NONE)
+        return json_null();
+    assay_print_time(time_us, text);
+    return json_string(text);
+}
+
+json_t *
+assay_suggestions_encode(const struct assay_engine_answer *answer)
+{
+    const char *reason = assay_study_reason_name(answer->study_reason);
+    json_t *trials = json_array();
+    json_t *json;
+
+    for (size_t i = 0; i < answer->n_trials; i++) {
+        const struct assay_trial *trial = &answer->trials[i];
+
+        json_array_append_new(
+            trials, json_pack("{s:I, s:O, s:o, s:o}", "number", (json_int_t)trial->number,
+                              "parameters", trial->parameters, "budget",
+                              isnan(trial->budget) ? json_null() : assay_json_number(trial->budget),
+                              "lease_expires", time_or_null(trial->lease_expires_us)));
+    }
+    json = json_pack("{s:o, s:s, s:o}", "trials", trials, "study_state",
+                     assay_study_state_name(answer->study_state), "reason",
+                     reason != NULL ? json_string(reason) : json_null());
+    if (answer->n_trials == 0 && answer->retry_after_ms > 0)
+        json_object_set_new(json, "retry_after_ms", json_integer(answer->retry_after_ms));
+    return json;
+}
+
+static json_t *
+build_remembered(struct assay_request *request, const struct assay_engine_answer *answer)
+{
+    (void)request;
+    return assay_suggestions_encode(answer);
+}
+
+static void
+done(void *arg, assay_status status, const struct assay_error *err,
+     const struct assay_engine_answer *answer)
+{
+    struct assay_request *request = arg;
+
+    if (assay_request_call_failed(request, status, err, answer))
+        return;
+    assay_answer_json(request, 200,
+                      request->remembered != NULL ? json_incref(request->remembered)
+                                                  : assay_suggestions_encode(answer));
+    assay_request_finish(request);
+}
+
+enum assay_step
+assay_handle_suggestions_ask(struct assay_request *request)
+{
+    const struct assay_engine_key *key = assay_request_key(request, 200, build_remembered);
+    struct assay_faults faults = {0};
+    struct assay_ask ask;
+
+    if (!assay_ask_decode(request->json, "", &faults, &ask)) {
+        free(ask.client);
+        return assay_answer_faults(request, ASSAY_E_INVALID_VALUE, &faults);
+    }
+    assay_engine_ask(request->service->engine, request->study_id, ask.count, ask.client, key, done,
+                     request);
+    free(ask.client);
+    return ASSAY_PENDING;
+}
