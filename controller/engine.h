@@ -12,6 +12,7 @@
 
 #include "controller/notifier.h"
 #include "schemas/study.h"
+#include "schemas/study_record.h"
 #include "schemas/trial.h"
 #include "sql/writer.h"
 
@@ -55,6 +56,7 @@ struct assay_engine_answer {
     enum assay_trial_reason stop_reason;
     const char *stop_message;
     const struct assay_faults *faults; /* ASSAY_E_INVALID_VALUE: what is wrong */
+    const struct assay_study_record *study; /* create: as it is stored, for the key's answer only */
 };
 typedef void (*assay_engine_fn)(void *arg, assay_status status, const struct assay_error *err,
                                 const struct assay_engine_answer *answer);

@@ -121,7 +121,9 @@ handle_create(struct assay_engine *engine, struct call *call, struct assay__stud
         assay__trial_insert(study, &row, commit);
     }
     answer_state(study, call->reply);
+    call->reply->answer.study = &study->record;
     assay__commit_key(commit, &call->key, call->reply);
+    call->reply->answer.study = NULL;
     assay__commit_reply(commit, call->reply);
     assay__commit_send(commit);
 }
