@@ -1,0 +1,519 @@
+"""The command line as its users meet it.
+
+ASSAY_BUILD names the build folder (default: build).  The tests of `Server` need a
+running assayd told by ASSAY_URL and ASSAY_TOKEN, those of `PrivateDaemon` an assayd
+beside the program; they are skipped where there is none.
+"""
+
+import csv
+import io
+import json
+import os
+import pathlib
+import pty
+import re
+import select
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+import uuid
+import xml.etree.ElementTree
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BIN = pathlib.Path(os.environ.get("ASSAY_BUILD", ROOT / "build")).resolve() / "bin"
+ASSAY = str(BIN / "assay")
+URL, TOKEN = os.environ.get("ASSAY_URL"), os.environ.get("ASSAY_TOKEN")
+
+VERBS = ["run", "submit", "validate", "list", "show", "best", "trials", "watch", "logs", "pause",
+         "resume", "cancel", "stop", "delete", "export", "ask", "report", "tell", "server start",
+         "server status", "server stop", "token create", "token list", "token delete",
+         "completion", "version", "help"]
+
+STUDY = """\
+name: NAME
+objective: {metric: loss, goal: minimize}
+parameters:
+  - {name: x, type: double, min: -2, max: 2}
+  - {name: kind, type: categorical, values: [a, "b, c"]}
+algorithm: {name: random}
+limits: {trials: 6, parallel: 2}
+seed: 7
+"""
+
+# The trial's own file shows that it runs in the folder of the study file.
+TRIAL = """\
+trial:
+  command: [/usr/bin/python3, trial.py, "${x}"]
+"""
+
+SCRIPT = """\
+import sys, time
+x = float(sys.argv[1])
+for step in range(3):
+    print(f"step={step} loss={x * x + 1 / (step + 1)}", flush=True)
+    time.sleep(float(open("pace").read()))
+"""
+
+
+def environment(**changes):
+    """The caller's, without what points to a server, in plain English."""
+    base = {k: v for k, v in os.environ.items() if not k.startswith(("ASSAY_", "NO_COLOR"))}
+    base.update(LC_ALL="C.UTF-8", TERM="xterm")
+    base.update(changes)
+    return base
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="assay-cli-"))
+        self.folder.chmod(0o755)
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        self.environment = environment(ASSAY_DATA=str(self.folder / "none"))
+
+    def assay(self, *words, code=0, input=None, timeout=120, **changes):
+        done = subprocess.run([ASSAY, *map(str, words)], input=input, text=True, timeout=timeout,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=self.folder,
+                              env=dict(self.environment, **changes))
+        self.assertEqual(done.returncode, code,
+                         f"assay {' '.join(map(str, words))}\n{done.stdout}\n{done.stderr}")
+        return done
+
+    def json(self, *words, **more):
+        return json.loads(self.assay(*words, "--json", **more).stdout)
+
+    def write(self, name, text):
+        path = self.folder / name
+        path.write_text(text)
+        return path
+
+
+class Help(Case):
+    def test_every_verb_has_help(self):
+        overview = self.assay("--help").stdout
+        for verb in VERBS:
+            with self.subTest(verb=verb):
+                done = self.assay(*verb.split(), "--help")
+                self.assertIn(f"usage: assay {verb} ", done.stdout)
+                self.assertIn("Exit codes\n", done.stdout)
+                self.assertEqual(done.stdout, self.assay("help", *verb.split()).stdout)
+                self.assertIn(f"  {verb} ", overview)
+                self.assertLess(max(map(len, done.stdout.splitlines())), 100)
+
+    def test_groups_list_their_verbs(self):
+        for group in ("server", "token"):
+            self.assertIn(f"{group} ", self.assay(group, "--help").stdout)
+            self.assertIn("usage:", self.assay(group, code=2).stderr)
+
+    def test_version(self):
+        self.assertRegex(self.assay("version").stdout, r"^assay \d+\.\d+\.\d+\n$")
+        self.assertEqual(self.assay("--version").stdout, self.assay("version").stdout)
+        self.assertIn("version", self.json("version"))
+
+    def test_the_reference_page_is_current(self):
+        self.assertEqual(self.assay("help", "--markdown").stdout,
+                         (ROOT / "docs/reference/cli.md").read_text())
+
+    def test_completions_are_scripts(self):
+        script = self.write("c.bash", self.assay("completion", "bash").stdout)
+        subprocess.run(["bash", "-n", script], check=True)
+        done = subprocess.run(
+            ["bash", "-c", f"source {script}; complete_as() {{ COMP_WORDS=(\"$@\"); "
+             "COMP_CWORD=$(($# - 1)); _assay; echo \"${COMPREPLY[*]}\"; }; complete_as assay va; "
+             "complete_as assay server st; complete_as assay export --form"],
+            stdout=subprocess.PIPE, text=True, check=True, env=self.environment)
+        self.assertEqual(done.stdout.split("\n"),
+                         ["validate", "start status stop", "--format", ""])
+        for shell in ("zsh", "fish"):
+            self.assertIn("validate", self.assay("completion", shell).stdout)
+            if shutil.which(shell):
+                path = self.write(f"c.{shell}", self.assay("completion", shell).stdout)
+                subprocess.run([shell, "-n", path], check=True)
+        self.assertIn("bash, zsh", self.assay("completion", "tcsh", code=2).stderr)
+
+
+class BadCommandLines(Case):
+    def test_each_is_told_and_exits_2(self):
+        for words, part in [
+            ([], "usage: assay COMMAND"),
+            (["lsit"], 'did you mean "list"?'),
+            (["frobnicate"], '"assay help" lists'),
+            (["server", "strat"], 'did you mean "server start"?'),
+            (["list", "--limt", "3"], "did you mean --limit?"),
+            (["list", "--stat"], "did you mean --state?"),
+            (["list", "--limit", "0"], "must be an integer from 1"),
+            (["list", "--limit"], "needs a value"),
+            (["list", "--json=1"], "takes no value"),
+            (["list", "extra"], "takes no arguments"),
+            (["run"], "too few arguments"),
+            (["run", "a", "b"], "too many arguments"),
+            (["run", "a", "--seed", "1", "--seed", "2"], "given twice"),
+            (["show", "Bad Name"], "not a study's name"),
+            (["show", "a/b/c"], "not a study's name"),
+            (["logs", "a", "x"], "not a trial's number"),
+            (["logs", "-f", "--json", "a", "1"], "can not --follow"),
+            (["list", "--url", "nonsense"], "not a server's address"),
+            (["list", "--url", "http://x", "--data", "y"], "two servers"),
+            (["export", "a", "--format", "xml"], "must be csv or jsonl"),
+            (["tell", "a", "1", "loss=high"], "must be a number"),
+            (["tell", "a"], "too few arguments"),
+            (["report", "a", "1", "loss=1", "loss=2"], "given twice"),
+        ]:
+            with self.subTest(words=words):
+                done = self.assay(*words, code=2)
+                self.assertIn(part, done.stderr)
+                if "--json" not in words:
+                    self.assertEqual(done.stdout, "")
+
+    def test_with_json_the_problem_is_on_standard_output(self):
+        problem = self.json("list", "--limit", "0", code=2)
+        self.assertEqual(problem["code"], "bad_request")
+        self.assertIn("--limit", problem["detail"])
+
+    def test_no_server_is_told(self):
+        self.assertIn("no server", self.assay("list", code=1).stderr)
+        done = self.assay("list", "--url", "http://127.0.0.1:1", code=1)
+        self.assertIn("can not be reached", done.stderr)
+        self.assertEqual(self.json("server", "status", code=1)["state"], "stopped")
+
+    def test_colours_are_for_terminals(self):
+        self.assertNotIn("\033", self.assay("nope", code=2).stderr)
+
+
+class Validate(Case):
+    def test_a_good_file(self):
+        path = self.write("s.yaml", STUDY.replace("NAME", "demo") + TRIAL)
+        self.assertIn("no faults", self.assay("validate", path).stdout)
+        self.assertTrue(self.json("validate", path)["valid"])
+        self.assertIn("no faults",
+                      self.assay("validate", "-", input=path.read_text()).stdout)
+
+    def test_every_fault_with_line_found_and_allowed(self):
+        path = self.write("bad.yaml", "name: demo\n"
+                          "objective: {metric: loss, goal: minimise}\n"
+                          "parameters:\n"
+                          "  - {name: x, type: double, min: 3, max: 1}\n"
+                          "  - {name: x, type: int, min: 1, max: 2}\n"
+                          "limits: {trials: 0}\n"
+                          "speed: 3\n"
+                          "trial:\n"
+                          "  command: [run, '${y}']\n")
+        done = self.assay("validate", path, code=2)
+        for part in ["bad.yaml:2: /objective/goal\n", "bad.yaml:4: /parameters/0/min\n",
+                     "bad.yaml:5: /parameters/1/name\n", "bad.yaml:6: /limits/trials\n",
+                     "bad.yaml:7: /speed\n", "bad.yaml:9: /trial/command/1\n",
+                     "  found:   3\n", "  allowed: ", "6 faults in"]:
+            self.assertIn(part, done.stderr)
+        problem = self.json("validate", path, code=2)
+        self.assertEqual(problem["code"], "invalid_study")
+        self.assertEqual([e["line"] for e in problem["errors"] if e["pointer"] == "/limits/trials"],
+                         [6])
+
+    def test_what_is_no_study_file(self):
+        for name, text, part in [
+            ("a.yaml", "name: [1, 2", "a.yaml"),
+            ("b.yaml", "- 1\n- 2\n", "mapping"),
+            ("c.yaml", "a: 1\na: 2\n", "c.yaml"),
+            ("d.yaml", "", "d.yaml"),
+        ]:
+            with self.subTest(name=name):
+                self.assertIn(part, self.assay("validate", self.write(name, text), code=2).stderr)
+        self.assertIn("no file", self.assay("validate", "missing.yaml", code=2).stderr)
+        self.assay("run", "missing.yaml", code=2)
+
+    def test_options_change_the_file(self):
+        path = self.write("s.yaml", STUDY.replace("NAME", "demo"))
+        self.assay("validate", path, "--set", "limits.trials=3", "--set", "parameters.x.max=9")
+        done = self.assay("validate", path, "--set", "limits.trials=-3", code=2)
+        self.assertIn("/limits/trials", done.stderr)
+        self.assertIn("/parameters/0", self.assay("validate", path, "--set", "parameters.x.max=-9",
+                                                  code=2).stderr)
+        self.assertIn("/name", self.assay("validate", path, "--name", "No!", code=2).stderr)
+        self.assertIn("PATH=VALUE", self.assay("validate", path, "--set", "x", code=2).stderr)
+
+    def test_a_katib_file_needs_a_server(self):
+        path = self.write("k.yaml", "apiVersion: kubeflow.org/v1beta1\nkind: Experiment\n")
+        self.assertIn("only a server", self.assay("validate", path, code=2).stderr)
+
+
+class WithStudies(Case):
+    """Study files that can be run."""
+
+    pace = 0.02
+
+    def study(self, trial=TRIAL, **changes):
+        name = f"cli-{uuid.uuid4().hex[:10]}"
+        text = STUDY.replace("NAME", name) + trial
+        for old, new in changes.items():
+            text = re.sub(rf"^{old}: .*$", f"{old}: {new}", text, flags=re.M)
+        self.write("trial.py", SCRIPT)
+        self.write("pace", str(self.pace))
+        return name, self.write(f"{name}.yaml", text)
+
+
+@unittest.skipUnless(URL and TOKEN, "ASSAY_URL and ASSAY_TOKEN name no server")
+class Server(WithStudies):
+    def setUp(self):
+        super().setUp()
+        self.environment = environment(ASSAY_URL=URL, ASSAY_TOKEN=TOKEN)
+
+    def test_run_prints_the_best(self):
+        name, path = self.study()
+        done = self.assay("run", path, "--junit", "report.xml")
+        self.assertIn(f"{name} succeeded", done.stdout)
+        self.assertRegex(done.stdout, r"best loss [-0-9.e]+ \(trial \d+\)\n  x +-?[0-9.]+")
+        self.assertIn(f"dashboard: {URL}/#token={TOKEN}", done.stdout)
+        self.assertIn(f"default/{name} submitted", done.stderr)
+        self.assertIn("6/6 done", done.stderr)
+        suite = xml.etree.ElementTree.parse(self.folder / "report.xml").getroot()[0]
+        self.assertEqual(suite.get("tests"), "7")
+        self.assertEqual(suite.get("failures"), "0")
+        # The name is taken now.
+        again = self.assay("run", path, code=2)
+        self.assertIn("--name", again.stderr)
+
+    def test_run_json_is_one_document(self):
+        name, path = self.study()
+        document = self.json("run", path, "--name", name + "-j", "--seed", "3", "--set",
+                             "limits.trials=4")
+        self.assertEqual(set(document), {"study", "best", "trials", "dashboard"})
+        self.assertEqual(document["study"]["name"], name + "-j")
+        self.assertEqual(document["study"]["seed"], 3)
+        self.assertEqual([t["number"] for t in document["trials"]], [1, 2, 3, 4])
+        values = [t["metrics"]["loss"] for t in document["trials"]]
+        self.assertEqual(document["best"]["value"], min(values))
+        for trial in document["trials"]:
+            self.assertEqual(trial["state"], "succeeded")
+            self.assertEqual(set(trial["parameters"]), {"x", "kind"})
+
+    def test_exit_codes_tell_the_end(self):
+        name, path = self.study(objective="{metric: loss, goal: minimize, target: -1}")
+        self.assay("run", path, "-q", code=3)
+        name, path = self.study(objective="{metric: loss, goal: minimize, target: 100}")
+        self.assay("run", path, "-q", code=0)
+        name, path = self.study(trial="trial:\n  command: [/bin/false]\n",
+                                limits="{trials: 6, parallel: 2, failed_trials: 1}")
+        done = self.assay("run", path, "-q", code=1)
+        self.assertIn(f"{name} failed", done.stdout)
+        self.assertRegex(done.stdout, r"trial \d+: .+")
+
+    def test_looking_at_a_study(self):
+        name, path = self.study()
+        self.assertEqual(self.assay("submit", path).stdout, f"default/{name}\n")
+        self.assay("watch", name, "-q")
+        self.assertIn(name, self.assay("list", "--prefix", name).stdout)
+        self.assertEqual(self.assay("list", "--prefix", name, "--names").stdout, name + "\n")
+        self.assertEqual(self.json("list", "--prefix", name)["studies"][0]["name"], name)
+        self.assertIn("algorithm", self.assay("show", f"default/{name}").stdout)
+        self.assertEqual(self.json("show", name)["spec"]["name"], name)
+        best = self.json("best", name)["best"]
+        self.assertIn(f"trial {best['number']}", self.assay("best", name).stdout)
+        shell = subprocess.run(["sh", "-c", f'eval "$({ASSAY} best {name} --shell)"; '
+                                            'echo "$ASSAY_PARAM_X|$ASSAY_PARAM_KIND"'],
+                               env=self.environment, stdout=subprocess.PIPE, text=True).stdout
+        x, kind = shell.rstrip("\n").split("|")
+        self.assertEqual((float(x), kind), (best["parameters"]["x"], best["parameters"]["kind"]))
+
+        lines = self.assay("trials", name, "--sort", "value", "--limit", "3").stdout.splitlines()
+        self.assertEqual(lines[0].split(), ["TRIAL", "STATE", "loss", "x", "kind", "TIME",
+                                            "REASON"])
+        self.assertEqual(len(lines), 4)
+        self.assertTrue(lines[1].split()[0] == str(best["number"]))
+        self.assertEqual(len(self.json("trials", name)["trials"]), 6)
+
+        shown = self.assay("show", name, "--trial", 1).stdout
+        for part in ("trial 1 succeeded", "proposed by", "random", "curves", "ATTEMPT"):
+            self.assertIn(part, shown)
+        self.assertEqual(self.json("show", name, "-t", 1)["number"], 1)
+        self.assertIn("step=2 loss=", self.assay("logs", name, 1).stdout)
+        self.assertEqual(self.assay("logs", name, 1, "--tail", 1).stdout.count("\n"), 1)
+        self.assertIn("step=0", self.json("logs", name, 1)["log"])
+        self.assay("delete", name)
+        done = self.assay("show", name, code=2)
+        self.assertIn(name, done.stderr)
+
+    def test_export(self):
+        name, path = self.study()
+        self.assay("run", path, "-q")
+        rows = list(csv.DictReader(io.StringIO(self.assay("export", name).stdout)))
+        trials = self.json("trials", name)["trials"]
+        self.assertEqual([int(r["number"]) for r in rows], [1, 2, 3, 4, 5, 6])
+        for row, trial in zip(rows, trials):
+            self.assertEqual(float(row["parameters.x"]), trial["parameters"]["x"])
+            self.assertEqual(row["parameters.kind"], trial["parameters"]["kind"])
+            self.assertEqual(float(row["metrics.loss"]), trial["metrics"]["loss"])
+        lines = self.assay("export", name, "--format", "jsonl").stdout.splitlines()
+        self.assertEqual([json.loads(line)["number"] for line in lines], [1, 2, 3, 4, 5, 6])
+        curves = list(csv.DictReader(
+            io.StringIO(self.assay("export", name, "--measurements").stdout)))
+        self.assertEqual(len(curves), 18)
+        self.assertEqual({row["metric"] for row in curves}, {"loss"})
+
+    def test_steering(self):
+        self.pace = 0.3
+        name, path = self.study(limits="{trials: 200, parallel: 2}")
+        self.assay("submit", path)
+        self.assertIn("paused", self.assay("pause", name).stdout)
+        self.assertIn("paused", self.assay("pause", name).stdout)
+        self.assertEqual(self.json("resume", name)["state"], "running")
+        deadline = time.monotonic() + 30
+        while not (running := self.json("trials", name, "--state", "running")["trials"]):
+            self.assertLess(time.monotonic(), deadline)
+        number = running[-1]["number"]
+        self.assertRegex(self.assay("stop", name, number).stdout, rf"trial {number}: stop")
+        done = self.assay("logs", "-f", name, number)
+        self.assertIn("step=0", done.stdout)
+        self.assay("delete", name, code=1)
+        self.assay("cancel", name)
+        self.assay("watch", name, "-q", code=1)
+        self.assertEqual(self.json("show", name)["state"], "cancelled")
+        self.assay("resume", name, code=1)
+
+    def test_ask_report_tell(self):
+        name, path = self.study(trial="")
+        self.assay("submit", path)
+        line = self.assay("ask", name, "--client", "w1").stdout
+        number, rest = line.split(" ", 1)
+        self.assertRegex(rest, r"x=\S+ kind=|kind=.* x=")
+        # The same client gets the same trial again.
+        self.assertEqual(self.assay("ask", name, "--client", "w1").stdout, line)
+        self.assertEqual(self.assay("report", name, number, "loss=0.5", "--step", 1).stdout,
+                         "continue\n")
+        self.assay("report", name, number)
+        done = self.assay("tell", name, number, "loss=0.25")
+        self.assertEqual(done.stdout, f"trial {number}: succeeded\n")
+        self.assay("tell", name, number, "loss=0.25")
+        self.assay("tell", name, number, "loss=9", code=1)
+        for _ in range(5):
+            trial = self.json("ask", name, "--client", "w1")["trials"][0]
+            self.assay("tell", "--state", "failed", "--message", "no luck",
+                       ASSAY_STUDY=name, ASSAY_TRIAL=str(trial["number"]))
+        done = self.assay("ask", name, code=3)
+        self.assertIn("nothing to try now", done.stderr)
+        self.assertEqual(self.json("best", name)["best"]["value"], 0.25)
+
+    def test_a_shell_loop_tunes(self):
+        name, path = self.study(trial="")
+        self.assay("submit", path)
+        loop = (f'while line=$({ASSAY} ask {name} --shell); do eval "$line"; '
+                f'{ASSAY} tell {name} "$ASSAY_TRIAL" loss="$ASSAY_PARAM_X" || exit 1; done')
+        subprocess.run(["sh", "-c", loop], check=True, env=self.environment, timeout=60,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        study = self.json("show", name)
+        self.assertEqual((study["state"], study["trials"]["succeeded"]), ("succeeded", 6))
+
+    def test_faults_of_the_server_have_lines(self):
+        name, path = self.study(algorithm="{name: no-such-algorithm}")
+        done = self.assay("validate", path, code=2)
+        self.assertRegex(done.stderr, rf"{path}:6: /algorithm")
+        self.assertIn("no-such-algorithm", self.assay("run", path, code=2).stderr)
+        self.assertNotIn(name, self.assay("list", "--names").stdout)
+
+    def test_tokens(self):
+        name = "t" + uuid.uuid4().hex[:8]
+        token = self.assay("token", "create", name, "--role", "viewer").stdout.strip()
+        self.assertIn(name, self.assay("token", "list").stdout)
+        self.assay("list", ASSAY_TOKEN=token)
+        _, path = self.study()
+        self.assay("submit", path, code=2, ASSAY_TOKEN=token)
+        row = [t for t in self.json("token", "list")["tokens"] if t["name"] == name][0]
+        self.assay("token", "delete", row["id"])
+        self.assay("list", code=2, ASSAY_TOKEN=token)
+        done = self.assay("list", code=2, ASSAY_TOKEN="wrong")
+        self.assertIn("hint: give the token", done.stderr)
+
+    def test_unknown_studies(self):
+        for words in (["show"], ["best"], ["watch"], ["pause"], ["delete"], ["export"], ["ask"]):
+            self.assay(*words, "no-such-study", code=2)
+        self.assertEqual(self.json("show", "no-such-study", code=2)["code"], "not_found")
+
+    def terminal(self, *words, interrupt_at=None):
+        """Runs on a terminal; returns exit code and all that was drawn."""
+        pid, fd = pty.fork()
+        if pid == 0:
+            os.chdir(self.folder)
+            os.execve(ASSAY, [ASSAY, *map(str, words)], self.environment)
+        drawn, sent, end = "", False, time.monotonic() + 60
+        while time.monotonic() < end:
+            ready, _, _ = select.select([fd], [], [], 0.1)
+            try:
+                piece = os.read(fd, 65536) if ready else None
+            except OSError:
+                break
+            if piece == b"":
+                break
+            drawn += (piece or b"").decode(errors="replace")
+            if interrupt_at and not sent and interrupt_at in drawn:
+                os.write(fd, b"\x03")
+                sent = True
+        os.close(fd)
+        _, status = os.waitpid(pid, 0)
+        return os.waitstatus_to_exitcode(status), drawn
+
+    def test_a_terminal_shows_live_progress(self):
+        name, path = self.study()
+        code, drawn = self.terminal("run", path)
+        self.assertEqual(code, 0)
+        self.assertGreater(drawn.count(f"\r{name}"), 2)
+        self.assertIn("6/6", drawn)
+        self.assertIn("\033[32m", drawn)
+
+    def test_ctrl_c_detaches(self):
+        self.pace = 0.2
+        name, path = self.study(limits="{trials: 500, parallel: 1}")
+        code, drawn = self.terminal("run", path, interrupt_at="running")
+        self.assertEqual(code, 130)
+        self.assertIn(f"assay watch default/{name}", drawn)
+        self.assertEqual(self.json("show", name)["state"], "running")
+        code, drawn = self.terminal("watch", name, "--on-interrupt", "cancel",
+                                    interrupt_at="running")
+        self.assertEqual(code, 130)
+        self.assertEqual(self.json("show", name)["state"], "cancelled")
+
+    def test_sigterm_can_cancel(self):
+        self.pace = 0.2
+        name, path = self.study(limits="{trials: 500, parallel: 1}")
+        process = subprocess.Popen([ASSAY, "run", path, "--json", "--on-interrupt", "cancel"],
+                                   env=self.environment, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True)
+        for line in process.stderr:
+            if "done" in line:
+                break
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130)
+        self.assertEqual(json.loads(out)["study"]["state"], "cancelled")
+
+
+@unittest.skipUnless((BIN / "assayd").exists(), "there is no assayd beside assay")
+class PrivateDaemon(WithStudies):
+    def test_run_starts_one_that_outlives_it(self):
+        data = self.folder / "data"
+        self.environment = environment(ASSAY_DATA=str(data))
+        self.addCleanup(subprocess.run, [ASSAY, "server", "stop", "--data", str(data)],
+                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        name, path = self.study()
+        done = self.assay("run", path)
+        self.assertIn("started a private daemon", done.stderr)
+        status = self.json("server", "status")
+        self.assertEqual(status["state"], "running")
+        self.assertTrue(os.path.exists(f"/proc/{status['pid']}"))
+        self.assertEqual(self.json("server", "start")["pid"], status["pid"])
+        # A restart takes the studies along, and the address may change meanwhile.
+        self.assay("server", "stop")
+        self.assertFalse(os.path.exists(f"/proc/{status['pid']}"))
+        self.assertIn("no daemon", self.assay("server", "stop").stderr)
+        self.assertEqual(self.json("server", "start")["state"], "started")
+        self.assertEqual(self.json("show", name)["state"], "succeeded")
+
+    def test_what_ends_at_once_is_told(self):
+        data = self.folder / "data"
+        done = self.assay("server", "start", "--data", data, "--", "--no-such-option", code=1)
+        self.assertIn("ended at once", done.stderr)
+        self.assertIn(str(data / "assayd.log"), done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
