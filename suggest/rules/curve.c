@@ -85,23 +85,32 @@ smallest(const struct assay_curve *curve)
     return best;
 }
 
+/* Whether the step falls into no segment but belongs before the one at `at`. */
+static bool
+is_gap(const struct assay_curve *curve, size_t at, int64_t step)
+{
+    return at == curve->count ||
+           (curve->segments[at].steps == 1 && curve->segments[at].last != step);
+}
+
 void
 assay_curve_add(struct assay_curve *curve, int64_t step, double value, size_t limit)
 {
     struct assay_segment added = single(step, value);
     size_t at = find_segment(curve, step);
-    bool is_new = at == curve->count ||
-                  (curve->segments[at].steps == 1 && curve->segments[at].last != step);
 
-    if (is_new && curve->count >= limit) {
+    if (is_gap(curve, at, step) && curve->count >= limit) {
         do
             merge_pairs(curve);
         while (curve->count >= limit);
+        if (curve->capacity > limit) { /* the limit has fallen since */
+            curve->segments = assay_realloc(curve->segments, limit, sizeof *curve->segments);
+            curve->capacity = limit;
+        }
         at = find_segment(curve, step); /* perhaps within merged steps now */
-        is_new = at == curve->count;
     }
     curve->last_step = ASSAY_MAX(curve->last_step, step);
-    if (is_new) {
+    if (is_gap(curve, at, step)) {
         ASSAY_GROW(curve->segments, curve->count, curve->capacity);
         memmove(&curve->segments[at + 1], &curve->segments[at],
                 (curve->count - at) * sizeof *curve->segments);

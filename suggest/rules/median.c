@@ -16,9 +16,12 @@
  * any completed trial's best, hence than any running average, hence than a median.
  *
  * Decisions cost O(log columns); a newest-step report is O(1), the end of a trial
- * O(columns * log trials).  Memory: 4 MiB of columns (rules/columns.h) and 4 MiB of
- * live curves up to 4,096 live trials, 16 MiB at LIVE_MAX; past that, trials are
- * left alone. */
+ * O(columns * log trials).
+ *
+ * Memory: at most 4 MiB of columns (rules/columns.h) and about 1 KiB for each live
+ * trial, of which there may be LIVE_MAX; those past that are left alone.  A live
+ * curve is exact up to 1,024 steps while there are no more than 64 live trials, up
+ * to 65,536 / n while there are n, and always up to 16 (rules/curve.h). */
 #include <math.h>
 #include <stdlib.h>
 
@@ -31,8 +34,8 @@
 #include "suggest/rules/rules.h"
 
 #define LIVE_MAX 16384
-#define SEGMENTS_TOTAL 131072 /* shared by the live trials, */
-#define SEGMENTS_MIN 32       /* but each has so many */
+#define SEGMENTS_TOTAL 65536 /* shared by the live trials, */
+#define SEGMENTS_MIN 16      /* but each has so many */
 #define SEGMENTS_MAX 1024
 #define BUCKETS 1024
 
