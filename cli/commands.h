@@ -10,6 +10,8 @@ extern const struct assay_verb assay_verb_list, assay_verb_show, assay_verb_best
 extern const struct assay_verb assay_verb_logs;
 extern const struct assay_verb assay_verb_pause, assay_verb_resume, assay_verb_cancel,
     assay_verb_stop, assay_verb_delete;
+extern const struct assay_verb assay_verb_limits;
+extern const struct assay_verb assay_verb_project_create, assay_verb_project_list;
 extern const struct assay_verb assay_verb_export;
 extern const struct assay_verb assay_verb_ask, assay_verb_report, assay_verb_tell;
 extern const struct assay_verb assay_verb_server_start, assay_verb_server_status,

@@ -1,9 +1,11 @@
-/* pause, resume, cancel, stop, delete. */
+/* pause, resume, cancel, limits, stop, delete. */
 #include <inttypes.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/study_file.h"
+#include "cli/text.h"
 #include "common/memory.h"
 #include "common/number.h"
 
@@ -93,6 +95,84 @@ const struct assay_verb assay_verb_cancel = {
     .exits = state_exits,
     .examples = "assay cancel digits-mlp",
     .run = run_cancel,
+};
+
+/* --- limits */
+
+/* {"limits": {…}} of the arguments NAME=VALUE. */
+static assay_status
+read_limits(const struct assay_cli *cli, json_t *patch, struct assay_error *err)
+{
+    for (size_t i = 1; i < cli->args.n_arguments; i++) {
+        assay_auto_free char *setting = assay_format("limits.%s", cli->args.arguments[i]);
+        assay_status rc;
+
+        if (strchr(setting, '=') == NULL)
+            return assay_fail(err, ASSAY_E_BAD_REQUEST, "\"%s\" is not LIMIT=VALUE",
+                              cli->args.arguments[i]);
+        rc = assay_override(patch, setting, err);
+        if (rc < 0)
+            return rc;
+    }
+    return ASSAY_OK;
+}
+
+static void
+print_limits(const json_t *study)
+{
+    assay_auto_buffer struct assay_buffer text = {0};
+    json_t *value;
+    const char *name;
+
+    json_object_foreach(json_object_get(study, "limits"), name, value)
+    {
+        assay_auto_free char *shown = assay_text_value(value);
+
+        assay_buffer_printf(&text, "%s=%s\n", name, shown);
+    }
+    assay_cli_print(&text);
+}
+
+static int
+run_limits(struct assay_cli *cli)
+{
+    assay_auto_free char *path = NULL;
+    struct assay_error err = {0};
+    json_t *patch = json_object(), *study = NULL;
+    int code;
+
+    if (assay_cli_study_path(cli->args.arguments[0], &path, &err) < 0 ||
+        read_limits(cli, patch, &err) < 0) {
+        json_decref(patch);
+        return assay_cli_fail(cli, NULL, &err);
+    }
+    if (json_object_size(patch) > 0)
+        code = assay_cli_call(cli, "PATCH", path, NULL, patch, &study);
+    else
+        code = assay_cli_call(cli, "GET", path, NULL, NULL, &study);
+    json_decref(patch);
+    if (code != ASSAY_EXIT_DONE)
+        return code;
+    if (cli->json)
+        assay_cli_print_json(study);
+    else
+        print_limits(study);
+    json_decref(study);
+    return ASSAY_EXIT_DONE;
+}
+
+const struct assay_verb assay_verb_limits = {
+    .name = "limits",
+    .arguments = "STUDY [LIMIT=VALUE...]",
+    .min_arguments = 1,
+    .max_arguments = -1,
+    .summary = "Show the limits of a study, or change them while it runs",
+    .text = "Limits are those of the study file: trials, parallel, failed_trials, time,\n"
+            "gpu_hours. Those not named stay as they are; null takes one away.",
+    .exits = state_exits,
+    .examples = "assay limits digits-mlp\n"
+                "assay limits digits-mlp trials=200 parallel=8 time=4h",
+    .run = run_limits,
 };
 
 static int

@@ -1,4 +1,4 @@
-/* token create, list, delete. */
+/* token create, list, delete; project create, list. */
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/text.h"
@@ -148,4 +148,66 @@ const struct assay_verb assay_verb_token_delete = {
     .options = project_options,
     .examples = "assay token delete 3",
     .run = run_delete,
+};
+
+/* --- projects */
+
+static int
+run_project_create(struct assay_cli *cli)
+{
+    json_t *body = json_pack("{s:s}", "name", cli->args.arguments[0]), *project = NULL;
+    int code;
+
+    if (body == NULL)
+        return assay_cli_fail_usage(cli, "the name is not UTF-8");
+    code = assay_cli_call(cli, "POST", "/v1/projects", NULL, body, &project);
+    json_decref(body);
+    if (code != ASSAY_EXIT_DONE)
+        return code;
+    if (cli->json)
+        assay_cli_print_json(project);
+    else
+        assay_cli_note(cli, "project %s", assay_member_text(project, "name"));
+    json_decref(project);
+    return ASSAY_EXIT_DONE;
+}
+
+const struct assay_verb assay_verb_project_create = {
+    .name = "project create",
+    .arguments = "NAME",
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .summary = "Make a project, a space of names with tokens of its own",
+    .examples = "assay project create vision",
+    .run = run_project_create,
+};
+
+static int
+run_project_list(struct assay_cli *cli)
+{
+    assay_auto_buffer struct assay_buffer text = {0};
+    json_t *answer = NULL;
+    const json_t *project;
+    size_t i;
+    int code = assay_cli_call(cli, "GET", "/v1/projects", NULL, NULL, &answer);
+
+    if (code != ASSAY_EXIT_DONE)
+        return code;
+    if (cli->json) {
+        assay_cli_print_json(answer);
+    } else {
+        json_array_foreach(json_object_get(answer, "projects"), i, project)
+            assay_buffer_printf(&text, "%s\n", assay_member_text(project, "name"));
+        assay_cli_print(&text);
+    }
+    json_decref(answer);
+    return ASSAY_EXIT_DONE;
+}
+
+const struct assay_verb assay_verb_project_list = {
+    .name = "project list",
+    .arguments = "",
+    .summary = "List the projects that the token opens",
+    .examples = "assay project list",
+    .run = run_project_list,
 };

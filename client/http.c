@@ -294,6 +294,9 @@ build_headers(const struct assay_http *http, const struct assay_http_request *re
     if (has_body)
         add_header(&headers, "Content-Type",
                    request->json != NULL ? "application/json" : request->content_type);
+    else
+        headers = curl_slist_append(headers, "Content-Type:"); /* none, also of an empty POST */
+    ASSAY_ASSERT(headers != NULL);
     add_header(&headers, "If-None-Match", request->if_none_match);
     add_header(&headers, "Idempotency-Key", request->idempotency_key);
     add_header(&headers, "Last-Event-ID", request->last_event_id);
@@ -307,6 +310,9 @@ set_method(CURL *curl, const char *method, const void *body, size_t length)
     curl_easy_setopt(curl, CURLOPT_NOBODY, 0L);
     curl_easy_setopt(curl, CURLOPT_HTTPGET, 1L);
     curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, NULL);
+    if (body == NULL && method != NULL &&
+        (strcmp(method, "POST") == 0 || strcmp(method, "PATCH") == 0))
+        body = ""; /* so that Content-Length says 0 */
     if (body != NULL) {
         curl_easy_setopt(curl, CURLOPT_POST, 1L);
         curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)length);

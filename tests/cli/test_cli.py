@@ -28,8 +28,8 @@ ASSAY = str(BIN / "assay")
 URL, TOKEN = os.environ.get("ASSAY_URL"), os.environ.get("ASSAY_TOKEN")
 
 VERBS = ["run", "submit", "validate", "list", "show", "best", "trials", "watch", "logs", "pause",
-         "resume", "cancel", "stop", "delete", "export", "ask", "report", "tell", "server start",
-         "server status", "server stop", "token create", "token list", "token delete",
+         "resume", "cancel", "limits", "stop", "delete", "export", "ask", "report", "tell", "server start",
+         "server status", "server stop", "project create", "project list", "token create", "token list", "token delete",
          "completion", "version", "help"]
 
 STUDY = """\
@@ -103,7 +103,7 @@ class Help(Case):
                 self.assertLess(max(map(len, done.stdout.splitlines())), 100)
 
     def test_groups_list_their_verbs(self):
-        for group in ("server", "token"):
+        for group in ("server", "project", "token"):
             self.assertIn(f"{group} ", self.assay(group, "--help").stdout)
             self.assertIn("usage:", self.assay(group, code=2).stderr)
 
@@ -365,6 +365,10 @@ class Server(WithStudies):
         self.assertRegex(self.assay("stop", name, number).stdout, rf"trial {number}: stop")
         done = self.assay("logs", "-f", name, number)
         self.assertIn("step=0", done.stdout)
+        self.assertIn("parallel=3\n", self.assay("limits", name, "parallel=3").stdout)
+        self.assertEqual(self.json("limits", name)["limits"]["parallel"], 3)
+        self.assay("limits", name, "parallel=0", code=2)
+        self.assay("limits", name, "speed=1", code=2)
         self.assay("delete", name, code=1)
         self.assay("cancel", name)
         self.assay("watch", name, "-q", code=1)
@@ -423,6 +427,16 @@ class Server(WithStudies):
         self.assay("list", code=2, ASSAY_TOKEN=token)
         done = self.assay("list", code=2, ASSAY_TOKEN="wrong")
         self.assertIn("hint: give the token", done.stderr)
+
+    def test_projects(self):
+        name = "p" + uuid.uuid4().hex[:8]
+        self.assay("project", "create", name)
+        self.assertIn(name, self.assay("project", "list").stdout.split())
+        study, path = self.study()
+        self.assay("run", path, "-q", "--project", name)
+        self.assertEqual(self.assay("list", "--project", name, "--names").stdout, study + "\n")
+        self.assertEqual(self.json("show", f"{name}/{study}")["project"], name)
+        self.assay("show", study, code=2)
 
     def test_unknown_studies(self):
         for words in (["show"], ["best"], ["watch"], ["pause"], ["delete"], ["export"], ["ask"]):

@@ -167,6 +167,20 @@ a_body_and_headers_are_sent(void **state)
 }
 
 static void
+a_verb_has_an_empty_body(void **state)
+{
+    struct assay_http_request request = {.method = "POST", .path = "/v1/x/pause"};
+
+    (void)state;
+    start(OK_JSON("{}"), NULL);
+    assert_int_equal(assay_http_send(http, &request, &answer, &err), ASSAY_OK);
+    assert_non_null(strstr(canned.requests.data, "POST /v1/x/pause HTTP/1.1\r\n"));
+    assert_non_null(strstr(canned.requests.data, "Content-Length: 0\r\n"));
+    assert_null(strstr(canned.requests.data, "Content-Type"));
+    stop();
+}
+
+static void
 a_problem_becomes_an_error(void **state)
 {
     (void)state;
@@ -416,6 +430,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_answer_is_read),
         cmocka_unit_test(a_body_and_headers_are_sent),
+        cmocka_unit_test(a_verb_has_an_empty_body),
         cmocka_unit_test(a_problem_becomes_an_error),
         cmocka_unit_test(broken_answers_are_refused),
         cmocka_unit_test(busy_servers_are_asked_again),
