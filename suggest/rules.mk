@@ -9,6 +9,7 @@ BAD_PLUGINS := $(foreach n,0 1 2 3 4 5 6 7 8 9 10 11 12,$(BUILD)/tests/suggest/b
 $(BUILD)/tests/suggest/bad_plugin_%.so: tests/unit/suggest/bad_plugin.c suggest/plugin.h $(BUILD)/flags.stamp
 	@mkdir -p $(@D)
 	$(CC) -std=c99 -O1 -fPIC -shared -I. -Wall -Wextra -DFAULT=$* -o $@ $<
+	@chmod go-w $@ # the loader asks for it
 
 # The header of the plugin ABI by itself, as C99 and as C++.
 $(BUILD)/tests/suggest/abi.stamp: suggest/plugin.h $(BUILD)/flags.stamp

@@ -3,6 +3,7 @@
 $(BUILD)/examples/plugin-random.so: examples/plugin-random/plugin_random.c suggest/plugin.h $(BUILD)/flags.stamp
 	@mkdir -p $(@D)
 	$(CC) -std=c99 -O2 -fPIC -shared -I. -Wall -Wextra -Wconversion -pedantic -Werror -o $@ $< -lm
+	@chmod go-w $@ # the loader asks for it
 
 .PHONY: plugin-example
 ## plugin-example   build the example plugin
