@@ -21,7 +21,8 @@ assay_changes_metric_insert(struct assay_changes *changes, int64_t study_id, int
     assay__pg_add_text(args, name);
 }
 
-/* The trial is looked for once per call, in place of a foreign key. */
+/* The trial is looked for once per call, in place of a foreign key.  Summaries
+ * that a late value falls into go ($7 to $9: each metric's range of steps). */
 const struct assay__pg_statement assay__measurements_put = {
     .name = "measurements_put",
     .sql = "WITH put AS (INSERT INTO measurement"
@@ -30,10 +31,14 @@ const struct assay__pg_statement assay__measurements_put = {
            "  FROM unnest($3::smallint[], $4::bigint[], $5::timestamptz[], $6::float8[])"
            "   AS u (metric, step, measured_at, value)"
            "  ON CONFLICT (study_id, trial, metric, step)"
-           "  DO UPDATE SET measured_at = EXCLUDED.measured_at, value = EXCLUDED.value)"
+           "  DO UPDATE SET measured_at = EXCLUDED.measured_at, value = EXCLUDED.value),"
+           " stale AS (DELETE FROM curve_segment c"
+           "  USING unnest($7::smallint[], $8::bigint[], $9::bigint[]) AS r (metric, low, high)"
+           "  WHERE c.study_id = $1 AND c.trial = $2 AND c.metric = r.metric"
+           "  AND c.last_step >= r.low AND c.after_step < r.high)"
            " SELECT assay_trial_conflict($1, $2, '')"
            "  WHERE NOT EXISTS (SELECT FROM trial WHERE study_id = $1 AND number = $2)",
-    .in = "qqSQZD",
+    .in = "qqSQZDSQQ",
 };
 
 static int
@@ -67,11 +72,13 @@ sort_unique(const struct assay_metric_value **sorted, size_t n)
     return kept;
 }
 
-/* Notes how much each curve grows; values are sorted. */
-static void
+/* Notes how much each curve grows; values are sorted.  Returns how many curves. */
+static size_t
 note_growth(struct assay_changes *changes, int64_t study_id, int64_t trial,
             const struct assay_metric_value **sorted, size_t n)
 {
+    size_t curves = 0;
+
     for (size_t i = 0; i < n; i++) {
         struct assay__growth *last =
             i > 0 && sorted[i]->metric_id == sorted[i - 1]->metric_id
@@ -83,10 +90,29 @@ note_growth(struct assay_changes *changes, int64_t study_id, int64_t trial,
             last = &changes->growth[changes->n_growth++];
             *last = (struct assay__growth){study_id, trial, sorted[i]->metric_id, 0,
                                            sorted[i]->step, 0};
+            curves++;
         }
         last->count++;
         last->max_step = sorted[i]->step;
     }
+    return curves;
+}
+
+static void
+add_ranges(struct assay__pg_args *args, const struct assay__growth *growth, size_t n)
+{
+    assay__pg_add_array(args, 's', n);
+    for (size_t i = 0; i < n; i++)
+        assay__pg_item_int16(args, growth[i].metric_id);
+    assay__pg_end_array(args);
+    assay__pg_add_array(args, 'q', n);
+    for (size_t i = 0; i < n; i++)
+        assay__pg_item_int64(args, growth[i].min_step);
+    assay__pg_end_array(args);
+    assay__pg_add_array(args, 'q', n);
+    for (size_t i = 0; i < n; i++)
+        assay__pg_item_int64(args, growth[i].max_step);
+    assay__pg_end_array(args);
 }
 
 void
@@ -95,7 +121,7 @@ assay_changes_measurements(struct assay_changes *changes, int64_t study_id, int6
 {
     assay_auto_free const struct assay_metric_value **sorted = NULL;
     struct assay__pg_args *args;
-    size_t n;
+    size_t n, curves;
 
     if (n_values == 0)
         return;
@@ -103,7 +129,7 @@ assay_changes_measurements(struct assay_changes *changes, int64_t study_id, int6
     for (size_t i = 0; i < n_values; i++)
         sorted[i] = &values[i];
     n = sort_unique(sorted, n_values);
-    note_growth(changes, study_id, trial_number, sorted, n);
+    curves = note_growth(changes, study_id, trial_number, sorted, n);
 
     args = assay__changes_add(changes, &assay__measurements_put);
     assay__pg_add_int64(args, study_id);
@@ -124,4 +150,5 @@ assay_changes_measurements(struct assay_changes *changes, int64_t study_id, int6
     for (size_t i = 0; i < n; i++)
         assay__pg_item_double(args, sorted[i]->value);
     assay__pg_end_array(args);
+    add_ranges(args, changes->growth + changes->n_growth - curves, curves);
 }

@@ -26,7 +26,8 @@ static const struct assay__pg_statement purge = {
 };
 
 const struct assay__pg_statement *const assay__batch_statements[] = {&begin, &commit, &rollback,
-                                                                     &mark, &purge};
+                                                                     &mark, &purge,
+                                                                     &assay__fold};
 const size_t assay__batch_statements_count = ASSAY_COUNT(assay__batch_statements);
 
 static bool
@@ -130,20 +131,41 @@ roll_back(struct assay__writer_link *link)
            read_command(connection, NULL, &failed, NULL) && !failed && read_sync(connection);
 }
 
+/* The set's own statements, and one for each curve that has grown enough to be
+ * summed up.  `*ret_sent`: how many. */
 static bool
-send_all(struct assay__writer_link *link, const struct assay__set *first, size_t count)
+send_set(struct assay__writer_link *link, const struct assay_changes *changes, size_t *ret_sent)
+{
+    bool good = true;
+
+    *ret_sent = 0;
+    for (size_t i = 0; good && i < changes->n_ops; i++) {
+        good = send(link, changes->ops[i].statement, &changes->args, changes->ops[i].first);
+        ++*ret_sent;
+    }
+    for (size_t i = 0; good && i < changes->n_growth; i++) {
+        assay__auto_pg_args struct assay__pg_args args = {0};
+
+        if (!assay__growing_due(link->growing, &changes->growth[i]))
+            continue;
+        assay__fold_args(&args, &changes->growth[i]);
+        good = send(link, &assay__fold, &args, 0);
+        ++*ret_sent;
+    }
+    return good;
+}
+
+/* `sent` gets the number of statements of each set. */
+static bool
+send_all(struct assay__writer_link *link, const struct assay__set *first, size_t count,
+         size_t *sent)
 {
     assay__auto_pg_args struct assay__pg_args args = {0};
     const struct assay__set *set = first;
     bool good = send(link, &begin, NULL, 0);
 
-    for (size_t i = 0; i < count; i++, set = set->next) {
-        for (size_t k = 0; good && k < set->changes->n_ops; k++) {
-            const struct assay__op *op = &set->changes->ops[k];
-
-            good = send(link, op->statement, &set->changes->args, op->first);
-        }
-    }
+    for (size_t i = 0; good && i < count; i++, set = set->next)
+        good = send_set(link, set->changes, &sent[i]);
     assay__pg_add_int64(&args, link->id);
     assay__pg_add_int64(&args, link->batch);
     return good && send(link, &mark, &args, 0) && send(link, &commit, NULL, 0) &&
@@ -153,17 +175,15 @@ send_all(struct assay__writer_link *link, const struct assay__set *first, size_t
 /* Answers of BEGIN, every statement, the mark, COMMIT.  `*ret_failed`: some
  * failed, first that of set `*ret_culprit` (-1: of none). */
 static bool
-read_all(PGconn *connection, const struct assay__set *first, size_t count, ptrdiff_t *ret_culprit,
+read_all(PGconn *connection, const size_t *sent, size_t count, ptrdiff_t *ret_culprit,
          bool *ret_failed, struct assay_error *err)
 {
-    const struct assay__set *set = first;
-
     *ret_failed = false;
     *ret_culprit = -1;
     if (!read_command(connection, NULL, ret_failed, err))
         return false;
-    for (size_t i = 0; i < count; i++, set = set->next) {
-        for (size_t k = 0; k < set->changes->n_ops; k++) {
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = 0; k < sent[i]; k++) {
             bool failed = false;
 
             if (!read_command(connection, NULL, &failed, err))
@@ -191,11 +211,12 @@ assay__writer_batch(struct assay__writer_link *link, const struct assay__set *fi
                     ptrdiff_t *ret_culprit, struct assay_error *err)
 {
     PGconn *connection = assay__pg_handle(link->pg);
+    assay_auto_free size_t *sent = assay_alloc(count, sizeof *sent);
     bool failed;
 
     link->batch++;
-    if (!send_all(link, first, count) ||
-        !read_all(connection, first, count, ret_culprit, &failed, err))
+    if (!send_all(link, first, count, sent) ||
+        !read_all(connection, sent, count, ret_culprit, &failed, err))
         return broken(link, err);
     if (!failed)
         return ASSAY__BATCH_COMMITTED;

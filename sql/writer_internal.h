@@ -20,6 +20,7 @@ struct assay__writer_link {
     char *application_name; /* holds `id`: tells our own dead session from another's */
     int64_t id;             /* row of the table writer */
     int64_t batch;          /* number of the last batch sent */
+    struct assay__growing *growing; /* see writer_fold.c */
 };
 
 #define ASSAY__WRITER_TIMEOUT_MS 60000
@@ -44,6 +45,13 @@ enum assay__batch {
     ASSAY__BATCH_REFUSED, /* rolled back; err says why, *ret_culprit which set */
     ASSAY__BATCH_BROKEN,  /* the connection is lost; only the marker knows */
 };
+
+/* --- writer_fold.c: summing up curves as they grow */
+struct assay__growing *assay__growing_new(void);
+/* Counts the new points; true when the curve should be summed up now. */
+bool assay__growing_due(struct assay__growing *growing, const struct assay__growth *growth);
+extern const struct assay__pg_statement assay__fold;
+void assay__fold_args(struct assay__pg_args *args, const struct assay__growth *growth);
 
 /* Sends the first `count` sets of the list as one transaction and waits for its
  * end.  `*ret_culprit` is the index of the set whose statement failed, or -1

@@ -57,6 +57,7 @@ assay__writer_link_init(struct assay__writer_link *link, const char *url)
     link->id = (int64_t)(assay_random_seed() >> 1);
     link->batch = 0;
     link->application_name = assay_format("assay-writer-%llx", (unsigned long long)link->id);
+    link->growing = assay__growing_new();
     link->pg = assay__pg_new(url, link->application_name, ASSAY__WRITER_TIMEOUT_MS);
 }
 
@@ -65,6 +66,7 @@ assay__writer_link_done(struct assay__writer_link *link)
 {
     assay__pg_free(link->pg);
     free(link->application_name);
+    free(link->growing);
 }
 
 static enum assay__lock
