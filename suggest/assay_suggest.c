@@ -28,16 +28,18 @@ struct connection {
     char chunk[READ_BYTES];
 };
 
+static volatile sig_atomic_t terminated;
+
 static void
 on_terminate(int signal_number ASSAY_UNUSED)
 {
-    assay_host_set_stop(true);
+    terminated = 1;
+    assay_host_set_stop(true); /* an algorithm at work gives up */
 }
 
 static void
 set_signals(void)
 {
-    /* Without SA_RESTART: the blocking read returns. */
     struct sigaction terminate = {.sa_handler = on_terminate};
     struct sigaction ignore = {.sa_handler = SIG_IGN};
 
@@ -47,13 +49,26 @@ set_signals(void)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
-/* Waits until a descriptor that may be non-blocking can go on. */
+/* Waits until the descriptor can go on; false once told to terminate, or when poll
+ * fails for good.  The signal
+ * is let in only while waiting, so none is missed just before. */
 static bool
 wait_for(int fd, short events)
 {
     struct pollfd entry = {.fd = fd, .events = events};
+    sigset_t terminate, before;
+    int ready = 0;
 
-    return poll(&entry, 1, -1) >= 0;
+    sigemptyset(&terminate);
+    sigaddset(&terminate, SIGTERM);
+    sigprocmask(SIG_BLOCK, &terminate, &before);
+    while (!terminated && ready == 0) {
+        ready = ppoll(&entry, 1, NULL, &before);
+        if (ready < 0 && errno == EINTR)
+            ready = 0;
+    }
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return ready > 0;
 }
 
 /* False when the peer has gone or the process was told to end. */
@@ -68,7 +83,9 @@ send_all(struct connection *connection)
 
         if (n >= 0)
             sent += (size_t)n;
-        else if (errno != EAGAIN || !wait_for(connection->out, POLLOUT))
+        else if (errno == EAGAIN && !wait_for(connection->out, POLLOUT))
+            return false;
+        else if (errno != EAGAIN && errno != EINTR)
             return false;
     }
     assay_buffer_clear(&connection->to_send);
@@ -78,16 +95,17 @@ send_all(struct connection *connection)
 static bool
 receive_some(struct connection *connection)
 {
-    for (;;) {
+    while (wait_for(connection->in, POLLIN)) {
         ssize_t n = read(connection->in, connection->chunk, sizeof connection->chunk);
 
         if (n > 0) {
             assay_buffer_add(&connection->received, connection->chunk, (size_t)n);
             return true;
         }
-        if (n == 0 || errno != EAGAIN || !wait_for(connection->in, POLLIN))
+        if (n == 0 || (errno != EAGAIN && errno != EINTR))
             return false;
     }
+    return false;
 }
 
 static void

@@ -9,7 +9,7 @@
 struct run {
     uint64_t first; /* level */
     uint64_t count;
-    uint32_t class;
+    uint32_t kind;
 };
 
 struct link { /* a condition of a child on the node's parameter */
@@ -24,9 +24,9 @@ struct node {
     size_t n_links, links_capacity;
     struct run *runs;       /* parents only */
     size_t n_runs;
-    bool *holds;            /* [class * n_links + link]; class 0 is "inactive": none holds */
-    uint64_t *class_levels; /* levels of each class */
-    uint32_t n_classes;
+    bool *holds;            /* [kind * n_links + link]; kind 0 is "inactive": none holds */
+    uint64_t *kind_levels; /* levels of each kind */
+    uint32_t n_kinds;
     size_t component;
 };
 
@@ -40,7 +40,7 @@ struct component {
 
 /* Remembers the number of ways to go on from a state. */
 struct memo {
-    uint32_t *key; /* component, position, classes of the live parents */
+    uint32_t *key; /* component, position, kinds of the live parents */
     size_t key_length;
     uint64_t hash, count;
 };
@@ -50,7 +50,7 @@ struct assay_lattice {
     struct node *nodes;
     struct component *components;
     size_t n_components;
-    uint32_t *class; /* present class of each parameter, during a descent */
+    uint32_t *kind; /* present kind of each parameter, during a descent */
     struct memo *memos;
     size_t n_memos, n_slots; /* slots: power of two */
     bool gave_up;
@@ -124,7 +124,7 @@ set_levels(struct assay_lattice *lattice, size_t i, uint64_t points_per_range)
     }
 }
 
-/* --- classes of a parent's values --- */
+/* --- kinds of a parent's values --- */
 
 /* First level whose value is at least (or above) the bound. */
 static uint64_t
@@ -181,51 +181,51 @@ break_levels(const struct assay_lattice *lattice, size_t i, size_t *ret_count)
     return breaks;
 }
 
-/* The class in which exactly the given links hold; a new one if there is none. */
+/* The kind in which exactly the given links hold; a new one if there is none. */
 static uint32_t
-class_of(struct node *node, const bool *holds)
+kind_of(struct node *node, const bool *holds)
 {
     size_t row = node->n_links * sizeof *holds;
 
-    for (uint32_t c = 0; c < node->n_classes; c++) {
+    for (uint32_t c = 0; c < node->n_kinds; c++) {
         if (memcmp(&node->holds[c * node->n_links], holds, row) == 0)
             return c;
     }
-    node->holds = assay_realloc(node->holds, (node->n_classes + 1) * node->n_links, sizeof *holds);
-    node->class_levels =
-        assay_realloc(node->class_levels, node->n_classes + 1, sizeof *node->class_levels);
-    memcpy(&node->holds[node->n_classes * node->n_links], holds, row);
-    node->class_levels[node->n_classes] = 0;
-    return node->n_classes++;
+    node->holds = assay_realloc(node->holds, (node->n_kinds + 1) * node->n_links, sizeof *holds);
+    node->kind_levels =
+        assay_realloc(node->kind_levels, node->n_kinds + 1, sizeof *node->kind_levels);
+    memcpy(&node->holds[node->n_kinds * node->n_links], holds, row);
+    node->kind_levels[node->n_kinds] = 0;
+    return node->n_kinds++;
 }
 
 static void
-set_classes(struct assay_lattice *lattice, size_t i)
+set_kinds(struct assay_lattice *lattice, size_t i)
 {
     struct node *node = &lattice->nodes[i];
     size_t n_breaks;
     assay_auto_free uint64_t *breaks = break_levels(lattice, i, &n_breaks);
     assay_auto_free bool *holds = assay_zalloc(node->n_links, sizeof *holds);
 
-    class_of(node, holds); /* class 0 */
+    kind_of(node, holds); /* kind 0 */
     node->runs = assay_alloc(n_breaks, sizeof *node->runs);
     for (size_t b = 0; b < n_breaks; b++) {
         uint64_t end = b + 1 < n_breaks ? breaks[b + 1] : node->n_levels;
         double value;
-        uint32_t class;
+        uint32_t kind;
 
         if (end <= breaks[b])
             continue;
         value = level_value(lattice, i, breaks[b]);
         for (size_t k = 0; k < node->n_links; k++)
             holds[k] = assay_view_condition_holds(node->links[k].condition, value);
-        class = class_of(node, holds);
-        node->class_levels[class] += end - breaks[b];
-        if (node->n_runs > 0 && node->runs[node->n_runs - 1].class == class)
+        kind = kind_of(node, holds);
+        node->kind_levels[kind] += end - breaks[b];
+        if (node->n_runs > 0 && node->runs[node->n_runs - 1].kind == kind)
             node->runs[node->n_runs - 1].count += end - breaks[b];
         else
             node->runs[node->n_runs++] =
-                (struct run){.first = breaks[b], .count = end - breaks[b], .class = class};
+                (struct run){.first = breaks[b], .count = end - breaks[b], .kind = kind};
     }
 }
 
@@ -401,7 +401,7 @@ is_active(const struct assay_lattice *lattice, size_t i)
 
         while (parent->links[l].condition != parameter->conditions[k])
             l++;
-        if (!parent->holds[lattice->class[parameter->conditions[k]->parent] * parent->n_links + l])
+        if (!parent->holds[lattice->kind[parameter->conditions[k]->parent] * parent->n_links + l])
             return false;
     }
     return true;
@@ -416,21 +416,21 @@ ways_through(struct assay_lattice *lattice, size_t c, size_t k)
     const struct node *node = &lattice->nodes[i];
     uint64_t sum = 0;
 
-    lattice->class[i] = 0;
+    lattice->kind[i] = 0;
     if (!is_active(lattice, i))
         return ways(lattice, c, k + 1);
     if (node->n_links == 0)
         return multiply(node->n_levels, ways(lattice, c, k + 1));
-    for (uint32_t class = 0; class < node->n_classes; class ++) {
-        if (node->class_levels[class] == 0)
+    for (uint32_t kind = 0; kind < node->n_kinds; kind++) {
+        if (node->kind_levels[kind] == 0)
             continue;
-        lattice->class[i] = class;
-        sum = add(sum, multiply(node->class_levels[class], ways(lattice, c, k + 1)));
+        lattice->kind[i] = kind;
+        sum = add(sum, multiply(node->kind_levels[kind], ways(lattice, c, k + 1)));
     }
     return sum;
 }
 
-/* Ways to fill positions k and up of the component, given the classes before. */
+/* Ways to fill positions k and up of the component, given the kinds before. */
 static uint64_t
 ways(struct assay_lattice *lattice, size_t c, size_t k)
 {
@@ -450,7 +450,7 @@ ways(struct assay_lattice *lattice, size_t c, size_t k)
     key[0] = (uint32_t)c;
     key[1] = (uint32_t)k;
     for (size_t l = 0; l < n_live; l++)
-        key[l + 2] = lattice->class[component->live[component->live_start[k] + l]];
+        key[l + 2] = lattice->kind[component->live[component->live_start[k] + l]];
     hash = hash_key(key, length);
     if (lattice->n_slots > 0) {
         memo = memo_slot(lattice, key, length, hash);
@@ -480,7 +480,7 @@ assay_lattice_new(const struct assay_plugin_space *space, uint64_t points_per_ra
 
     lattice->space = space;
     lattice->nodes = assay_zalloc(n + 1, sizeof *lattice->nodes);
-    lattice->class = assay_zalloc(n + 1, sizeof *lattice->class);
+    lattice->kind = assay_zalloc(n + 1, sizeof *lattice->kind);
     for (size_t i = 0; i < n; i++)
         set_levels(lattice, i, points_per_range);
     for (size_t i = 0; i < n; i++) {
@@ -494,7 +494,7 @@ assay_lattice_new(const struct assay_plugin_space *space, uint64_t points_per_ra
     }
     for (size_t i = 0; i < n; i++) {
         if (lattice->nodes[i].n_links > 0)
-            set_classes(lattice, i);
+            set_kinds(lattice, i);
     }
     set_components(lattice);
     lattice->count = 1;
@@ -519,7 +519,7 @@ assay_lattice_free(struct assay_lattice *lattice)
         free(node->links);
         free(node->runs);
         free(node->holds);
-        free(node->class_levels);
+        free(node->kind_levels);
     }
     for (size_t c = 0; c < lattice->n_components; c++) {
         free(lattice->components[c].members);
@@ -531,7 +531,7 @@ assay_lattice_free(struct assay_lattice *lattice)
     free(lattice->memos);
     free(lattice->nodes);
     free(lattice->components);
-    free(lattice->class);
+    free(lattice->kind);
     free(lattice);
     return NULL;
 }
@@ -560,7 +560,7 @@ choose_level(struct assay_lattice *lattice, size_t c, size_t k, uint64_t *rest)
         return level;
     }
     for (size_t r = 0; r < node->n_runs; r++) {
-        lattice->class[i] = node->runs[r].class;
+        lattice->kind[i] = node->runs[r].kind;
         below = ways(lattice, c, k + 1);
         if (*rest / below < node->runs[r].count) {
             level = node->runs[r].first + *rest / below;
@@ -588,7 +588,7 @@ assay_lattice_at(struct assay_lattice *lattice, uint64_t index, double *ret_poin
         for (size_t k = 0; k < component->n_members; k++) {
             size_t i = component->members[k];
 
-            lattice->class[i] = 0;
+            lattice->kind[i] = 0;
             if (is_active(lattice, i))
                 ret_point[i] =
                     level_value(lattice, i, choose_level(lattice, c, k, &rest));

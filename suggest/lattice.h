@@ -6,8 +6,8 @@
  *
  * Counting is dynamic programming over the components of the condition graph:
  * the state at a parameter is, for each parent with children still to come, the
- * class of its value (values that satisfy the same conditions are one class).
- * Trees cost O(parameters * classes); badly entangled graphs are refused after
+ * kind of its value (values that satisfy the same conditions are one class).
+ * Trees cost O(parameters * kinds); badly entangled graphs are refused after
  * ASSAY_LATTICE_STATES_MAX states.
  *
  * One thread at a time: `at` uses the table that counting filled. */
