@@ -7,7 +7,7 @@
 
 const struct assay__pg_statement *const assay__changes_statements[] = {
     &assay__study_insert,  &assay__study_state,     &assay__study_document,
-    &assay__study_delete,  &assay__trial_insert,    &assay__trial_update,
+    &assay__study_delete,  &assay__insert_trial,    &assay__trial_update,
     &assay__trial_lease,   &assay__attempt_put,     &assay__metric_insert,
     &assay__measurements_put, &assay__event_insert, &assay__idempotency_insert,
 };

@@ -17,7 +17,7 @@ add_object(struct assay__pg_args *args, const json_t *object)
     assay__pg_add_json(args, object);
 }
 
-const struct assay__pg_statement assay__trial_insert = {
+const struct assay__pg_statement assay__insert_trial = {
     .name = "trial_insert",
     .sql = "INSERT INTO trial (study_id, number, state, reason, message, metrics, value, budget,"
            " why, client, lease_expires_at, last_step, started_at, finished_at, feasible,"
@@ -61,7 +61,7 @@ void
 assay_changes_trial_insert(struct assay_changes *changes, const struct assay_trial *trial,
                            bool feasible)
 {
-    struct assay__pg_args *args = assay__changes_add(changes, &assay__trial_insert);
+    struct assay__pg_args *args = assay__changes_add(changes, &assay__insert_trial);
 
     add_fields(args, trial, feasible);
     add_object(args, trial->parameters);
