@@ -265,41 +265,59 @@ identify(struct assay_request *request)
     return ASKED;
 }
 
-static bool
-is_ready(struct assay_request *request)
-{
-    assay_auto_free char *cause = NULL;
+enum readiness { READY, NOT_READY, HELD };
 
-    if (request->service != NULL || (request->route->flags & ASSAY_ROUTE_ALWAYS) != 0)
-        return true;
-    pthread_mutex_lock(&request->server->lock);
-    cause = assay_strdup(request->server->cause);
-    pthread_mutex_unlock(&request->server->lock);
-    assay_answer_problem(request, ASSAY_E_UNAVAILABLE, "%s", cause);
-    return false;
-}
-
-/* False: the connection is suspended and comes back as IDENTIFIED. */
-static bool
-read_head(struct assay_request *request)
+/* HELD: it comes back when the daemon is ready, and is not to be touched. */
+static enum readiness
+check_ready(struct assay_request *request)
 {
     struct assay_server *server = request->server;
+    assay_auto_free char *cause = NULL;
+    bool held;
 
-    name_request(request);
-    request->authorization = header(request, "Authorization");
-    request->accept = header(request, "Accept");
-    request->content_type = header(request, "Content-Type");
-    request->if_none_match = header(request, "If-None-Match");
-    request->idempotency_key = header(request, "Idempotency-Key");
-    request->last_event_id = header(request, "Last-Event-ID");
     request->service = atomic_load(&server->service);
-    if (atomic_load(&server->stopping)) {
-        assay_answer_problem(request, ASSAY_E_UNAVAILABLE, "the daemon is stopping");
-        return true;
+    if (request->service != NULL || (request->route->flags & ASSAY_ROUTE_ALWAYS) != 0)
+        return READY;
+    pthread_mutex_lock(&server->lock);
+    held = server->holding;
+    if (held) {
+        request->phase = ASSAY_PHASE_HELD;
+        request->held_next = server->held;
+        server->held = request;
+        assay__suspend(server, request->connection);
+    } else {
+        cause = assay_strdup(server->cause);
     }
-    find_route(request);
-    if (request->answer.status != 0 || !is_ready(request))
+    pthread_mutex_unlock(&server->lock);
+    if (held)
+        return HELD;
+    assay_answer_problem(request, ASSAY_E_UNAVAILABLE, "%s", cause);
+    return NOT_READY;
+}
+
+static bool
+is_stopping(struct assay_request *request)
+{
+    if (!atomic_load(&request->server->stopping))
+        return false;
+    assay_answer_problem(request, ASSAY_E_UNAVAILABLE, "the daemon is stopping");
+    return true;
+}
+
+/* False: the connection is suspended and comes back as HELD or IDENTIFIED. */
+static bool
+admit(struct assay_request *request)
+{
+    if (is_stopping(request))
         return true;
+    switch (check_ready(request)) {
+    case READY:
+        break;
+    case NOT_READY:
+        return true;
+    case HELD:
+        return false;
+    }
     switch (identify(request)) {
     case KNOWN:
         check_head(request);
@@ -310,6 +328,21 @@ read_head(struct assay_request *request)
         return false;
     }
     ASSAY_BUG("an identity of no known kind");
+}
+
+/* As admit. */
+static bool
+read_head(struct assay_request *request)
+{
+    name_request(request);
+    request->authorization = header(request, "Authorization");
+    request->accept = header(request, "Accept");
+    request->content_type = header(request, "Content-Type");
+    request->if_none_match = header(request, "If-None-Match");
+    request->idempotency_key = header(request, "Idempotency-Key");
+    request->last_event_id = header(request, "Last-Event-ID");
+    find_route(request);
+    return request->answer.status != 0 || admit(request);
 }
 
 /* --- body */
@@ -513,6 +546,10 @@ assay__exchange(void *arg, struct MHD_Connection *connection, const char *url, c
     case ASSAY_PHASE_HEADERS:
         request->method = method;
         if (!read_head(request))
+            return MHD_YES;
+        break;
+    case ASSAY_PHASE_HELD:
+        if (!admit(request))
             return MHD_YES;
         break;
     case ASSAY_PHASE_IDENTIFIED:

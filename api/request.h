@@ -47,6 +47,7 @@ struct assay_answer {
 
 enum assay_phase {
     ASSAY_PHASE_HEADERS,    /* nothing looked at yet */
+    ASSAY_PHASE_HELD,       /* came while the daemon opened; goes on when it is ready */
     ASSAY_PHASE_IDENTIFIED, /* the store has said who it is */
     ASSAY_PHASE_BODY,       /* reading it, or reading past it to the answer */
     ASSAY_PHASE_WORK,       /* handed on; the answer comes */
@@ -91,6 +92,7 @@ struct assay_request {
     json_t *remembered; /* what was remembered under the key; becomes the answer */
     bool key_owned, key_retried;
     struct assay_request *key_next; /* in the list of those that wait for the key */
+    struct assay_request *held_next;
 
     /* On a read thread. */
     struct assay_store *store; /* NULL until the first time on one */

@@ -83,6 +83,11 @@ socket_url(int fd, bool tls)
         getnameinfo((struct sockaddr *)&bound, length, host, sizeof(host), port, sizeof(port),
                     NI_NUMERICHOST | NI_NUMERICSERV) != 0)
         return assay_strdup("");
+    /* "Every address" is none to connect to. */
+    if (strcmp(host, "0.0.0.0") == 0)
+        snprintf(host, sizeof(host), "127.0.0.1");
+    else if (strcmp(host, "::") == 0)
+        snprintf(host, sizeof(host), "::1");
     return assay_format("%s://%s%s%s:%s", tls ? "https" : "http",
                         bound.ss_family == AF_INET6 ? "[" : "", host,
                         bound.ss_family == AF_INET6 ? "]" : "", port);
@@ -288,11 +293,39 @@ assay_server_set_cause(struct assay_server *server, const char *cause)
 }
 
 void
+assay_server_hold(struct assay_server *server)
+{
+    pthread_mutex_lock(&server->lock);
+    server->holding = true;
+    pthread_mutex_unlock(&server->lock);
+}
+
+/* Lets those go on that wait for the service, or hear that there will be none. */
+static void
+release_held(struct assay_server *server)
+{
+    struct assay_request *held;
+
+    pthread_mutex_lock(&server->lock);
+    held = server->held;
+    server->held = NULL;
+    server->holding = false;
+    pthread_mutex_unlock(&server->lock);
+    while (held != NULL) {
+        struct assay_request *request = held;
+
+        held = request->held_next;
+        assay__resume(server, request->connection);
+    }
+}
+
+void
 assay_server_serve(struct assay_server *server, const struct assay_service *service)
 {
     server->pool = assay_read_pool_new(service->database_url, server->read_threads,
                                        READ_QUEUE_MAX);
     atomic_store(&server->service, service);
+    release_held(server);
 }
 
 void
@@ -303,6 +336,7 @@ assay_server_drain(struct assay_server *server)
     MHD_socket fd;
 
     atomic_store(&server->stopping, true);
+    release_held(server);
     fd = MHD_quiesce_daemon(server->daemon);
     if (fd != MHD_INVALID_SOCKET)
         close(fd);

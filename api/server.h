@@ -29,6 +29,9 @@ ASSAY_MUST_CHECK assay_status assay_server_start(const struct assay_server_optio
 const char *assay_server_url(const struct assay_server *server);
 /* Why the daemon is not ready, a sentence; copied. */
 void assay_server_set_cause(struct assay_server *server, const char *cause);
+/* From now until assay_server_serve, which must come within moments, requests that
+ * need the daemon wait for it. */
+void assay_server_hold(struct assay_server *server);
 /* Ready: `service` is borrowed until assay_server_drain has returned. */
 void assay_server_serve(struct assay_server *server, const struct assay_service *service);
 /* Closes connections that take too long to send a request; call every second or so. */

@@ -39,8 +39,10 @@ struct assay_server {
     atomic_long streams;
     atomic_uint_fast64_t request_ids;
     int64_t started_us;
-    pthread_mutex_t lock; /* guards cause and clients */
+    pthread_mutex_t lock; /* guards cause, clients and what is held */
     char *cause;
+    bool holding; /* requests that need the service wait for it instead of being refused */
+    struct assay_request *held;
     TAILQ_HEAD(, assay__client) clients;
     size_t n_clients;
 };
