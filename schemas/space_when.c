@@ -249,11 +249,13 @@ find_order(struct assay_space *space, const char *pointer, struct assay_faults *
     }
     /* From the roots, so that what depends on a parameter follows it closely
      * (assay_space_cardinality counts on it); then what only a cycle reaches. */
-    for (int pass = 0; pass < 2; pass++) {
-        for (size_t i = n; i-- > 0;) {
-            if (walk.colours[i] == WHITE && (pass > 0 || space->parameters[i].n_conditions == 0))
-                visit(&walk, i);
-        }
+    for (size_t i = n; i-- > 0;) {
+        if (walk.colours[i] == WHITE && space->parameters[i].n_conditions == 0)
+            visit(&walk, i);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (walk.colours[i] == WHITE)
+            visit(&walk, i);
     }
     for (size_t i = 0; i < n; i++)
         free(walk.children[i]);

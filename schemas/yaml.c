@@ -158,6 +158,7 @@ read_scalar(struct reader *reader, const yaml_event_t *event, json_t **ret_json)
 {
     const char *text = (const char *)event->data.scalar.value;
     size_t length = event->data.scalar.length;
+    static const char *const tags[] = {"str", "int", "float", "bool", "null", NULL};
     const char *tag = NULL;
     json_t *json;
 
@@ -165,7 +166,7 @@ read_scalar(struct reader *reader, const yaml_event_t *event, json_t **ret_json)
         return refuse(reader, &event->start_mark, "a string contains a NUL character");
     if (event->data.scalar.tag != NULL && strcmp((char *)event->data.scalar.tag, "!") != 0) {
         tag = core_tag(event->data.scalar.tag);
-        if (tag == NULL)
+        if (tag == NULL || !one_of(tag, tags))
             return refuse(reader, &event->start_mark, "unknown tag");
     }
     if (tag == NULL ? event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE ||
