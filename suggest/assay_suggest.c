@@ -114,9 +114,9 @@ reply_with(struct connection *connection, json_t *reply)
     struct assay_error err = {0};
 
     if (assay_protocol_frame_add(&connection->to_send, reply, &err) != ASSAY_OK) {
-        json_t *instead = assay_protocol_error(json_object_get(reply, "study"),
-                                               json_object_get(reply, "request"),
-                                               assay_status_name(err.status), err.message);
+        json_t *instead =
+            assay_protocol_error(json_object_get(reply, "study"), json_object_get(reply, "request"),
+                                 assay_status_name(err.status), err.message);
 
         /* Short: the worker takes no ID longer than ASSAY_WORKER_ID_BYTES_MAX. */
         ASSAY_ASSERT(assay_protocol_frame_add(&connection->to_send, instead, NULL) == ASSAY_OK);
@@ -225,8 +225,10 @@ int
 main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"fd", required_argument, NULL, 'f'},     {"memory-limit", required_argument, NULL, 'm'},
-        {"plugin", required_argument, NULL, 'p'}, {"help", no_argument, NULL, 'h'},
+        {"fd", required_argument, NULL, 'f'},
+        {"memory-limit", required_argument, NULL, 'm'},
+        {"plugin", required_argument, NULL, 'p'},
+        {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
     static struct connection connection = {.in = STDIN_FILENO, .out = -1};

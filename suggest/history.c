@@ -162,8 +162,7 @@ assay_history_tell(struct assay_history *history, const struct assay_plugin_tria
         reindex(history);
     slot = slot_of_number(history, trial->number);
     if (*slot != EMPTY) {
-        bool moved =
-            !assay_view_equal(history->space, history->trials[*slot].point, trial->point);
+        bool moved = !assay_view_equal(history->space, history->trials[*slot].point, trial->point);
 
         fill(history, *slot, trial);
         if (moved)

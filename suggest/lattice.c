@@ -22,9 +22,9 @@ struct node {
     double *spread; /* the values, when they are not all of a stepped range */
     struct link *links;
     size_t n_links, links_capacity;
-    struct run *runs;       /* parents only */
+    struct run *runs; /* parents only */
     size_t n_runs;
-    bool *holds;            /* [kind * n_links + link]; kind 0 is "inactive": none holds */
+    bool *holds;           /* [kind * n_links + link]; kind 0 is "inactive": none holds */
     uint64_t *kind_levels; /* levels of each kind */
     uint32_t n_kinds;
     size_t component;
@@ -33,7 +33,7 @@ struct node {
 struct component {
     size_t *members; /* parameters, parents before children */
     size_t n_members;
-    size_t *live;       /* parents that matter at position k: live[live_start[k] … live_start[k+1]) */
+    size_t *live; /* parents that matter at position k: live[live_start[k] … live_start[k+1]) */
     size_t *live_start; /* n_members + 1 */
     uint64_t count;
 };
@@ -103,8 +103,7 @@ set_levels(struct assay_lattice *lattice, size_t i, uint64_t points_per_range)
 {
     const struct assay_plugin_parameter *parameter = lattice->space->parameters[i];
     struct node *node = &lattice->nodes[i];
-    bool thinned = parameter->type == ASSAY_PLUGIN_INT &&
-                   parameter->scale != ASSAY_PLUGIN_LINEAR &&
+    bool thinned = parameter->type == ASSAY_PLUGIN_INT && parameter->scale != ASSAY_PLUGIN_LINEAR &&
                    parameter->cardinality > (double)points_per_range;
 
     if (isfinite(parameter->cardinality) && !thinned) {
@@ -590,8 +589,7 @@ assay_lattice_at(struct assay_lattice *lattice, uint64_t index, double *ret_poin
 
             lattice->kind[i] = 0;
             if (is_active(lattice, i))
-                ret_point[i] =
-                    level_value(lattice, i, choose_level(lattice, c, k, &rest));
+                ret_point[i] = level_value(lattice, i, choose_level(lattice, c, k, &rest));
             else
                 ret_point[i] = NAN;
         }

@@ -6,7 +6,7 @@
  *
  * Counting is dynamic programming over the components of the condition graph:
  * the state at a parameter is, for each parent with children still to come, the
- * kind of its value (values that satisfy the same conditions are one class).
+ * kind of its value (values that satisfy the same conditions are of one kind).
  * Trees cost O(parameters * kinds); badly entangled graphs are refused after
  * ASSAY_LATTICE_STATES_MAX states.
  *

@@ -99,8 +99,7 @@ budget_member(const json_t *spec, const char *name)
 static uint64_t
 limit_member(const json_t *spec, const char *name)
 {
-    json_int_t value =
-        json_integer_value(json_object_get(json_object_get(spec, "limits"), name));
+    json_int_t value = json_integer_value(json_object_get(json_object_get(spec, "limits"), name));
 
     return value > 0 ? (uint64_t)value : 0;
 }
@@ -363,8 +362,7 @@ decode_why(const struct assay_proposer *proposer, const struct assay_plugin_sugg
 
 static assay_status
 encode_suggestions(const struct assay_proposer *proposer, const int64_t *numbers,
-                   const struct room *room, size_t n, json_t **ret_trials,
-                   struct assay_error *err)
+                   const struct room *room, size_t n, json_t **ret_trials, struct assay_error *err)
 {
     json_t *trials = json_array();
 

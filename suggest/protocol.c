@@ -27,8 +27,8 @@ assay_protocol_frame_add(struct assay_buffer *out, const json_t *message, struct
     length = out->length - before - HEADER_BYTES;
     if (length > ASSAY_PROTOCOL_FRAME_BYTES_MAX) {
         out->length = before;
-        return assay_fail(err, ASSAY_E_TOO_LARGE, "the message has %zu bytes, more than %u",
-                          length, ASSAY_PROTOCOL_FRAME_BYTES_MAX);
+        return assay_fail(err, ASSAY_E_TOO_LARGE, "the message has %zu bytes, more than %u", length,
+                          ASSAY_PROTOCOL_FRAME_BYTES_MAX);
     }
     for (size_t i = 0; i < HEADER_BYTES; i++)
         out->data[before + i] = (char)(unsigned char)(length >> 8 * i);

@@ -100,9 +100,9 @@ assay_registry_algorithms_encode(void)
     json_t *list = json_array();
 
     for (size_t i = 0; assay_registry_algorithm_at(i) != NULL; i++)
-        json_array_append_new(list, encode_entry(algorithms[i]->name, algorithms[i]->description,
-                                                 algorithms[i]->settings_schema,
-                                                 algorithms[i]->caps));
+        json_array_append_new(list,
+                              encode_entry(algorithms[i]->name, algorithms[i]->description,
+                                           algorithms[i]->settings_schema, algorithms[i]->caps));
     return list;
 }
 
@@ -179,8 +179,7 @@ static void
 check_algorithm(const struct assay_study_spec *spec, const char *pointer,
                 struct assay_faults *faults)
 {
-    const struct assay_plugin_algorithm *algorithm =
-        assay_registry_algorithm(spec->algorithm.name);
+    const struct assay_plugin_algorithm *algorithm = assay_registry_algorithm(spec->algorithm.name);
     assay_auto_free char *settings = NULL;
     char reason[256] = "";
     struct assay_view *view;

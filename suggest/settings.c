@@ -5,8 +5,8 @@
 #include "common/number.h"
 
 static const char *const types[] = {"number", "integer", "string", "boolean"};
-static const char *const keywords[] = {"type", "minimum", "maximum",    "enum",
-                                       "default", "title", "description"};
+static const char *const keywords[] = {"type",    "minimum", "maximum",    "enum",
+                                       "default", "title",   "description"};
 
 static bool
 is_listed(const char *text, const char *const *list, size_t n)
@@ -36,7 +36,8 @@ is_in_enum(const json_t *list, const json_t *value)
     size_t i;
     json_t *item;
 
-    json_array_foreach(list, i, item) {
+    json_array_foreach(list, i, item)
+    {
         if (json_equal(item, value))
             return true;
     }
@@ -69,7 +70,8 @@ describe(const json_t *property)
 
     if (list != NULL) {
         assay_buffer_puts(&text, "one of ");
-        json_array_foreach(list, i, item) {
+        json_array_foreach(list, i, item)
+        {
             char *value = json_dumps(item, JSON_ENCODE_ANY);
 
             assay_buffer_printf(&text, "%s%s", i > 0 ? ", " : "", value);
@@ -102,7 +104,8 @@ check_property(const char *name, const json_t *property, struct assay_error *err
                           "the settings schema: %s needs a type of number, integer, string or "
                           "boolean",
                           name);
-    json_object_foreach((json_t *)(uintptr_t)property, key, value) {
+    json_object_foreach((json_t *)(uintptr_t)property, key, value)
+    {
         if (!is_listed(key, keywords, ASSAY_COUNT(keywords)))
             return assay_fail(err, ASSAY_E_PLUGIN,
                               "the settings schema: %s has the keyword %s, which is not "
@@ -134,7 +137,8 @@ assay_settings_check_schema(const json_t *schema, struct assay_error *err)
         return assay_fail(err, ASSAY_E_PLUGIN,
                           "the settings schema is not an object with properties and "
                           "additionalProperties false");
-    json_object_foreach(json_object_get(schema, "properties"), name, property) {
+    json_object_foreach(json_object_get(schema, "properties"), name, property)
+    {
         assay_status status = check_property(name, property, err);
 
         if (status != ASSAY_OK)
@@ -167,7 +171,8 @@ assay_settings_check(const json_t *schema, const json_t *settings, const char *p
         assay_fault_add(faults, pointer, settings, "an object", "the settings are not an object");
         return;
     }
-    json_object_foreach((json_t *)(uintptr_t)settings, name, value) {
+    json_object_foreach((json_t *)(uintptr_t)settings, name, value)
+    {
         assay_auto_free char *at = assay_pointer_key(pointer, name), *allowed = NULL;
         const json_t *property = json_object_get(properties, name);
 
@@ -187,7 +192,8 @@ assay_settings_fill(const json_t *schema, const json_t *settings)
     json_t *filled = json_object(), *property;
     const char *name;
 
-    json_object_foreach(json_object_get(schema, "properties"), name, property) {
+    json_object_foreach(json_object_get(schema, "properties"), name, property)
+    {
         json_t *value = json_object_get(settings, name);
 
         if (value == NULL)

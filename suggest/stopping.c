@@ -108,8 +108,7 @@ assay_stopping_report(struct assay_stopping *stopping, int64_t number, int64_t s
 }
 
 void
-assay_stopping_finish(struct assay_stopping *stopping, int64_t number,
-                      enum assay_trial_state state)
+assay_stopping_finish(struct assay_stopping *stopping, int64_t number, enum assay_trial_state state)
 {
     stopping->rule->finish(stopping->instance, number, assay_plugin_state(state));
 }

@@ -104,8 +104,7 @@ double
 assay_transform_value(const struct assay_transform *transform, size_t dimension, double unit)
 {
     const struct assay_transform_dimension *edges = &transform->dimensions[dimension];
-    const struct assay_plugin_parameter *parameter =
-        transform->space->parameters[edges->parameter];
+    const struct assay_plugin_parameter *parameter = transform->space->parameters[edges->parameter];
     double inner;
 
     ASSAY_ASSERT(!isnan(unit));
@@ -121,8 +120,7 @@ double
 assay_transform_unit(const struct assay_transform *transform, size_t dimension, double value)
 {
     const struct assay_transform_dimension *edges = &transform->dimensions[dimension];
-    const struct assay_plugin_parameter *parameter =
-        transform->space->parameters[edges->parameter];
+    const struct assay_plugin_parameter *parameter = transform->space->parameters[edges->parameter];
     double inner;
 
     if (is_choice(parameter))
@@ -148,8 +146,7 @@ assay_transform_decode(const struct assay_transform *transform, const double *un
         else if (dimension < 0)
             ret_point[i] = assay_view_snap(space, i, space->parameters[i]->min);
         else
-            ret_point[i] = assay_transform_value(transform, (size_t)dimension,
-                                                 unit[dimension]);
+            ret_point[i] = assay_transform_value(transform, (size_t)dimension, unit[dimension]);
     }
 }
 

@@ -75,8 +75,7 @@ advance(const struct assay_transform *transform, double *point, struct assay_ran
 
 bool
 assay_untried_draw(const struct assay_transform *transform, const struct assay_history *history,
-                   const struct assay_batch *batch, struct assay_random *random,
-                   double *ret_point)
+                   const struct assay_batch *batch, struct assay_random *random, double *ret_point)
 {
     const struct assay_plugin_space *space = transform->space;
     size_t n = space->n_parameters, tried = assay_history_distinct(history) + batch->n_given;

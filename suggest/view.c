@@ -185,9 +185,8 @@ assay_view_check(const struct assay_plugin_space *space, const double *point,
             continue;
         }
         if (!(value >= parameter->min && value <= parameter->max))
-            return assay_fail(err, ASSAY_E_INVALID_VALUE,
-                              "parameter %s is %g, outside of %g to %g", parameter->name, value,
-                              parameter->min, parameter->max);
+            return assay_fail(err, ASSAY_E_INVALID_VALUE, "parameter %s is %g, outside of %g to %g",
+                              parameter->name, value, parameter->min, parameter->max);
         if (parameter->step > 0.0 && assay_view_snap(space, i, value) != value)
             return assay_fail(err, ASSAY_E_INVALID_VALUE,
                               "parameter %s is %.17g, which is not on its step of %g",

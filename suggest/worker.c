@@ -66,8 +66,7 @@ find(struct assay_worker *worker, const char *key)
 }
 
 static assay_status
-handle_open(struct open_study **at, const char *key, const json_t *message,
-            struct assay_error *err)
+handle_open(struct open_study **at, const char *key, const json_t *message, struct assay_error *err)
 {
     struct assay_proposer *proposer;
     struct open_study *study;

@@ -1,7 +1,7 @@
 /* An algorithm as a plugin, as small as it gets: random search.
  *
  *   cc -std=c99 -shared -fPIC -I/path/to/assay -o plugin-random.so plugin_random.c
- *   assayd --plugin /absolute/path/plugin-random.so …
+ *   assay-suggest --plugin /absolute/path/plugin-random.so
  *
  * It reaches nothing but the host's table, keeps no global state but that table,
  * and learns nothing, so `update` has nothing to do.  A real algorithm would keep
@@ -69,7 +69,8 @@ example_suggest(void *cookie, const int64_t *numbers, uint64_t n,
         for (uint64_t o = 0; o < instance->space->n_parameters; o++) {
             uint64_t i = instance->space->order[o];
 
-            point[i] = host->active(instance->space, point, i) ? draw(instance, numbers[k], i) : NAN;
+            point[i] =
+                host->active(instance->space, point, i) ? draw(instance, numbers[k], i) : NAN;
         }
         snprintf(suggestions[k]->why, suggestions[k]->why_size, "{\"proposed_by\": \"example\"}");
     }
@@ -88,7 +89,8 @@ static const struct assay_plugin_algorithm example = {
     .name = "example-random",
     .description = "Random search, as an example of a plugin.",
     .caps = ASSAY_PLUGIN_CAP_CONDITIONS | ASSAY_PLUGIN_CAP_MULTI_OBJECTIVE,
-    .settings_schema = "{\"type\": \"object\", \"properties\": {}, \"additionalProperties\": false}",
+    .settings_schema =
+        "{\"type\": \"object\", \"properties\": {}, \"additionalProperties\": false}",
     .create = example_create,
     .update = example_update,
     .suggest = example_suggest,

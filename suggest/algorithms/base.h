@@ -28,7 +28,7 @@ int32_t assay_algorithm_base_update(void *instance, const struct assay_plugin_tr
  * reference. */
 json_t *assay_algorithm_settings(const struct assay_plugin_study *study);
 
-#define ASSAY_NO_SETTINGS \
+#define ASSAY_NO_SETTINGS                                                                          \
     "{\"type\": \"object\", \"properties\": {}, \"additionalProperties\": false}"
 
 #endif

@@ -30,7 +30,8 @@ struct grid {
 
 static const char settings_schema[] =
     "{\"type\": \"object\", \"additionalProperties\": false, \"properties\": {"
-    "\"points_per_range\": {\"type\": \"integer\", \"minimum\": 1, \"maximum\": 1000, \"default\": 5,"
+    "\"points_per_range\": {\"type\": \"integer\", \"minimum\": 1, \"maximum\": 1000, \"default\": "
+    "5,"
     " \"description\": \"Number of values taken from a double without a step, evenly on its scale"
     " with both ends, and from a longer int range on a logarithmic scale.\"},"
     "\"order\": {\"type\": \"string\", \"enum\": [\"sequential\", \"shuffled\"],"
@@ -150,8 +151,7 @@ grid_update(void *instance, const struct assay_plugin_trial *const *trials, uint
         const struct assay_history_trial *known =
             assay_history_find(grid->base.history, trials[i]->number);
 
-        if (known != NULL &&
-            !assay_view_equal(grid->base.space, known->point, trials[i]->point))
+        if (known != NULL && !assay_view_equal(grid->base.space, known->point, trials[i]->point))
             grid->first = 0;
     }
     return assay_algorithm_base_update(instance, trials, n_trials, error, error_size);
@@ -230,8 +230,9 @@ grid_suggest(void *instance, const int64_t *numbers, uint64_t n,
 const struct assay_plugin_algorithm assay_algorithm_grid = {
     .struct_size = sizeof assay_algorithm_grid,
     .name = "grid",
-    .description = "Grid search: every combination once, children of a condition only where they are "
-                   "active; ends when all have been tried.",
+    .description =
+        "Grid search: every combination once, children of a condition only where they are "
+        "active; ends when all have been tried.",
     .caps = ASSAY_PLUGIN_CAP_CONDITIONS | ASSAY_PLUGIN_CAP_MULTI_OBJECTIVE |
             ASSAY_PLUGIN_CAP_CONSTRAINTS | ASSAY_PLUGIN_CAP_PARALLEL,
     .settings_schema = settings_schema,

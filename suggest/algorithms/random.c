@@ -8,8 +8,8 @@
 #include "suggest/algorithms/base.h"
 
 static int32_t
-random_create(const struct assay_plugin_study *study, void **ret_instance,
-              char *error ASSAY_UNUSED, uint64_t error_size ASSAY_UNUSED)
+random_create(const struct assay_plugin_study *study, void **ret_instance, char *error ASSAY_UNUSED,
+              uint64_t error_size ASSAY_UNUSED)
 {
     struct assay_algorithm_base *base = ASSAY_NEW(struct assay_algorithm_base);
 

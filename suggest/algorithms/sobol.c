@@ -33,16 +33,16 @@ sobol_new(const struct assay_plugin_study *study, const char *prefix)
 }
 
 static int32_t
-sobol_create(const struct assay_plugin_study *study, void **ret_instance,
-             char *error ASSAY_UNUSED, uint64_t error_size ASSAY_UNUSED)
+sobol_create(const struct assay_plugin_study *study, void **ret_instance, char *error ASSAY_UNUSED,
+             uint64_t error_size ASSAY_UNUSED)
 {
     *ret_instance = sobol_new(study, "{\"proposed_by\": \"sobol\"");
     return ASSAY_PLUGIN_OK;
 }
 
 static int32_t
-auto_create(const struct assay_plugin_study *study, void **ret_instance,
-            char *error ASSAY_UNUSED, uint64_t error_size ASSAY_UNUSED)
+auto_create(const struct assay_plugin_study *study, void **ret_instance, char *error ASSAY_UNUSED,
+            uint64_t error_size ASSAY_UNUSED)
 {
     *ret_instance = sobol_new(study, "{\"proposed_by\": \"sobol\", \"algorithm\": \"auto\"");
     return ASSAY_PLUGIN_OK;
@@ -73,15 +73,17 @@ suggest_one(struct sobol *sobol, int64_t number, const struct assay_batch *batch
         uint32_t index = (uint32_t)(number - 2);
 
         sequence_point(sobol, index, suggestion->point);
-        snprintf(suggestion->why, suggestion->why_size, "%s, \"point\": \"sequence\", \"index\": %lu}",
-                 sobol->prefix, (unsigned long)index);
+        snprintf(suggestion->why, suggestion->why_size,
+                 "%s, \"point\": \"sequence\", \"index\": %lu}", sobol->prefix,
+                 (unsigned long)index);
     }
     if (assay_untried(base->history, batch, base->space, suggestion->point))
         return true;
     assay_random_init(&random, base->seed, (uint64_t)number, ASSAY_PURPOSE_SOBOL_FALLBACK);
-    snprintf(suggestion->why, suggestion->why_size,
-             "%s, \"point\": \"random\", \"reason\": \"the point of the sequence was tried before\"}",
-             sobol->prefix);
+    snprintf(
+        suggestion->why, suggestion->why_size,
+        "%s, \"point\": \"random\", \"reason\": \"the point of the sequence was tried before\"}",
+        sobol->prefix);
     return assay_untried_draw(&base->transform, base->history, batch, &random, suggestion->point);
 }
 
@@ -116,9 +118,10 @@ sobol_destroy(void *instance)
 const struct assay_plugin_algorithm assay_algorithm_sobol = {
     .struct_size = sizeof assay_algorithm_sobol,
     .name = "sobol",
-    .description = "Quasi-random search: the middle of the space (or the parameters' defaults) "
-                   "first, then a scrambled Sobol sequence, which covers the space more evenly than "
-                   "random points.",
+    .description =
+        "Quasi-random search: the middle of the space (or the parameters' defaults) "
+        "first, then a scrambled Sobol sequence, which covers the space more evenly than "
+        "random points.",
     .caps = ASSAY_PLUGIN_CAP_CONDITIONS | ASSAY_PLUGIN_CAP_MULTI_OBJECTIVE |
             ASSAY_PLUGIN_CAP_CONSTRAINTS | ASSAY_PLUGIN_CAP_PARALLEL,
     .settings_schema = ASSAY_NO_SETTINGS,
@@ -131,8 +134,9 @@ const struct assay_plugin_algorithm assay_algorithm_sobol = {
 const struct assay_plugin_algorithm assay_algorithm_auto = {
     .struct_size = sizeof assay_algorithm_auto,
     .name = "auto",
-    .description = "Chooses for you. At present it always uses the quasi-random sequence of `sobol`, "
-                   "which does not learn from results; algorithms that do will take its place.",
+    .description =
+        "Chooses for you. At present it always uses the quasi-random sequence of `sobol`, "
+        "which does not learn from results; algorithms that do will take its place.",
     .caps = ASSAY_PLUGIN_CAP_CONDITIONS | ASSAY_PLUGIN_CAP_MULTI_OBJECTIVE |
             ASSAY_PLUGIN_CAP_CONSTRAINTS | ASSAY_PLUGIN_CAP_PARALLEL,
     .settings_schema = ASSAY_NO_SETTINGS,

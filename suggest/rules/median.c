@@ -70,8 +70,8 @@ static const char settings_schema[] =
     " the median is taken; best_so_far is stricter where curves fall steeply.\"}}}";
 
 static int32_t
-median_create(const struct assay_plugin_rule_study *study, void **ret_instance,
-              char *error, uint64_t error_size)
+median_create(const struct assay_plugin_rule_study *study, void **ret_instance, char *error,
+              uint64_t error_size)
 {
     json_t *settings = json_loads(study->settings, 0, NULL);
     const char *compare = json_string_value(json_object_get(settings, "compare"));
@@ -238,8 +238,9 @@ median_destroy(void *instance)
 const struct assay_plugin_rule assay_rule_median = {
     .struct_size = sizeof assay_rule_median,
     .name = "median",
-    .description = "Stops a trial whose best value so far is worse than the median of the completed "
-                   "trials' running averages up to the same step.",
+    .description =
+        "Stops a trial whose best value so far is worse than the median of the completed "
+        "trials' running averages up to the same step.",
     .settings_schema = settings_schema,
     .create = median_create,
     .report = median_report,

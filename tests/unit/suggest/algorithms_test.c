@@ -60,8 +60,7 @@ spec_of(const char *algorithm, const char *parameters, uint64_t seed)
     json_t *spec = json_of("{'objectives':[{'metric':'loss','goal':'minimize'}]}");
 
     json_object_set_new(spec, "parameters", json_of(parameters));
-    json_object_set_new(spec, "algorithm",
-                        json_pack("{s:s,s:{}}", "name", algorithm, "settings"));
+    json_object_set_new(spec, "algorithm", json_pack("{s:s,s:{}}", "name", algorithm, "settings"));
     json_object_set_new(spec, "seed", json_integer((json_int_t)seed));
     return spec;
 }
@@ -100,11 +99,10 @@ static void
 tell_one(struct assay_proposer *proposer, json_int_t number, json_t *parameters, const char *state,
          double value)
 {
-    json_t *trials = isnan(value)
-                         ? json_pack("[{s:I,s:s,s:O,s:n}]", "number", number, "state", state,
-                                     "parameters", parameters, "values")
-                         : json_pack("[{s:I,s:s,s:O,s:[f]}]", "number", number, "state", state,
-                                     "parameters", parameters, "values", value);
+    json_t *trials = isnan(value) ? json_pack("[{s:I,s:s,s:O,s:n}]", "number", number, "state",
+                                              state, "parameters", parameters, "values")
+                                  : json_pack("[{s:I,s:s,s:O,s:[f]}]", "number", number, "state",
+                                              state, "parameters", parameters, "values", value);
 
     tell(proposer, trials);
     json_decref(trials);
@@ -208,8 +206,7 @@ run_study(const char *algorithm, size_t s, uint64_t seed, size_t limit)
         trial = json_array_get(trials, 0);
         check_point(space, json_object_get(trial, "parameters"), where);
         check_new(seen, json_object_get(trial, "parameters"), where);
-        assert_true(json_is_string(
-            json_object_get(json_object_get(trial, "why"), "proposed_by")));
+        assert_true(json_is_string(json_object_get(json_object_get(trial, "why"), "proposed_by")));
         tell_one(proposer, number, json_object_get(trial, "parameters"), "pending", NAN);
         if (made % 4 != 3) { /* the others stay pending */
             tell_one(proposer, number, json_object_get(trial, "parameters"), state, value);
@@ -496,8 +493,7 @@ test_statistics(void **state ASSAY_UNUSED)
 
             lin[i] = (json_real_value(json_object_get(point, "lin")) + 2) / 8;
             logarithm[i] = log10(json_real_value(json_object_get(point, "log"))) / 8 + 0.75;
-            rev[i] =
-                -log10(1.001 - json_real_value(json_object_get(point, "rev"))) / 3;
+            rev[i] = -log10(1.001 - json_real_value(json_object_get(point, "rev"))) / 3;
             cats[json_integer_value(json_object_get(point, "cat"))]++;
             ints[json_integer_value(json_object_get(point, "int")) - 1]++;
         }

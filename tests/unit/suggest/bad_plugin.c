@@ -53,8 +53,7 @@ bad_suggest(void *instance, const int64_t *numbers, uint64_t n,
     (void)numbers;
     for (uint64_t k = 0; k < n; k++)
         for (uint64_t i = 0; i < space->n_parameters; i++)
-            suggestions[k]->point[i] =
-                FAULT == OUT_OF_RANGE ? 1e9 : space->parameters[i]->middle;
+            suggestions[k]->point[i] = FAULT == OUT_OF_RANGE ? 1e9 : space->parameters[i]->middle;
     *ret_count = FAULT == TOO_MANY ? n + 1 : n;
     if (FAULT == BAD_WHY)
         snprintf(suggestions[0]->why, suggestions[0]->why_size, "not JSON");

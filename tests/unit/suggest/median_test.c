@@ -279,7 +279,7 @@ test_only_completed_trials_count(void **state ASSAY_UNUSED)
     }
     assert_false(report(rule, 9, 1, 100.0).stop);
     finish(rule, 9, ASSAY_PLUGIN_SUCCEEDED);
-    finish(rule, 9, ASSAY_PLUGIN_SUCCEEDED); /* again: nothing */
+    finish(rule, 9, ASSAY_PLUGIN_SUCCEEDED);  /* again: nothing */
     finish(rule, 99, ASSAY_PLUGIN_SUCCEEDED); /* never heard of: nothing */
     assert_true(report(rule, 10, 1, 99.0).stop);
     assay_rule_median.destroy(rule);
@@ -471,9 +471,10 @@ test_stopping(void **state ASSAY_UNUSED)
     assert_false(decision.stop); /* warm-up */
     assay_stopping_report(stopping, 3, 1, 0.5, &decision);
     assert_true(decision.stop);
-    assert_string_equal(decision.sentence, "the best accuracy up to step 1, 0.5, is worse than 0.9, "
-                                           "the median of the running averages of 2 completed "
-                                           "trials");
+    assert_string_equal(decision.sentence,
+                        "the best accuracy up to step 1, 0.5, is worse than 0.9, "
+                        "the median of the running averages of 2 completed "
+                        "trials");
     record = assay_decision_encode(&decision);
     expected = json_of("{'rule':'median','metric':'accuracy','value':0.5,'threshold':0.9,'step':1,"
                        "'compared':2}");

@@ -23,12 +23,11 @@ built(const char *name)
     return assay_format("%s/../../%s", dirname(self), name);
 }
 
-static const char schema_text[] =
-    "{'type':'object','additionalProperties':false,'properties':{"
-    "'n':{'type':'integer','minimum':1,'maximum':10,'default':3},"
-    "'x':{'type':'number','minimum':0.5},"
-    "'s':{'type':'string','enum':['a','b'],'default':'a'},"
-    "'b':{'type':'boolean','default':true}}}";
+static const char schema_text[] = "{'type':'object','additionalProperties':false,'properties':{"
+                                  "'n':{'type':'integer','minimum':1,'maximum':10,'default':3},"
+                                  "'x':{'type':'number','minimum':0.5},"
+                                  "'s':{'type':'string','enum':['a','b'],'default':'a'},"
+                                  "'b':{'type':'boolean','default':true}}}";
 
 static void
 test_settings(void **state ASSAY_UNUSED)
@@ -114,15 +113,15 @@ test_built_in_tables(void **state ASSAY_UNUSED)
     size_t i;
 
     assert_int_equal(json_array_size(algorithms), 4);
-    json_array_foreach(algorithms, i, entry) {
+    json_array_foreach(algorithms, i, entry)
+    {
         assert_int_equal(
             assay_settings_check_schema(json_object_get(entry, "settings_schema"), NULL), ASSAY_OK);
         assert_true(json_string_length(json_object_get(entry, "description")) > 20);
         assert_true(json_array_size(json_object_get(entry, "capabilities")) > 0);
     }
-    json_array_foreach(rules, i, entry)
-        assert_int_equal(
-            assay_settings_check_schema(json_object_get(entry, "settings_schema"), NULL), ASSAY_OK);
+    json_array_foreach(rules, i, entry) assert_int_equal(
+        assay_settings_check_schema(json_object_get(entry, "settings_schema"), NULL), ASSAY_OK);
     assert_non_null(assay_registry_algorithm("sobol"));
     assert_null(assay_registry_algorithm("Sobol"));
     assert_non_null(assay_registry_rule("median"));
@@ -334,9 +333,9 @@ test_example_plugin(void **state ASSAY_UNUSED)
         struct assay_faults faults = {0};
         double point[3];
 
-        assert_true(assay_point_decode(
-            space, json_object_get(json_array_get(trials, i), "parameters"), "", false, &faults,
-            point));
+        assert_true(assay_point_decode(space,
+                                       json_object_get(json_array_get(trials, i), "parameters"), "",
+                                       false, &faults, point));
         assay_faults_done(&faults);
     }
     json_decref(trials);

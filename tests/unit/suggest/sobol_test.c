@@ -150,8 +150,9 @@ test_pairs_beat_random(void **state ASSAY_UNUSED)
         theirs += uniform;
         worse += sobol > uniform;
     }
-    print_message("mean squared discrepancy %.3g, of random points %.3g; worse in %zu of %d pairs\n",
-                  ours / PAIRS, theirs / PAIRS, worse, PAIRS);
+    print_message(
+        "mean squared discrepancy %.3g, of random points %.3g; worse in %zu of %d pairs\n",
+        ours / PAIRS, theirs / PAIRS, worse, PAIRS);
     assert_true(ours < theirs / 4.0);
     assert_in_range(worse, 0, PAIRS / 20);
 }

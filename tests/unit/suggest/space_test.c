@@ -78,7 +78,8 @@ test_transform_even_shares(void **state ASSAY_UNUSED)
         for (int k = 0; k < 10000; k++) {
             double value = assay_transform_value(&transform, 0, (k + 0.5) / 10000.0);
 
-            shares[(int)lround((value - space->parameters[0].min * (s < 2)) / (s == 1 ? 0.1 : 1))]++;
+            shares[(int)lround((value - space->parameters[0].min * (s < 2)) /
+                               (s == 1 ? 0.1 : 1))]++;
         }
         for (int i = 0; i < 10; i++)
             assert_in_range(shares[i], 999, 1001);
@@ -424,7 +425,8 @@ test_untried_uses_up_spaces(void **state ASSAY_UNUSED)
         size_t points;
     } cases[] = {
         {"[{'name':'x','type':'int','min':1,'max':3000,'scale':'log'}]", 3000},
-        {"[{'name':'a','type':'bool'},{'name':'b','type':'int','min':1,'max':50,'when':{'a':[true]}}]",
+        {"[{'name':'a','type':'bool'},{'name':'b','type':'int','min':1,'max':50,'when':{'a':[true]}"
+         "}]",
          51},
         {"[{'name':'x','type':'double','min':4,'max':4}]", 1},
     };

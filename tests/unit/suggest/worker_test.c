@@ -207,15 +207,14 @@ receive(struct process *process)
 static json_t *
 spec_of(const char *algorithm, int seed)
 {
-    json_t *spec = json_of(
-        "{'objectives':[{'metric':'acc','goal':'maximize'}],'parameters':["
-        "{'name':'lr','type':'double','min':0.00001,'max':1,'scale':'log'},"
-        "{'name':'n','type':'int','min':1,'max':50},"
-        "{'name':'o','type':'categorical','values':['sgd','adam']},"
-        "{'name':'m','type':'double','min':0,'max':0.9,'step':0.1,'when':{'o':['sgd']}}]}");
+    json_t *spec =
+        json_of("{'objectives':[{'metric':'acc','goal':'maximize'}],'parameters':["
+                "{'name':'lr','type':'double','min':0.00001,'max':1,'scale':'log'},"
+                "{'name':'n','type':'int','min':1,'max':50},"
+                "{'name':'o','type':'categorical','values':['sgd','adam']},"
+                "{'name':'m','type':'double','min':0,'max':0.9,'step':0.1,'when':{'o':['sgd']}}]}");
 
-    json_object_set_new(spec, "algorithm",
-                        json_pack("{s:s,s:{}}", "name", algorithm, "settings"));
+    json_object_set_new(spec, "algorithm", json_pack("{s:s,s:{}}", "name", algorithm, "settings"));
     json_object_set_new(spec, "seed", json_integer(seed));
     return spec;
 }
@@ -401,10 +400,9 @@ test_exhausted(void **state ASSAY_UNUSED)
     struct assay_protocol_reply reply;
     json_t *message;
 
-    send_message(&process,
-                 json_of("{'op':'open','study':4,'spec':{'objective':{'goal':'minimize'},"
-                         "'parameters':[{'name':'b','type':'bool'}],"
-                         "'algorithm':{'name':'random'}}}"));
+    send_message(&process, json_of("{'op':'open','study':4,'spec':{'objective':{'goal':'minimize'},"
+                                   "'parameters':[{'name':'b','type':'bool'}],"
+                                   "'algorithm':{'name':'random'}}}"));
     send_message(&process, assay_protocol_ask(4, 1, numbers, 3));
     message = receive(&process);
     assert_int_equal(assay_protocol_reply_decode(message, &reply, NULL), ASSAY_OK);
@@ -422,12 +420,12 @@ test_garbage(void **state ASSAY_UNUSED)
         size_t length;
         int status;
     } cases[] = {
-        {"\xff\xff\xff\xff{}", 6, 1},          /* a giant length */
-        {"\x01\x00\x00\x04", 4, 1},            /* one byte too long */
-        {"GET / HTTP/1.1\r\n\r\n", 18, 1},     /* another protocol */
-        {"\x05\x00\x00\x00hello", 9, 1},       /* not JSON */
-        {"\x02\x00\x00\x00[]", 6, 1},          /* not an object */
-        {"\x10\x00\x00\x00{\"op\":", 10, 0},   /* cut off, then the end */
+        {"\xff\xff\xff\xff{}", 6, 1},        /* a giant length */
+        {"\x01\x00\x00\x04", 4, 1},          /* one byte too long */
+        {"GET / HTTP/1.1\r\n\r\n", 18, 1},   /* another protocol */
+        {"\x05\x00\x00\x00hello", 9, 1},     /* not JSON */
+        {"\x02\x00\x00\x00[]", 6, 1},        /* not an object */
+        {"\x10\x00\x00\x00{\"op\":", 10, 0}, /* cut off, then the end */
         {"\x02\x00", 2, 0},
         {"", 0, 0},
     };
@@ -461,11 +459,12 @@ test_garbage(void **state ASSAY_UNUSED)
 static void
 test_wrong_shapes(void **state ASSAY_UNUSED)
 {
-    static const char *const values[] = {"null", "7", "-1", "1e300", "'x'", "[]", "{}", "[[]]",
-                                         "[{}]", "true", "[null]", "{'name':[]}"};
+    static const char *const values[] = {"null", "7",    "-1",   "1e300", "'x'",    "[]",
+                                         "{}",   "[[]]", "[{}]", "true",  "[null]", "{'name':[]}"};
     static const char *const shapes[] = {
         "{'op':'open','study':1,'spec':%s}",
-        "{'op':'open','study':1,'spec':{'objectives':%s,'parameters':[{'name':'b','type':'bool'}]}}",
+        "{'op':'open','study':1,'spec':{'objectives':%s,'parameters':[{'name':'b','type':'bool'}]}"
+        "}",
         "{'op':'open','study':1,'spec':{'objectives':[{'goal':'minimize'}],'parameters':%s}}",
         "{'op':'open','study':1,'spec':{'objectives':[{'goal':'minimize'}],'algorithm':%s,"
         "'parameters':[{'name':'b','type':'bool'}]}}",
@@ -550,11 +549,8 @@ static void
 test_options(void **state ASSAY_UNUSED)
 {
     static const char *const bad[][2] = {
-        {"--memory-limit", "lots"},
-        {"--fd", "-1"},
-        {"--plugin", "relative.so"},
-        {"--nonsense", NULL},
-        {"argument", NULL},
+        {"--memory-limit", "lots"}, {"--fd", "-1"},     {"--plugin", "relative.so"},
+        {"--nonsense", NULL},       {"argument", NULL},
     };
 
     for (size_t i = 0; i < ASSAY_COUNT(bad); i++) {
@@ -604,9 +600,9 @@ test_plugin_in_the_worker(void **state ASSAY_UNUSED)
 
     open_study(&process, 1, "example-random", 1);
     trial = ask_one(&process, 1, 1);
-    assert_string_equal(json_string_value(json_object_get(json_object_get(trial, "why"),
-                                                          "proposed_by")),
-                        "example");
+    assert_string_equal(
+        json_string_value(json_object_get(json_object_get(trial, "why"), "proposed_by")),
+        "example");
     json_decref(trial);
     assert_int_equal(end(&process), 0);
 
@@ -647,9 +643,10 @@ test_round_trip_cost(void **state ASSAY_UNUSED)
         json_decref(trial);
         slowest = ASSAY_MAX(slowest, assay_monotonic_us() - before);
     }
-    print_message("replay of 10,000 trials %.1f ms; then %.1f us per ask and tell, slowest %lld us\n",
-                  (double)told_us / 1000.0, (double)(assay_monotonic_us() - started) / 500.0,
-                  (long long)slowest);
+    print_message(
+        "replay of 10,000 trials %.1f ms; then %.1f us per ask and tell, slowest %lld us\n",
+        (double)told_us / 1000.0, (double)(assay_monotonic_us() - started) / 500.0,
+        (long long)slowest);
     assert_int_equal(end(&process), 0);
     json_decref(history);
 }
