@@ -32,53 +32,94 @@ assay_print_time(int64_t time_us, char text[ASSAY_TIME_TEXT])
     time_t seconds = (time_t)(time_us / ASSAY_SECOND_US);
     int64_t rest = time_us % ASSAY_SECOND_US;
     struct tm tm;
-    size_t used;
 
     if (rest < 0) {
         rest += ASSAY_SECOND_US;
         seconds--;
     }
     gmtime_r(&seconds, &tm);
-    used = strftime(text, ASSAY_TIME_TEXT, "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(text + used, ASSAY_TIME_TEXT - used, ".%06dZ", (int)rest);
+    snprintf(text, ASSAY_TIME_TEXT, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", tm.tm_year + 1900,
+             tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)rest);
+}
+
+/* Reads exactly `digits` digits; NULL when they are not there or above `max`. */
+static const char *
+parse_digits(const char *text, int digits, int max, int *ret_value)
+{
+    int value = 0;
+
+    if (text == NULL)
+        return NULL;
+    for (int i = 0; i < digits; i++) {
+        if (!isdigit((unsigned char)text[i]))
+            return NULL;
+        value = value * 10 + (text[i] - '0');
+    }
+    *ret_value = value;
+    return value <= max ? text + digits : NULL;
+}
+
+static const char *
+skip_one_of(const char *text, const char *allowed)
+{
+    return text != NULL && *text != '\0' && strchr(allowed, *text) != NULL ? text + 1 : NULL;
+}
+
+/* ".5" up to nine digits, those below a microsecond dropped; none at all is 0. */
+static const char *
+parse_fraction(const char *text, int64_t *ret_us)
+{
+    int64_t unit = 100000;
+    const char *first;
+
+    *ret_us = 0;
+    if (text == NULL || *text != '.')
+        return text;
+    for (first = ++text; isdigit((unsigned char)*text) && text - first < 9; text++) {
+        *ret_us += (*text - '0') * unit;
+        unit /= 10;
+    }
+    return text > first ? text : NULL;
+}
+
+/* "Z", "+hh:mm", "-hh:mm". */
+static const char *
+parse_zone(const char *text, int64_t *ret_s)
+{
+    int hours = 0, minutes = 0;
+    bool west = text != NULL && *text == '-';
+
+    *ret_s = 0;
+    if (text == NULL || *text == 'Z' || *text == 'z')
+        return text != NULL ? text + 1 : NULL;
+    text = parse_digits(skip_one_of(text, "+-"), 2, 23, &hours);
+    text = parse_digits(skip_one_of(text, ":"), 2, 59, &minutes);
+    *ret_s = (west ? -1 : 1) * (hours * INT64_C(3600) + minutes * INT64_C(60));
+    return text;
 }
 
 bool
 assay_parse_time(const char *text, int64_t *ret_us)
 {
-    struct tm tm = {0};
-    const char *p = strptime(text, "%Y-%m-%d", &tm);
-    int64_t fraction_us = 0, zone_s = 0, unit = 100000;
+    int64_t fraction_us, zone_s, seconds;
+    int year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0;
+    struct tm midnight;
 
-    if (p == NULL || (*p != 'T' && *p != 't' && *p != ' '))
+    text = parse_digits(text, 4, 9999, &year);
+    text = parse_digits(skip_one_of(text, "-"), 2, 12, &month);
+    text = parse_digits(skip_one_of(text, "-"), 2, 31, &day);
+    text = parse_digits(skip_one_of(text, "Tt "), 2, 23, &hour);
+    text = parse_digits(skip_one_of(text, ":"), 2, 59, &minute);
+    text = parse_digits(skip_one_of(text, ":"), 2, 60, &second); /* a leap second */
+    text = parse_fraction(text, &fraction_us);
+    text = parse_zone(text, &zone_s);
+    if (text == NULL || *text != '\0')
         return false;
-    p = strptime(p + 1, "%H:%M:%S", &tm);
-    if (p == NULL)
+    /* timegm takes 30 February for 2 March. */
+    midnight = (struct tm){.tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day};
+    seconds = (int64_t)timegm(&midnight) + hour * 3600 + minute * 60 + second;
+    if (midnight.tm_mon != month - 1 || midnight.tm_mday != day)
         return false;
-    if (*p == '.') {
-        const char *first = ++p;
-
-        for (; isdigit((unsigned char)*p) && p - first < 9; p++) {
-            fraction_us += (*p - '0') * unit;
-            unit /= 10;
-        }
-        if (p == first)
-            return false;
-    }
-    if (*p == 'Z' || *p == 'z') {
-        p++;
-    } else if (*p == '+' || *p == '-') {
-        int hours, minutes, used = 0;
-
-        if (sscanf(p + 1, "%2d:%2d%n", &hours, &minutes, &used) != 2 || used != 5)
-            return false;
-        zone_s = (*p == '-' ? -1 : 1) * (hours * 3600 + minutes * 60);
-        p += 6;
-    } else {
-        return false;
-    }
-    if (*p != '\0')
-        return false;
-    *ret_us = ((int64_t)timegm(&tm) - zone_s) * ASSAY_SECOND_US + fraction_us;
+    *ret_us = (seconds - zone_s) * ASSAY_SECOND_US + fraction_us;
     return true;
 }

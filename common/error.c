@@ -82,21 +82,26 @@ assay_status_from_name(const char *name)
     return ASSAY_E_INTERNAL;
 }
 
-/* Cuts at a UTF-8 boundary with "..." when the text does not fit. */
+/* Ends a text of which `size` - 1 bytes fitted with "..." at a UTF-8 boundary. */
+static void
+cut_text(char *text, size_t size)
+{
+    size_t at = size - 4;
+
+    while (at > 0 && ((unsigned char)text[at] & 0xC0) == 0x80)
+        at--;
+    memcpy(text + at, "...", 4);
+}
+
 static void ASSAY_PRINTF(3, 0)
 set_text(char *to, size_t size, const char *format, va_list args)
 {
     int n = vsnprintf(to, size, format, args);
 
-    if (n < 0) {
+    if (n < 0)
         to[0] = '\0';
-    } else if ((size_t)n >= size) {
-        size_t at = size - 4;
-
-        while (at > 0 && ((unsigned char)to[at] & 0xC0) == 0x80)
-            at--;
-        memcpy(to + at, "...", 4);
-    }
+    else if ((size_t)n >= size)
+        cut_text(to, size);
 }
 
 static void ASSAY_PRINTF(5, 0)
@@ -108,7 +113,8 @@ fill(struct assay_error *err, assay_status status, int os_errno, const char *poi
     memset(err, 0, sizeof *err);
     err->status = status;
     err->os_errno = os_errno;
-    snprintf(err->pointer, sizeof err->pointer, "%s", pointer);
+    if (snprintf(err->pointer, sizeof err->pointer, "%s", pointer) >= (int)sizeof err->pointer)
+        cut_text(err->pointer, sizeof err->pointer);
     set_text(err->message, sizeof err->message, format, args);
 }
 
@@ -156,9 +162,10 @@ assay_fail_errno(struct assay_error *err, int os_errno, const char *format, ...)
 assay_status
 assay_wrap(struct assay_error *err, const char *format, ...)
 {
-    char context[ASSAY_ERROR_MESSAGE_BYTES];
+    char context[ASSAY_ERROR_MESSAGE_BYTES / 2];
     char old[ASSAY_ERROR_MESSAGE_BYTES];
     va_list args;
+    int n;
 
     if (err == NULL)
         return ASSAY_E_INTERNAL;
@@ -166,8 +173,9 @@ assay_wrap(struct assay_error *err, const char *format, ...)
     set_text(context, sizeof context, format, args);
     va_end(args);
     memcpy(old, err->message, sizeof old);
-    if (snprintf(err->message, sizeof err->message, "%.200s: %.300s", context, old) < 0)
-        err->message[0] = '\0';
+    n = snprintf(err->message, sizeof err->message, "%s: %s", context, old);
+    if (n >= (int)sizeof err->message)
+        cut_text(err->message, sizeof err->message);
     return err->status;
 }
 
