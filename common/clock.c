@@ -32,14 +32,16 @@ assay_print_time(int64_t time_us, char text[ASSAY_TIME_TEXT])
     time_t seconds = (time_t)(time_us / ASSAY_SECOND_US);
     int64_t rest = time_us % ASSAY_SECOND_US;
     struct tm tm;
+    size_t used;
 
     if (rest < 0) {
         rest += ASSAY_SECOND_US;
         seconds--;
     }
     gmtime_r(&seconds, &tm);
-    snprintf(text, ASSAY_TIME_TEXT, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", tm.tm_year + 1900,
-             tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)rest);
+    /* RFC 3339 has four digits; glibc's width is the way to say so. */
+    used = strftime(text, ASSAY_TIME_TEXT, "%4Y-%m-%dT%H:%M:%S", &tm);
+    snprintf(text + used, ASSAY_TIME_TEXT - used, ".%06dZ", (int)rest);
 }
 
 /* Reads exactly `digits` digits; NULL when they are not there or above `max`. */
