@@ -351,6 +351,13 @@ class Server(WithStudies):
         self.assertEqual(len(curves), 18)
         self.assertEqual({row["metric"] for row in curves}, {"loss"})
 
+    def running(self, name):
+        """The number of the trial started last."""
+        deadline = time.monotonic() + 30
+        while not (trials := self.json("trials", name, "--state", "running")["trials"]):
+            self.assertLess(time.monotonic(), deadline)
+        return trials[-1]["number"]
+
     def test_steering(self):
         self.pace = 0.3
         name, path = self.study(limits="{trials: 200, parallel: 2}")
@@ -358,13 +365,16 @@ class Server(WithStudies):
         self.assertIn("paused", self.assay("pause", name).stdout)
         self.assertIn("paused", self.assay("pause", name).stdout)
         self.assertEqual(self.json("resume", name)["state"], "running")
-        deadline = time.monotonic() + 30
-        while not (running := self.json("trials", name, "--state", "running")["trials"]):
-            self.assertLess(time.monotonic(), deadline)
-        number = running[-1]["number"]
+        number = self.running(name)
+        log = self.assay("logs", "-f", name, number).stdout
+        self.assertEqual([line.split()[0] for line in log.splitlines()],
+                         ["step=0", "step=1", "step=2"])
+        self.assertEqual(self.json("show", name, "-t", number)["state"], "succeeded")
+        number = self.running(name)
         self.assertRegex(self.assay("stop", name, number).stdout, rf"trial {number}: stop")
-        done = self.assay("logs", "-f", name, number)
-        self.assertIn("step=0", done.stdout)
+        self.assay("logs", "-f", name, number)
+        self.assertEqual(self.json("show", name, "-t", number)["state"], "stopped")
+        self.assertIn("stopped_by_user", self.assay("show", name, "-t", number).stdout)
         self.assertIn("parallel=3\n", self.assay("limits", name, "parallel=3").stdout)
         self.assertEqual(self.json("limits", name)["limits"]["parallel"], 3)
         self.assay("limits", name, "parallel=0", code=2)
@@ -517,7 +527,7 @@ class PrivateDaemon(WithStudies):
         self.assertEqual(self.json("server", "start")["pid"], status["pid"])
         # A restart takes the studies along, and the address may change meanwhile.
         self.assay("server", "stop")
-        self.assertFalse(os.path.exists(f"/proc/{status['pid']}"))
+        self.assertEqual(self.json("server", "status", code=1)["state"], "stopped")
         self.assertIn("no daemon", self.assay("server", "stop").stderr)
         self.assertEqual(self.json("server", "start")["state"], "started")
         self.assertEqual(self.json("show", name)["state"], "succeeded")
