@@ -46,6 +46,8 @@ set_signals(void)
     sigaction(SIGTERM, &terminate, NULL);
     sigaction(SIGINT, &ignore, NULL);
     sigaction(SIGPIPE, &ignore, NULL);
+    /* The kernel sends it when the thread that started this process ends; a daemon
+     * that died before this line is noticed by the end of the stream. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 

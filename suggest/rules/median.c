@@ -141,12 +141,15 @@ explain(const struct median *median, struct assay_plugin_decision *decision)
 static void
 decide(const struct median *median, struct live *live, struct assay_plugin_decision *decision)
 {
-    int64_t step = live->curve.last_step, since = step - live->decided_step;
+    int64_t step = live->curve.last_step;
     const struct assay_column *column = assay_columns_find(&median->columns, step);
     double sign = median->maximize ? -1.0 : 1.0, threshold;
 
-    if (step < median->warmup_steps ||
-        (live->decided_step >= 0 && since != 0 && since < median->interval))
+    if (step < median->warmup_steps)
+        return;
+    /* Again at the same step: its value may be another now. */
+    if (live->decided_step >= 0 && step != live->decided_step &&
+        step - live->decided_step < median->interval)
         return;
     live->decided_step = step;
     if (column == NULL || column->trials < (uint64_t)median->min_trials || column->count == 0)

@@ -201,7 +201,7 @@ run_study(const char *algorithm, size_t s, uint64_t seed, size_t limit)
         again = ask(proposer, number, 1, &exhausted); /* asking changes nothing */
         assert_true(json_equal(trials, again));
         json_decref(again);
-        if (made % 37 == 11)
+        if (made % (limit < 1000 ? 37 : 499) == 11)
             check_replay(spec, history, number, trials, made % 2 == 0 ? 1 : 10);
         trial = json_array_get(trials, 0);
         check_point(space, json_object_get(trial, "parameters"), where);
@@ -218,7 +218,7 @@ run_study(const char *algorithm, size_t s, uint64_t seed, size_t limit)
         json_decref(trials);
         made++;
     }
-    if (points <= (double)limit) {
+    if (points <= (double)limit) { /* the space is used up, and not before its end */
         if ((double)made != points)
             fail_msg("%s: %zu points, not %g", where, made, points);
         assert_true(exhausted || made == limit);
@@ -241,6 +241,13 @@ test_every_algorithm_on_every_space(void **state ASSAY_UNUSED)
                 run_study(algorithms[a], s, seed, 150);
         }
     }
+}
+
+static void
+test_two_thousand_trials(void **state ASSAY_UNUSED)
+{
+    for (size_t a = 0; a < ASSAY_COUNT(algorithms); a++)
+        run_study(algorithms[a], 7, 4, 2000); /* "scales" */
 }
 
 /* Mixed parameters by the hundred, some of them conditional. */
@@ -633,6 +640,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_algorithm_on_every_space),
+        cmocka_unit_test(test_two_thousand_trials),
         cmocka_unit_test(test_two_hundred_parameters),
         cmocka_unit_test(test_points_of_users_are_left_out),
         cmocka_unit_test(test_batches_and_late_tells),
