@@ -472,19 +472,11 @@ static assay_status
 write_job(const struct attempt *attempt, struct assay_error *err)
 {
     assay_auto_free char *job_path = assay_format("%s/job.json", attempt->directory);
-    assay_auto_free char *parameters_path = assay_format("%s/parameters.json", attempt->directory);
     assay_auto_free char *job = json_dumps(attempt->job, JSON_COMPACT | JSON_REAL_PRECISION(17));
-    assay_auto_free char *parameters = json_dumps(json_object_get(attempt->job, "parameters"),
-                                                  JSON_COMPACT | JSON_REAL_PRECISION(17));
-    assay_status rc;
 
-    if (job == NULL || parameters == NULL)
+    if (job == NULL)
         return assay_fail(err, ASSAY_E_INTERNAL, "the job can not be written as JSON");
-    rc = assay__local_write(parameters_path, parameters, strlen(parameters), err);
-    /* Last: an attempt with a job.json may have been started. */
-    if (rc == ASSAY_OK)
-        rc = assay__local_write(job_path, job, strlen(job), err);
-    return rc;
+    return assay__local_write(job_path, job, strlen(job), err);
 }
 
 /* Starts a runner that inherits the lock: for the command, or for a result that

@@ -1,0 +1,125 @@
+/* assay-runner: the program wrapped round the command of one attempt. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "common/file.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "common/number.h"
+#include "trial-runner/runner.h"
+
+#define EXIT_USAGE 2
+#define EXIT_LOCKED 75 /* EX_TEMPFAIL of sysexits.h */
+
+static const char usage[] =
+    "usage: assay-runner --job PATH [--lock-fd=N] [--start-fd=N]\n"
+    "\n"
+    "Runs one attempt of a trial as its job.json says, and reports to the daemon.\n"
+    "The daemon starts it; there is no need to call it by hand.\n"
+    "\n"
+    "  --lock-fd=N   trial.lock is open as N and locked by the caller\n"
+    "  --start-fd=N  gets a line when the command runs\n";
+
+struct options {
+    const char *job;
+    int lock_fd, start_fd;
+};
+
+static bool
+parse_fd(const char *text, int *ret_fd)
+{
+    int64_t fd;
+
+    if (!assay_parse_int(text, 3, INT32_MAX, &fd))
+        return false;
+    *ret_fd = (int)fd;
+    return fcntl(*ret_fd, F_SETFD, FD_CLOEXEC) == 0;
+}
+
+static bool
+parse_options(int argc, char **argv, struct options *ret_options)
+{
+    struct options options = {.lock_fd = -1, .start_fd = -1};
+
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--job") == 0 && i + 1 < argc)
+            options.job = argv[++i];
+        else if (strncmp(argv[i], "--job=", 6) == 0)
+            options.job = argv[i] + 6;
+        else if (strncmp(argv[i], "--lock-fd=", 10) == 0) {
+            if (!parse_fd(argv[i] + 10, &options.lock_fd))
+                return false;
+        } else if (strncmp(argv[i], "--start-fd=", 11) == 0) {
+            if (!parse_fd(argv[i] + 11, &options.start_fd))
+                return false;
+        } else {
+            return false;
+        }
+    }
+    *ret_options = options;
+    return options.job != NULL;
+}
+
+/* Takes trial.lock, which lies two folders above the job, and writes our pid into
+ * it.  The lock is held until we are gone, by whatever end. */
+static int
+take_lock(const struct options *options)
+{
+    assay_auto_free char *real = realpath(options->job, NULL);
+    assay_auto_free char *path = NULL;
+    int fd = options->lock_fd;
+    char *slash = real != NULL ? strrchr(real, '/') : NULL;
+
+    if (slash == NULL) {
+        fprintf(stderr, "assay-runner: %s: %s\n", options->job, strerror(errno));
+        return EXIT_USAGE;
+    }
+    *slash = '\0';
+    path = assay_format("%s/../trial.lock", real);
+    if (fd < 0)
+        fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        fprintf(stderr, "assay-runner: %s: %s\n", path, strerror(errno));
+        return EXIT_FAILURE;
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        fprintf(stderr, "assay-runner: another runner of this trial holds %s\n", path);
+        return EXIT_LOCKED;
+    }
+    if (ftruncate(fd, 0) != 0 || dprintf(fd, "%ld\n", (long)getpid()) < 0) {
+        fprintf(stderr, "assay-runner: %s: %s\n", path, strerror(errno));
+        return EXIT_FAILURE;
+    }
+    return 0;
+}
+
+int
+main(int argc, char **argv)
+{
+    struct assay_error err = {0};
+    struct options options;
+    struct assay_job *job;
+    int code;
+
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        fputs(usage, stdout);
+        return 0;
+    }
+    if (!parse_options(argc, argv, &options)) {
+        fputs(usage, stderr);
+        return EXIT_USAGE;
+    }
+    code = take_lock(&options);
+    if (code != 0)
+        return code;
+    assay_log_init("runner", ASSAY_LOG_INFO, false);
+    if (assay_job_read(options.job, &job, &err) < 0) {
+        assay_log(ASSAY_LOG_ERROR, "%s", err.message);
+        return EXIT_FAILURE;
+    }
+    code = assay_runner_run(job, options.start_fd);
+    assay_job_free(job);
+    return code;
+}

@@ -1,0 +1,49 @@
+/* job.json as a C type: all that is needed to run one attempt.  Written by the
+ * executor, immutable after it was read. */
+#ifndef ASSAY_TRIAL_RUNNER_JOB_H
+#define ASSAY_TRIAL_RUNNER_JOB_H
+
+#include <jansson.h>
+
+#include "common/error.h"
+
+enum assay_job_metrics {
+    ASSAY_JOB_METRICS_STDOUT, /* lines of stdout and stderr */
+    ASSAY_JOB_METRICS_FILE,
+    ASSAY_JOB_METRICS_TENSORBOARD,
+    ASSAY_JOB_METRICS_PROMETHEUS,
+    ASSAY_JOB_METRICS_PUSH, /* the command reports by itself */
+};
+
+struct assay_job {
+    char *data_dir; /* of the daemon; holds `url` */
+    int64_t study_id, trial, attempt;
+    char *marker; /* value of ASSAY_ATTEMPT_KEY */
+    char *project, *study;
+    char **command; /* NULL-terminated, at least one */
+    json_t *environment;
+    char *directory;          /* working directory; NULL = the attempt's */
+    char *git_url, *git_revision; /* NULL unless the code is fetched */
+    enum assay_job_metrics metrics_from;
+    char *metrics_path, *metrics_filter; /* NULL = none */
+    const char **metrics;                /* known names: objectives, then constraints */
+    size_t n_metrics, n_objectives;
+    json_t *parameters;
+    double budget; /* NaN = none */
+    char *token;
+    json_t *gpus; /* array of names; NULL = GPUs are not managed here */
+    int64_t grace_us;
+    int64_t timeout_us;   /* 0 = none */
+    int64_t memory_bytes; /* 0 = none */
+    int64_t log_bytes;
+    char *attempt_dir, *trial_dir; /* the folder of job.json, and the one above */
+};
+
+ASSAY_MUST_CHECK assay_status assay_job_read(const char *path, struct assay_job **ret_job,
+                                             struct assay_error *err);
+struct assay_job *assay_job_free(struct assay_job *job);
+
+/* A file in the attempt's folder.  Caller frees. */
+char *assay_job_file(const struct assay_job *job, const char *name);
+
+#endif
