@@ -7,23 +7,28 @@
 #include "common/memory.h"
 #include "schemas/study.h"
 
+/* The absolute folder of the file as its path names it (a link to a file elsewhere
+ * stays here); NULL when it is not there.  Caller frees. */
+static char *
+study_folder(const struct assay_study_file *file)
+{
+    const char *slash = strrchr(file->path, '/');
+    assay_auto_free char *folder =
+        strcmp(file->path, "-") == 0 || slash == NULL
+            ? assay_strdup(".")
+            : assay_strndup(file->path, ASSAY_MAX((size_t)(slash - file->path), (size_t)1));
+
+    return realpath(folder, NULL);
+}
+
 void
 assay_submit_place(const struct assay_cli *cli, struct assay_study_file *file)
 {
-    assay_auto_free char *whole = NULL;
-    assay_auto_free char *folder = NULL;
-    const char *slash = strrchr(file->path, '/');
+    assay_auto_free char *folder = study_folder(file);
 
-    if (file->foreign || (cli->target.data == NULL && !assay_http_is_loopback(cli->target.url)))
-        return;
-    /* The folder of the path as given: a link to a file elsewhere stays here. */
-    if (strcmp(file->path, "-") == 0 || slash == NULL)
-        folder = assay_strdup(".");
-    else
-        folder = assay_strndup(file->path, ASSAY_MAX((size_t)(slash - file->path), (size_t)1));
-    whole = realpath(folder, NULL);
-    if (whole != NULL)
-        assay_study_place(file->document, whole);
+    if (folder != NULL && !file->foreign &&
+        (cli->target.data != NULL || assay_http_is_loopback(cli->target.url)))
+        assay_study_place(file->document, folder);
 }
 
 int
@@ -31,15 +36,21 @@ assay_submit_check(struct assay_cli *cli, const struct assay_study_file *file)
 {
     const char *project = json_string_value(json_object_get(file->document, "project"));
     struct assay_faults faults = {0};
+    assay_auto_free char *folder = study_folder(file);
     struct assay_study_spec *spec;
     int code = ASSAY_EXIT_DONE;
-    json_t *list;
+    json_t *document, *list;
 
     if (file->foreign)
         return ASSAY_EXIT_DONE;
+    /* As it will be submitted to a daemon of this machine. */
+    document = json_deep_copy(file->document);
+    if (folder != NULL)
+        assay_study_place(document, folder);
     if (project == NULL || !assay_name_valid(project))
         project = assay_cli_project(cli);
-    spec = assay_study_decode(file->document, project, NULL, &faults);
+    spec = assay_study_decode(document, project, NULL, &faults);
+    json_decref(document);
     if (spec == NULL) {
         list = assay_faults_to_json(&faults);
         assay_faults_locate(list, file->lines);
@@ -169,6 +180,8 @@ run_validate(struct assay_cli *cli)
     if (code != ASSAY_EXIT_DONE)
         return code;
     asked = can_ask(cli, &why);
+    if (asked)
+        assay_submit_place(cli, &file);
     if (asked)
         code = assay_study_submit(cli, &file, true, &answer);
     else if (file.foreign)
