@@ -6,7 +6,7 @@
 #include "common/random.h"
 
 #define DEGREE_MAX 13 /* 1,111 primitive polynomials up to there */
-#define M 10          /* projections are judged on 2^2 … 2^M points */
+#define M 10          /* projections are judged on 2^2, 2^4, … 2^M points */
 
 /* The leading M by M part of a generator matrix over GF(2): row r is the r-th
  * digit of the coordinate, bit k of it the k-th digit of the index. */
@@ -174,7 +174,7 @@ badness(const struct matrix *a, const struct matrix *inverse_b)
     struct matrix relative = product_of(a, inverse_b);
     uint64_t sum = 0;
 
-    for (unsigned m = 2; m <= M; m++) {
+    for (unsigned m = 2; m <= M; m += 2) {
         unsigned t = t_value(&relative, m);
 
         sum += (UINT64_C(1) << 2 * t) - 1;
@@ -187,7 +187,7 @@ badness(const struct matrix *a, const struct matrix *inverse_b)
 static void
 effort_for(size_t dimension, size_t *ret_candidates, size_t *ret_window)
 {
-    *ret_candidates = dimension < 64 ? 48 : dimension < 200 ? 10 : 2;
+    *ret_candidates = dimension < 64 ? 32 : dimension < 200 ? 10 : 2;
     *ret_window = dimension < 200 ? dimension : 32;
 }
 

@@ -10,8 +10,8 @@
  *
  * No table is stored: primitive polynomials over GF(2) are enumerated, and for each
  * dimension the initial direction numbers are those, among a number of candidates,
- * whose projections with the dimensions before have the smallest t-values for 4 to
- * 1,024 points.  The first d dimensions do not depend on how many are made.
+ * whose projections with the dimensions before have the smallest t-values for 4,
+ * 16, 64, 256 and 1,024 points.  The first d dimensions do not depend on how many are made.
  *
  * Immutable once made; any number of threads. */
 #ifndef ASSAY_SUGGEST_SOBOL_H
@@ -27,7 +27,7 @@ struct assay_sobol {
     uint32_t (*directions)[ASSAY_SOBOL_BITS];
 };
 
-/* Takes about 5 ms for 20 dimensions and 150 ms for 1,000. */
+/* Takes about 1 ms for 20 dimensions and 100 ms for 1,000. */
 void assay_sobol_init(struct assay_sobol *sobol, size_t n_dimensions);
 void assay_sobol_done(struct assay_sobol *sobol);
 
