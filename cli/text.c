@@ -98,8 +98,10 @@ assay_text_eta_us(int64_t done, int64_t total, int64_t elapsed_us, int64_t left_
 {
     double eta;
 
-    if (total <= 0 || done <= 0 || elapsed_us < 0)
+    if (total <= 0 || elapsed_us < 0)
         return left_us >= 0 ? left_us : -1;
+    if (done <= 0)
+        return -1;
     if (done >= total)
         return 0;
     eta = (double)elapsed_us / (double)done * (double)(total - done);

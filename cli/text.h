@@ -29,7 +29,8 @@ size_t assay_text_width(const char *text);
 void assay_text_cut(char *text, size_t width);
 
 /* Time left when `done` of `total` took `elapsed_us`, but not more than `left_us`
- * (< 0 = no limit); -1 when nothing can be said (total 0, or nothing done). */
+ * (< 0 = no limit); -1 when nothing can be said.  Without a total it is
+ * `left_us`. */
 int64_t assay_text_eta_us(int64_t done, int64_t total, int64_t elapsed_us, int64_t left_us);
 
 /* A line of at most `width` columns that draws the values from low to high:

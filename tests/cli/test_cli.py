@@ -532,6 +532,25 @@ class PrivateDaemon(WithStudies):
         self.assertEqual(self.json("server", "start")["state"], "started")
         self.assertEqual(self.json("show", name)["state"], "succeeded")
 
+    def test_run_lives_through_a_crash_of_the_daemon(self):
+        self.pace = 0.1
+        self.environment = environment(ASSAY_DATA=str(self.folder / "data"))
+        name, path = self.study(limits="{trials: 12, parallel: 2}")
+        self.json("server", "start")
+        self.addCleanup(subprocess.run, [ASSAY, "server", "stop"], env=self.environment,
+                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen([ASSAY, "run", path, "--json"], env=self.environment,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for line in process.stderr:
+            if "done" in line:
+                break
+        os.kill(self.json("server", "status")["pid"], signal.SIGKILL)
+        # It comes back at another address.
+        self.assertEqual(self.json("server", "start")["state"], "started")
+        out, _ = process.communicate(timeout=120)
+        self.assertEqual(process.returncode, 0)
+        self.assertEqual(json.loads(out)["study"]["trials"]["succeeded"], 12)
+
     def test_what_ends_at_once_is_told(self):
         data = self.folder / "data"
         done = self.assay("server", "start", "--data", data, "--", "--no-such-option", code=1)

@@ -148,6 +148,7 @@ time_left_is_estimated(void **state)
     /* The time limit comes first. */
     assert_int_equal(assay_text_eta_us(10, 50, 100, 30), 30);
     assert_int_equal(assay_text_eta_us(0, 0, 100, 30), 30);
+    assert_int_equal(assay_text_eta_us(0, 50, 100, 30), -1);
 }
 
 static void
