@@ -30,16 +30,26 @@ assay_study_record_done(struct assay_study_record *record)
     *record = (struct assay_study_record){0};
 }
 
-/* The objectives are shown as a list, whichever form the file has. */
+/* The objectives are shown as a list, whichever form the file has, each with its
+ * target or null. */
 static json_t *
 objectives(const json_t *document)
 {
     json_t *several = json_object_get(document, "objectives");
     json_t *one = json_object_get(document, "objective");
+    json_t *shown = json_array();
 
-    if (several != NULL)
-        return json_incref(several);
-    return one != NULL ? json_pack("[O]", one) : json_array();
+    for (size_t i = 0; i < json_array_size(several); i++)
+        json_array_append_new(shown, json_copy(json_array_get(several, i)));
+    if (several == NULL && one != NULL)
+        json_array_append_new(shown, json_copy(one));
+    for (size_t i = 0; i < json_array_size(shown); i++) {
+        json_t *objective = json_array_get(shown, i);
+
+        if (json_object_get(objective, "target") == NULL)
+            json_object_set_new(objective, "target", json_null());
+    }
+    return shown;
 }
 
 json_t *
