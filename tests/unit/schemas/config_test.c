@@ -80,6 +80,7 @@ sources_have_an_order(void **state)
     struct assay_config config;
 
     (void)state;
+    assert_true(fd >= 0);
     assert_int_equal(assay_file_write(path, text, sizeof text - 1, 0600, NULL), ASSAY_OK);
     setenv("ASSAYD_DATA", "/environment", 1);
     setenv("ASSAYD_WORKERS", "5", 1);
@@ -160,6 +161,7 @@ bad_files_are_refused(void **state)
     assay_auto_free char *words = assay_format("--config %s", path);
 
     (void)state;
+    assert_true(fd >= 0);
     for (size_t i = 0; i < ASSAY_COUNT(rows); i++) {
         assay_auto_free char *text = assay_format("%s\n", rows[i].text);
         struct assay_config config;

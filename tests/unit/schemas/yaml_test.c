@@ -173,6 +173,7 @@ lines_are_known(void **state)
                                 &lines);
 
     (void)state;
+    assert_int_equal(json_object_size(json), 5);
     for (size_t i = 0; i < ASSAY_COUNT(rows); i++) {
         if (json_integer_value(json_object_get(lines, rows[i].pointer)) != rows[i].line)
             fail_msg("%s: %s", rows[i].pointer, json_dumps(lines, 0));
