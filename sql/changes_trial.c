@@ -26,12 +26,14 @@ const struct assay__pg_statement assay__insert_trial = {
     .in = "qqtttjddjtzqzzbjz",
 };
 
+/* IS TRUE keeps the planner from the index on the state: with stale statistics it
+ * would prefer all trials in that state to the one of that number. */
 const struct assay__pg_statement assay__trial_update = {
     .name = "trial_update",
     .sql = "WITH done AS (UPDATE trial SET state = $3, reason = $4, message = $5, metrics = $6,"
            "  value = $7, budget = $8, why = $9, client = $10, lease_expires_at = $11,"
            "  last_step = $12, started_at = $13, finished_at = $14, feasible = $15"
-           "  WHERE study_id = $1 AND number = $2 AND state = $16 RETURNING 1)"
+           "  WHERE study_id = $1 AND number = $2 AND (state = $16) IS TRUE RETURNING 1)"
            " SELECT assay_trial_conflict($1, $2, $16) WHERE NOT EXISTS (SELECT FROM done)",
     .in = "qqtttjddjtzqzzbt",
 };

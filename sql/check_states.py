@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
-"""Checks that the names in the CHECK constraints, the partial indexes and the
-triggers of sql/migrations are those of schemas/states.yaml.
+"""Checks that the names in the domains and the triggers of sql/migrations, and the
+live states in the statements of sql/*.c, are those of schemas/states.yaml.
 
-The last definition of a constraint or index counts, as later migrations replace
-earlier ones.
+The last definition of a domain counts, as later migrations replace earlier ones.
 """
 
 import pathlib
@@ -14,18 +13,14 @@ import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
-# constraint, index or trigger -> (list in states.yaml, which of its names)
+# domain or trigger -> (list in states.yaml, which of its names)
 PLACES = {
-    "study_state_check": ("study_states", "all"),
-    "study_live": ("study_states", "live"),
-    "study_reason_check": ("study_reasons", "all"),
-    "trial_state_check": ("trial_states", "all"),
-    "trial_live": ("trial_states", "live"),
+    "study_state": ("study_states", "all"),
+    "study_reason": ("study_reasons", "all"),
+    "trial_state": ("trial_states", "all"),
+    "trial_reason": ("trial_reasons", "all"),
+    "attempt_state": ("attempt_states", "all"),
     "trial_final": ("trial_states", "final"),
-    "trial_reason_check": ("trial_reasons", "all"),
-    "attempt_state_check": ("attempt_states", "all"),
-    "attempt_live": ("attempt_states", "live"),
-    "attempt_reason_check": ("trial_reasons", "all"),
 }
 
 
@@ -37,8 +32,7 @@ def wanted(rows, which):
 
 def found(sql, place):
     """Names in the last IN list that follows a definition of `place`."""
-    pattern = (rf"(?:CONSTRAINT|INDEX|TRIGGER)\s+{place}\b[^;]*?"
-               r"(?:state|reason)\s+IN\s*\(([^)]*)\)")
+    pattern = rf"(?:DOMAIN|TRIGGER)\s+{place}\b[^;]*?(?:VALUE|state)\s+IN\s*\(([^)]*)\)"
     lists = re.findall(pattern, sql, re.S)
     return re.findall(r"'([^']*)'", lists[-1]) if lists else None
 
@@ -52,6 +46,13 @@ def main():
         if have is None or sorted(want) != sorted(have):
             faults += 1
             print(f"{place}: has {have}, schemas/states.yaml says {want}", file=sys.stderr)
+    # A list in a statement: every live state, or those whose trial can be the best.
+    lists = [sorted(wanted(states["trial_states"], "live")), ["stopped", "succeeded"]]
+    for path in sorted((ROOT / "sql").glob("*.[ch]")):
+        for names in re.findall(r"state IN \(([^)]*)\)", path.read_text()):
+            if sorted(re.findall(r"'([^']*)'", names)) not in lists:
+                faults += 1
+                print(f"{path.name}: ({names}) are not the live states", file=sys.stderr)
     return 1 if faults else 0
 
 

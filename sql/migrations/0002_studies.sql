@@ -1,5 +1,14 @@
 -- Studies.
 
+CREATE DOMAIN study_state AS text CHECK (VALUE IN (
+    'running', 'paused', 'stopping', 'succeeded', 'failed', 'cancelled'));
+COMMENT ON DOMAIN study_state IS 'Where a study is; schemas/states.yaml.';
+
+CREATE DOMAIN study_reason AS text CHECK (VALUE IN (
+    'trials_done', 'target_reached', 'space_exhausted', 'time_limit', 'gpu_hours_limit',
+    'failed_trials_limit', 'all_trials_failed', 'suggestion_failed', 'cancelled_by_user'));
+COMMENT ON DOMAIN study_reason IS 'Why a study is where it is; schemas/states.yaml.';
+
 CREATE SEQUENCE study_id_sequence AS bigint;
 COMMENT ON SEQUENCE study_id_sequence IS 'Keys of studies: given out before the study is written, never reused.';
 
@@ -10,25 +19,16 @@ CREATE TABLE study (
     finished_at timestamptz,
     deleted_at  timestamptz,
     maximize    boolean NOT NULL,
-    project     text COLLATE "C" NOT NULL REFERENCES project ON DELETE RESTRICT,
-    name        text COLLATE "C" NOT NULL
-                CONSTRAINT study_name_check CHECK (name ~ '^[a-z0-9][a-z0-9._-]{0,62}$'),
-    state       text NOT NULL
-                CONSTRAINT study_state_check CHECK (state IN (
-                    'running', 'paused', 'stopping', 'succeeded', 'failed', 'cancelled')),
-    reason      text
-                CONSTRAINT study_reason_check CHECK (reason IN (
-                    'trials_done', 'target_reached', 'space_exhausted', 'time_limit',
-                    'gpu_hours_limit', 'failed_trials_limit', 'all_trials_failed',
-                    'suggestion_failed', 'cancelled_by_user')),
+    project     object_name NOT NULL REFERENCES project ON DELETE RESTRICT,
+    name        object_name NOT NULL,
+    state       study_state NOT NULL,
+    reason      study_reason,
     message     text,
     metric      text NOT NULL,
-    document    json NOT NULL CONSTRAINT study_document_check CHECK (json_typeof(document) = 'object')
+    document    json_object NOT NULL
 );
 CREATE UNIQUE INDEX study_project_name_key ON study (project, name) WHERE deleted_at IS NULL;
 CREATE INDEX study_created ON study (created_at, id);
-CREATE INDEX study_live ON study (id)
-    WHERE deleted_at IS NULL AND state IN ('running', 'paused', 'stopping');
 CREATE INDEX study_deleted ON study (id) WHERE deleted_at IS NOT NULL;
 
 COMMENT ON TABLE study IS 'One search: what was asked for and how far it is.';
@@ -40,8 +40,8 @@ COMMENT ON COLUMN study.deleted_at IS 'When it was deleted; its name is free sin
 COMMENT ON COLUMN study.maximize IS 'Goal of the first objective; false: minimize.';
 COMMENT ON COLUMN study.project IS 'The tenant it belongs to; a project with studies can not be removed.';
 COMMENT ON COLUMN study.name IS 'The name in addresses; one of a kind in its project among the studies not deleted.';
-COMMENT ON COLUMN study.state IS 'Where it is; schemas/states.yaml.';
+COMMENT ON COLUMN study.state IS 'Where it is.';
 COMMENT ON COLUMN study.reason IS 'Why it is there; NULL: no reason is needed.';
 COMMENT ON COLUMN study.message IS 'A sentence for people.';
 COMMENT ON COLUMN study.metric IS 'Metric of the first objective: the one trial.value holds.';
-COMMENT ON COLUMN study.document IS 'The normalised study file with the limits as they are now; json, not jsonb, to keep the order of its members and the text of its numbers.';
+COMMENT ON COLUMN study.document IS 'The normalised study file with the limits as they are now.';

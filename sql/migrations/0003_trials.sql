@@ -1,39 +1,40 @@
 -- Trials and their attempts.
 
+CREATE DOMAIN trial_state AS text CHECK (VALUE IN (
+    'queued', 'running', 'paused', 'stopping',
+    'succeeded', 'stopped', 'infeasible', 'failed', 'cancelled'));
+COMMENT ON DOMAIN trial_state IS 'Where a trial is; schemas/states.yaml.';
+
+CREATE DOMAIN trial_reason AS text CHECK (VALUE IN (
+    'exit_code', 'signal', 'timeout', 'out_of_memory', 'start_failed', 'no_objective',
+    'non_finite_objective', 'lease_expired', 'runner_lost', 'stopped_by_rule', 'stopped_by_user',
+    'study_cancelled', 'study_finished', 'reported_by_client'));
+COMMENT ON DOMAIN trial_reason IS 'Why a trial or an attempt is where it is; schemas/states.yaml.';
+
+CREATE DOMAIN attempt_state AS text CHECK (VALUE IN ('starting', 'running', 'exited', 'lost'));
+COMMENT ON DOMAIN attempt_state IS 'Where an attempt is; schemas/states.yaml.';
+
 CREATE TABLE trial (
     study_id         bigint NOT NULL REFERENCES study ON DELETE RESTRICT,
-    last_step        bigint CONSTRAINT trial_last_step_check CHECK (last_step >= 0),
-    value            double precision CONSTRAINT trial_value_check CHECK (value <> 'NaN'),
-    budget           double precision CONSTRAINT trial_budget_check CHECK (budget <> 'NaN'),
+    last_step        step,
+    value            number_or_infinity,
+    budget           number_or_infinity,
     created_at       timestamptz NOT NULL,
     started_at       timestamptz,
     finished_at      timestamptz,
     lease_expires_at timestamptz,
-    number           integer NOT NULL CONSTRAINT trial_number_check CHECK (number > 0),
+    number           ordinal NOT NULL,
     feasible         boolean NOT NULL,
-    state            text NOT NULL
-                     CONSTRAINT trial_state_check CHECK (state IN (
-                         'queued', 'running', 'paused', 'stopping',
-                         'succeeded', 'stopped', 'infeasible', 'failed', 'cancelled')),
-    reason           text
-                     CONSTRAINT trial_reason_check CHECK (reason IN (
-                         'exit_code', 'signal', 'timeout', 'out_of_memory', 'start_failed',
-                         'no_objective', 'non_finite_objective', 'lease_expired', 'runner_lost',
-                         'stopped_by_rule', 'stopped_by_user', 'study_cancelled', 'study_finished',
-                         'reported_by_client')),
+    state            trial_state NOT NULL,
+    reason           trial_reason,
     message          text,
     client           text,
-    parameters       json NOT NULL
-                     CONSTRAINT trial_parameters_check CHECK (json_typeof(parameters) = 'object'),
-    metrics          json NOT NULL
-                     CONSTRAINT trial_metrics_check CHECK (json_typeof(metrics) = 'object'),
-    why              json NOT NULL
-                     CONSTRAINT trial_why_check CHECK (json_typeof(why) = 'object'),
+    parameters       json_object NOT NULL,
+    metrics          json_object NOT NULL,
+    why              json_object NOT NULL,
     PRIMARY KEY (study_id, number)
 ) WITH (fillfactor = 80);
 CREATE INDEX trial_state ON trial (study_id, state);
-CREATE INDEX trial_live ON trial (study_id, number)
-    WHERE state IN ('queued', 'running', 'paused', 'stopping');
 CREATE INDEX trial_best ON trial (study_id, value, number)
     WHERE feasible AND state IN ('succeeded', 'stopped')
       AND value > '-Infinity' AND value < 'Infinity';
@@ -49,7 +50,7 @@ COMMENT ON COLUMN trial.finished_at IS 'When it reached a final state.';
 COMMENT ON COLUMN trial.lease_expires_at IS 'Until when its worker may be silent; NULL: no lease.';
 COMMENT ON COLUMN trial.number IS '1, 2, … within the study.';
 COMMENT ON COLUMN trial.feasible IS 'Whether the constraints hold, so that it may become the best.';
-COMMENT ON COLUMN trial.state IS 'Where it is; schemas/states.yaml.';
+COMMENT ON COLUMN trial.state IS 'Where it is.';
 COMMENT ON COLUMN trial.reason IS 'Why it is there.';
 COMMENT ON COLUMN trial.message IS 'A sentence for people.';
 COMMENT ON COLUMN trial.client IS 'The ask/tell worker that holds it; NULL: none.';
@@ -62,24 +63,17 @@ CREATE TABLE attempt (
     started_at  timestamptz NOT NULL,
     finished_at timestamptz,
     pid         bigint,
-    trial       integer NOT NULL,
-    number      integer NOT NULL CONSTRAINT attempt_number_check CHECK (number > 0),
+    trial       ordinal NOT NULL,
+    number      ordinal NOT NULL,
     exit_code   integer,
     signal      integer,
-    state       text NOT NULL
-                CONSTRAINT attempt_state_check CHECK (state IN ('starting', 'running', 'exited', 'lost')),
-    reason      text
-                CONSTRAINT attempt_reason_check CHECK (reason IN (
-                    'exit_code', 'signal', 'timeout', 'out_of_memory', 'start_failed',
-                    'no_objective', 'non_finite_objective', 'lease_expired', 'runner_lost',
-                    'stopped_by_rule', 'stopped_by_user', 'study_cancelled', 'study_finished',
-                    'reported_by_client')),
+    state       attempt_state NOT NULL,
+    reason      trial_reason,
     message     text,
-    gpus        json CONSTRAINT attempt_gpus_check CHECK (json_typeof(gpus) = 'array'),
+    gpus        json_array,
     PRIMARY KEY (study_id, trial, number),
     FOREIGN KEY (study_id, trial) REFERENCES trial ON DELETE RESTRICT
 );
-CREATE INDEX attempt_live ON attempt (study_id, trial) WHERE state IN ('starting', 'running');
 
 COMMENT ON TABLE attempt IS 'One execution of a trial.';
 COMMENT ON COLUMN attempt.study_id IS 'The study of the trial.';
@@ -90,7 +84,7 @@ COMMENT ON COLUMN attempt.trial IS 'Number of the trial.';
 COMMENT ON COLUMN attempt.number IS '1, 2, … within the trial.';
 COMMENT ON COLUMN attempt.exit_code IS 'Exit code of the command; NULL: none.';
 COMMENT ON COLUMN attempt.signal IS 'Signal that ended the command; NULL: none.';
-COMMENT ON COLUMN attempt.state IS 'Where it is; schemas/states.yaml.';
+COMMENT ON COLUMN attempt.state IS 'Where it is.';
 COMMENT ON COLUMN attempt.reason IS 'Why it ended badly.';
 COMMENT ON COLUMN attempt.message IS 'A sentence for people.';
 COMMENT ON COLUMN attempt.gpus IS 'Names of the devices it was given; NULL: none.';

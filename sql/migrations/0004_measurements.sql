@@ -2,7 +2,7 @@
 
 CREATE TABLE metric (
     study_id bigint NOT NULL REFERENCES study ON DELETE RESTRICT,
-    id       smallint NOT NULL CONSTRAINT metric_id_check CHECK (id >= 0),
+    id       smallint NOT NULL,
     name     text NOT NULL CONSTRAINT metric_name_check CHECK (octet_length(name) BETWEEN 1 AND 255),
     PRIMARY KEY (study_id, id),
     CONSTRAINT metric_study_id_name_key UNIQUE (study_id, name)
@@ -19,7 +19,7 @@ COMMENT ON COLUMN metric.name IS 'As the trial reports it.';
 -- and assay_purge removes.
 CREATE TABLE measurement (
     study_id    bigint NOT NULL,
-    step        bigint NOT NULL CONSTRAINT measurement_step_check CHECK (step >= 0),
+    step        step NOT NULL,
     measured_at timestamptz NOT NULL,
     value       double precision NOT NULL,
     trial       integer NOT NULL,
@@ -28,7 +28,7 @@ CREATE TABLE measurement (
 );
 COMMENT ON TABLE measurement IS 'Values of metrics at steps of a trial; the last value of a step holds.';
 COMMENT ON COLUMN measurement.study_id IS 'The study of the trial.';
-COMMENT ON COLUMN measurement.step IS 'Step, epoch or whatever the trial counts.';
+COMMENT ON COLUMN measurement.step IS 'When in the trial''s own count.';
 COMMENT ON COLUMN measurement.measured_at IS 'When it was measured.';
 COMMENT ON COLUMN measurement.value IS 'The value; NaN and infinities are stored as what they are.';
 COMMENT ON COLUMN measurement.trial IS 'Number of the trial.';

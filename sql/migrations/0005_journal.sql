@@ -1,13 +1,16 @@
 -- Events, remembered answers, the writer's mark, and the removal of deleted studies.
 
+CREATE DOMAIN event_type AS text CHECK (VALUE ~ '^[a-z_]{1,63}$');
+COMMENT ON DOMAIN event_type IS 'What happened, for programs.';
+
 CREATE TABLE event (
     id          bigint GENERATED ALWAYS AS IDENTITY,
     study_id    bigint NOT NULL REFERENCES study ON DELETE RESTRICT,
     occurred_at timestamptz NOT NULL,
     trial       integer,
-    type        text NOT NULL CONSTRAINT event_type_check CHECK (type ~ '^[a-z_]{1,63}$'),
+    type        event_type NOT NULL,
     message     text,
-    data        json CONSTRAINT event_data_check CHECK (json_typeof(data) = 'object'),
+    data        json_object,
     PRIMARY KEY (study_id, id)
 );
 COMMENT ON TABLE event IS 'What happened, in commit order; appended to and never changed.';
@@ -27,7 +30,7 @@ COMMENT ON FUNCTION assay_event_is_final() IS 'Refuses an update of an event.';
 CREATE TRIGGER event_final BEFORE UPDATE ON event FOR EACH ROW EXECUTE FUNCTION assay_event_is_final();
 
 CREATE TABLE idempotency (
-    project      text COLLATE "C" NOT NULL REFERENCES project ON DELETE CASCADE,
+    project      object_name NOT NULL REFERENCES project ON DELETE CASCADE,
     key          text NOT NULL,
     request_hash text NOT NULL,
     http_status  integer NOT NULL,
