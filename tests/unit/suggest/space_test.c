@@ -415,6 +415,35 @@ test_lattice_long_chain(void **state ASSAY_UNUSED)
     json_decref(list);
 }
 
+/* One child of 40 parents makes 2^40 states: given up soon, and said so. */
+static void
+test_lattice_too_entangled(void **state ASSAY_UNUSED)
+{
+    json_t *list = json_array(), *when = json_object();
+    struct assay_space *space;
+    struct assay_view *view;
+    struct assay_lattice *lattice;
+    int64_t start = assay_monotonic_us();
+
+    for (int i = 0; i < 40; i++) {
+        assay_auto_free char *name = assay_format("p%d", i);
+
+        json_array_append_new(list, json_pack("{s:s,s:s}", "name", name, "type", "bool"));
+        json_object_set_new(when, name, json_pack("[b]", i % 2));
+    }
+    json_array_append_new(list,
+                          json_pack("{s:s,s:s,s:o}", "name", "c", "type", "bool", "when", when));
+    space = space_of_json(list);
+    view = assay_view_new(space);
+    lattice = assay_lattice_new(assay_view_space(view), 5);
+    assert_int_equal(assay_lattice_count(lattice), 0);
+    print_message("given up after %.1f ms\n", (double)(assay_monotonic_us() - start) / 1000.0);
+    assay_lattice_free(lattice);
+    assay_view_free(view);
+    assay_space_free(space);
+    json_decref(list);
+}
+
 /* Draws until the space is used up: as many points as it has, all different, even
  * where a draw nearly never meets the untried ones. */
 static void
@@ -500,6 +529,7 @@ main(void)
         cmocka_unit_test(test_lattice_of_random_spaces),
         cmocka_unit_test(test_lattice_counts),
         cmocka_unit_test(test_lattice_long_chain),
+        cmocka_unit_test(test_lattice_too_entangled),
         cmocka_unit_test(test_untried_uses_up_spaces),
         cmocka_unit_test(test_untried_finds_the_continuous_branch),
     };
