@@ -65,7 +65,7 @@ decode(struct assay_request *request, struct assay_faults *faults)
     spec = assay_study_decode(request->json, request->path.project, assay_registry_checks(),
                               faults);
     if (spec != NULL)
-        assay_engine_check_resources(request->service->engine, spec, "/trial/resources", faults);
+        assay_engine_check_resources(request->service->engine, spec, "/trial", faults);
     if (faults->count > 0)
         spec = assay_study_free(spec);
     return spec;

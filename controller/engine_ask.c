@@ -128,12 +128,11 @@ make_trial(struct assay__study *study, const json_t *suggestion, enum assay_tria
 static void
 run_suggestions(struct assay__study *study, const json_t *suggestions)
 {
-    struct assay_engine *engine = study->engine;
     struct assay__commit *commit = assay__commit_new(study);
 
     for (size_t i = 0; i < json_array_size(suggestions); i++) {
         bool now = study->slots < study->spec->limits.parallel &&
-                   engine->executor_type->fits(engine->executor, study->spec->trial);
+                   assay__attempt_fits(study);
         struct assay__trial *trial =
             make_trial(study, json_array_get(suggestions, i),
                        now ? ASSAY_TRIAL_RUNNING : ASSAY_TRIAL_QUEUED, NULL, commit);

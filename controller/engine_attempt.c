@@ -18,6 +18,29 @@ find_attempt(struct assay_engine *engine, const struct assay_attempt_key *key)
     return trial != NULL && trial->attempt.number == key->attempt ? trial : NULL;
 }
 
+bool
+assay__attempt_fits(const struct assay__study *study)
+{
+    const struct assay_engine *engine = study->engine;
+
+    return engine->executor_type->fits(engine->executor, study->spec->trial, &engine->promised);
+}
+
+void
+assay__attempt_promise(struct assay__trial *trial, bool promised)
+{
+    const struct assay_trial_spec *spec = trial->study->spec->trial;
+    struct assay_promised *sum = &trial->study->engine->promised;
+    int sign = promised ? 1 : -1;
+
+    if (trial->promised == promised)
+        return;
+    trial->promised = promised;
+    sum->gpus += sign * spec->gpus;
+    sum->cpus += sign * spec->cpus;
+    sum->memory_bytes += sign * spec->memory_bytes;
+}
+
 void
 assay__attempt_begin(struct assay__trial *trial, struct assay__commit *commit)
 {
@@ -42,6 +65,7 @@ assay__attempt_begin(struct assay__trial *trial, struct assay__commit *commit)
     ASSAY_GROW(commit->launches, commit->n_launches, commit->launches_capacity);
     commit->launches[commit->n_launches++] = trial->row.number;
     trial->executing = true; /* from now on an end will be told */
+    assay__attempt_promise(trial, true);
 }
 
 void
@@ -82,6 +106,7 @@ assay__launch(struct assay__trial *trial)
 {
     struct assay_engine *engine = trial->study->engine;
 
+    assay__attempt_promise(trial, false);
     with_launch(trial, false);
     pthread_mutex_lock(&engine->lock);
     engine->stats.attempts_started++;

@@ -30,6 +30,7 @@ struct assay__trial {
     bool feasible;
     bool slot;                     /* counts against `parallel` and the machine */
     bool executing;                /* the executor has not told its end yet */
+    bool promised;                 /* its attempt is decided and not with the executor yet */
     int writes;                    /* commits under way that mention it */
     int64_t failures, losses;      /* attempts of the command / of the infrastructure that failed */
     int64_t not_before_us;         /* monotonic; an attempt after a loss waits */
@@ -91,6 +92,7 @@ struct assay_engine {
     struct assay_suggest_host *host;
     const struct assay_executor_type *executor_type;
     struct assay_executor *executor;
+    struct assay_promised promised;  /* to trials with `promised` */
     struct assay__study *studies;    /* hash by id */
     int64_t commits;                 /* under way */
     bool stopping;
@@ -233,6 +235,9 @@ void assay__trial_start(struct assay__trial *trial, struct assay__commit *commit
 void assay__attempt_begin(struct assay__trial *trial, struct assay__commit *commit);
 void assay__attempt_ended(struct assay__trial *trial, const struct assay_attempt_end *end,
                           struct assay__commit *commit);
+bool assay__attempt_fits(const struct assay__study *study);
+/* Counts the attempt's resources as promised, or no more. */
+void assay__attempt_promise(struct assay__trial *trial, bool promised);
 void assay__launch(struct assay__trial *trial);
 void assay__adopt(struct assay__trial *trial);
 /* Asks the algorithm for `count` more trials; none may be asked for already. */

@@ -95,7 +95,6 @@ end_study(struct assay__study *study)
 static void
 start_queued(struct assay__study *study, int64_t *room)
 {
-    struct assay_engine *engine = study->engine;
     int64_t now_us = assay_monotonic_us();
     struct assay__commit *commit = NULL;
     struct assay__trial *trial, *next;
@@ -108,7 +107,7 @@ start_queued(struct assay__study *study, int64_t *room)
             break;
         if (trial->row.state != ASSAY_TRIAL_QUEUED || trial->executing ||
             trial->not_before_us > now_us ||
-            !engine->executor_type->fits(engine->executor, study->spec->trial))
+            !assay__attempt_fits(study))
             continue;
         if (commit == NULL)
             commit = assay__commit_new(study);
@@ -124,7 +123,6 @@ start_queued(struct assay__study *study, int64_t *room)
 static void
 fill_slots(struct assay__study *study)
 {
-    struct assay_engine *engine = study->engine;
     int64_t room = study->spec->limits.parallel - study->slots;
     int64_t waiting = 0;
     const struct assay__trial *trial;
@@ -136,7 +134,7 @@ fill_slots(struct assay__study *study)
     }
     room = ASSAY_MIN(room - waiting, assay__study_room(study));
     if (room > 0 && study->asked == 0 && !study->exhausted && !study->later &&
-        engine->executor_type->fits(engine->executor, study->spec->trial))
+        assay__attempt_fits(study))
         assay__ask_host(study, room);
 }
 

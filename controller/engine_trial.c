@@ -52,6 +52,7 @@ assay__trial_new(struct assay__study *study, struct assay_trial *row)
 void
 assay__trial_free(struct assay__trial *trial)
 {
+    assay__attempt_promise(trial, false);
     HASH_DEL(trial->study->trials, trial);
     assay_trial_done(&trial->row);
     assay_attempt_done(&trial->attempt);

@@ -54,6 +54,13 @@ struct assay_executor_events {
     void *arg;
 };
 
+/* Resources of attempts that are decided and not started. */
+struct assay_promised {
+    int64_t gpus;
+    double cpus;
+    int64_t memory_bytes;
+};
+
 struct assay_executor_options {
     uv_loop_t *loop;
     struct assay_executor_events events;
@@ -73,8 +80,10 @@ struct assay_executor_type {
     /* Whether a trial of this study could ever run here; any thread. */
     void (*check)(const struct assay_executor *executor, const struct assay_trial_spec *trial,
                   const char *pointer, struct assay_faults *faults);
-    /* Whether one more attempt of this study fits now. */
-    bool (*fits)(const struct assay_executor *executor, const struct assay_trial_spec *trial);
+    /* Whether one more attempt of this study fits now, beside what runs and what was
+     * promised to attempts that are not started yet (their commit is under way). */
+    bool (*fits)(const struct assay_executor *executor, const struct assay_trial_spec *trial,
+                 const struct assay_promised *promised);
     /* Starts the attempt and reserves its resources.  Always followed by `ended`,
      * also when it fails (then from the loop, not from inside this call). */
     void (*start)(struct assay_executor *executor, const struct assay_launch *launch);

@@ -155,15 +155,18 @@ reserve(struct attempt *attempt, const struct assay_trial_spec *trial)
 }
 
 static bool
-local_fits(const struct assay_executor *handle, const struct assay_trial_spec *trial)
+local_fits(const struct assay_executor *handle, const struct assay_trial_spec *trial,
+           const struct assay_promised *promised)
 {
     const struct assay__local_executor *executor = local_const(handle);
 
     /* The sums are of a few decimal fractions: 0.1 + 0.2 fits into 0.3. */
-    return trial->gpus <= (int64_t)assay__local_gpus_idle(executor->gpus) &&
-           (trial->cpus <= 0 || executor->cpus_used + trial->cpus <= executor->cpus + 1e-9) &&
+    return promised->gpus + trial->gpus <= (int64_t)assay__local_gpus_idle(executor->gpus) &&
+           (trial->cpus <= 0 || executor->cpus_used + promised->cpus + trial->cpus <=
+                                    executor->cpus + 1e-9) &&
            (trial->memory_bytes <= 0 ||
-            trial->memory_bytes <= executor->memory_bytes - executor->memory_used);
+            promised->memory_bytes + trial->memory_bytes <=
+                executor->memory_bytes - executor->memory_used);
 }
 
 static void
