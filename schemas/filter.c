@@ -12,7 +12,7 @@
 
 struct assay_filter {
     regex_t regex;
-    size_t name_group, value_group;
+    size_t name_group, value_group; /* name 0: there is one group */
     size_t n_groups; /* all groups of the expression, and the whole match */
 };
 
@@ -24,7 +24,8 @@ struct translation {
     size_t n_groups;    /* ( seen */
     size_t captures[2]; /* numbers of the first two capturing groups */
     size_t n_captures;
-    long repeat; /* product of the counts */
+    long repeat;     /* product of the counts */
+    bool can_repeat; /* something stands before that can be repeated */
     int flags;
     struct assay_error *err;
 };
@@ -191,10 +192,13 @@ translate_group(struct translation *t)
     t->n_groups++;
     t->at++;
     if (t->at[0] == '?') {
+        bool named = strncmp(t->at, "?P<", 3) == 0 ||
+                     (t->at[1] == '<' && t->at[2] != '=' && t->at[2] != '!');
+
         if (t->at[1] == ':') {
             captures = false;
             t->at += 2;
-        } else if (t->at[1] == 'P' && t->at[2] == '<' && strchr(t->at, '>') != NULL) {
+        } else if (named && strchr(t->at, '>') != NULL) {
             t->at = strchr(t->at, '>') + 1;
         } else {
             return refuse(t, "the pattern has a (?…) group that is not supported");
@@ -205,38 +209,45 @@ translate_group(struct translation *t)
     if (captures && t->n_captures < ASSAY_COUNT(t->captures))
         t->captures[t->n_captures++] = t->n_groups;
     assay_buffer_puts(&t->out, "(");
+    t->can_repeat = false;
     return ASSAY_OK;
 }
 
-/* {n}, {n,}, {n,m}: nested counts multiply the compiled size, so all are
- * counted as if nested. */
-static assay_status
-translate_count(struct translation *t)
+/* Length of a count {n}, {n,}, {n,m}, and its largest number; 0 when the brace is
+ * itself. */
+static size_t
+read_count(const char *text, long *ret_count)
 {
-    const char *end = strchr(t->at, '}');
-    long count = 0;
+    const char *at = text + 1;
+    char *end;
 
-    if (end == NULL)
-        return refuse(t, "the pattern has an open {");
-    for (const char *p = t->at + 1; p < end; p++) {
-        char *after;
-        long n;
+    if (!isdigit((unsigned char)*at))
+        return 0;
+    *ret_count = strtol(at, &end, 10);
+    at = end + (*end == ',');
+    if (isdigit((unsigned char)*at)) {
+        long most = strtol(at, &end, 10);
 
-        if (*p == ',' && p > t->at + 1)
-            p++;
-        if (p == end)
-            break;
-        if (!isdigit((unsigned char)*p))
-            return refuse(t, "the pattern has a malformed {count}");
-        n = strtol(p, &after, 10);
-        count = ASSAY_MAX(count, ASSAY_MIN(n, ASSAY_FILTER_REPEAT_MAX + 1));
-        p = after - 1;
+        *ret_count = ASSAY_MAX(*ret_count, most);
+        at = end;
     }
-    t->repeat *= ASSAY_MAX(count, 1);
+    return *at == '}' ? (size_t)(at + 1 - text) : 0;
+}
+
+static assay_status
+translate_repetition(struct translation *t, size_t length, long count)
+{
+    if (!t->can_repeat)
+        return refuse(t, "the pattern has a repetition of nothing");
+    /* Nested counts multiply the compiled size, so all are taken as if nested. */
+    t->repeat *= ASSAY_MIN(ASSAY_MAX(count, 1), ASSAY_FILTER_REPEAT_MAX + 1);
     if (t->repeat > ASSAY_FILTER_REPEAT_MAX)
         return refuse(t, "the pattern repeats too often");
-    assay_buffer_add(&t->out, t->at, (size_t)(end + 1 - t->at));
-    t->at = end + 1;
+    assay_buffer_add(&t->out, t->at, length);
+    t->at += length;
+    if (*t->at == '?' || (*t->at == '{' && read_count(t->at, &count) > 0))
+        return refuse(t, "the pattern has a lazy or doubled repetition");
+    t->can_repeat = false;
     return ASSAY_OK;
 }
 
@@ -244,24 +255,38 @@ static assay_status
 translate_next(struct translation *t)
 {
     char c = *t->at;
+    long count = 0;
+    size_t length;
 
-    if (c == '\\')
-        return translate_escape(t);
-    if (c == '[')
-        return translate_bracket(t);
-    if (c == '(')
+    switch (c) {
+    case '(':
         return translate_group(t);
-    if (c == '{') {
-        assay_status rc = translate_count(t);
-
-        if (rc < 0)
-            return rc;
-    } else {
+    case '*':
+    case '+':
+    case '?':
+        return translate_repetition(t, 1, 1);
+    case '{':
+        length = t->can_repeat ? read_count(t->at, &count) : 0;
+        if (length > 0)
+            return translate_repetition(t, length, count);
+        assay_buffer_puts(&t->out, "\\{");
+        t->at++;
+        break;
+    case '}':
+        assay_buffer_puts(&t->out, "\\}");
+        t->at++;
+        break;
+    case '\\':
+        t->can_repeat = t->at[1] != 'b' && t->at[1] != 'B';
+        return translate_escape(t);
+    case '[':
+        t->can_repeat = true;
+        return translate_bracket(t);
+    default:
         assay_buffer_add(&t->out, &c, 1);
         t->at++;
     }
-    if (strchr("*+?{", c) != NULL && *t->at != '\0' && strchr("?+*{", *t->at) != NULL)
-        return refuse(t, "the pattern has a lazy or doubled repetition");
+    t->can_repeat = c != '|' && c != '^';
     return ASSAY_OK;
 }
 
@@ -281,8 +306,8 @@ translate(struct translation *t, const char *pattern)
     }
     while (rc == ASSAY_OK && *t->at != '\0')
         rc = translate_next(t);
-    if (rc == ASSAY_OK && t->n_captures < 2)
-        return refuse(t, "the pattern needs two groups, (name) and (value)");
+    if (rc == ASSAY_OK && t->n_captures == 0)
+        return refuse(t, "the pattern needs groups: (name) and (value)");
     return rc;
 }
 
@@ -305,8 +330,8 @@ assay_filter_new(const char *pattern, struct assay_filter **ret_filter, struct a
             free(filter);
             rc = assay_fail(err, ASSAY_E_INVALID_VALUE, "the pattern is malformed: %s", text);
         } else {
-            filter->name_group = t.captures[0];
-            filter->value_group = t.captures[1];
+            filter->name_group = t.n_captures == 2 ? t.captures[0] : 0;
+            filter->value_group = t.captures[t.n_captures - 1];
             filter->n_groups = t.n_groups + 1;
             *ret_filter = filter;
         }
@@ -343,7 +368,8 @@ assay_filter_find(const struct assay_filter *filter, const char *line, size_t fr
         if (name->rm_so < 0 || value->rm_so < 0)
             continue;
         ret_match->name = from + (size_t)name->rm_so;
-        ret_match->name_length = (size_t)(name->rm_eo - name->rm_so);
+        ret_match->name_length =
+            filter->name_group > 0 ? (size_t)(name->rm_eo - name->rm_so) : 0;
         ret_match->value = from + (size_t)value->rm_so;
         ret_match->value_length = (size_t)(value->rm_eo - value->rm_so);
         ret_match->end = end;

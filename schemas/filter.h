@@ -1,9 +1,12 @@
 /* The user's own pattern for metric lines (trial.metrics.filter): a regular
- * expression whose first group is the metric's name and whose second its value.
+ * expression whose first group is the metric's name and whose second its value;
+ * with one group only, that is the value of the first objective.
  *
- * Written as for Katib (RE2): \d \w \s \D \W \S \b, also in brackets, and (?:…);
- * translated to a POSIX extended expression.  Lazy repetitions, look-around and
- * back references are refused, and so is what would take too much memory.
+ * Written in the everyday dialect of RE2 and Python, as for Katib: \d \w \s \D
+ * \W \S (also in brackets), \b, \t, (?:…), (?P<name>…), a leading (?i), "{" as
+ * itself where it is no count.  Translated to a POSIX extended expression, which
+ * takes the longest of several matches at a place.  Refused: lazy repetitions,
+ * look-around, back references, and what would take too much memory.
  * Immutable once made; any thread may match with it. */
 #ifndef ASSAY_SCHEMAS_FILTER_H
 #define ASSAY_SCHEMAS_FILTER_H
@@ -27,7 +30,7 @@ struct assay_filter *assay_filter_free(struct assay_filter *filter); /* returns 
 
 /* Offsets into the text that was searched. */
 struct assay_filter_match {
-    size_t name, name_length;
+    size_t name, name_length;   /* the name is empty when there is one group */
     size_t value, value_length; /* the value may be empty */
     size_t end;                 /* go on searching from here; behind the start of the match */
 };

@@ -229,7 +229,7 @@ check_metrics_filter(const char *filter, const char *pointer, struct assay_fault
         json_auto_t *found = json_string(filter);
 
         assay_fault_add(faults, at, found,
-                        "a regular expression with two groups: (name) and (value)", "%s",
+                        "a regular expression with the groups (name) and (value)", "%s",
                         err.message);
     }
     assay_filter_free(compiled);
