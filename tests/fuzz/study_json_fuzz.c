@@ -3,7 +3,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/json_text.h"
 #include "common/memory.h"
 #include "schemas/point.h"
 #include "schemas/study.h"
@@ -33,18 +32,6 @@ try_middle(const struct assay_space *space)
     free(back);
 }
 
-static void
-try_text(const json_t *json)
-{
-    struct assay_buffer text = {0};
-    json_auto_t *again = NULL;
-
-    assay_json_write(&text, json);
-    again = json_loadb(text.data, text.length, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
-    ASSAY_ASSERT(json_equal(json, again));
-    assay_buffer_done(&text);
-}
-
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -54,8 +41,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct assay_study_spec *spec = assay_study_decode(json, "default", NULL, &faults);
     struct assay_limits limits = {.parallel = 1, .failed_trials = -1};
 
-    if (json != NULL)
-        try_text(json);
     ASSAY_ASSERT((spec == NULL) == (faults.count > 0));
     json_decref(assay_faults_to_json(&faults));
     assay_faults_done(&faults);
