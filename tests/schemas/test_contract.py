@@ -110,6 +110,19 @@ class OpenApi(unittest.TestCase):
                 if operation.get("security") != []:
                     self.assertIn("default", operation["responses"])
 
+    def test_routes_are_those_of_the_service(self):
+        source = (ROOT / "api/routes.c").read_text()
+        macros = dict(re.findall(r'#define (STUDY|TRIAL) (.*)', source))
+        study = macros["STUDY"].strip('"')
+        trial = study + re.search(r'"(.*)"', macros["TRIAL"]).group(1)
+        routes = set()
+        for method, prefix, path in re.findall(r'{"([A-Z]+)", (STUDY|TRIAL)? ?(?:"([^"]*)")?,', source):
+            routes.add((method.lower(), {"STUDY": study, "TRIAL": trial, "": ""}[prefix] + path))
+        # The files of the dashboard are no part of the contract.
+        routes -= {("get", f"/{name}") for name in ("index.html", "app.js", "app.css", "favicon.svg")}
+        self.assertGreater(len(routes), 30)
+        self.assertEqual({(method, path) for path, method, _, _ in self.operations()}, routes)
+
     def test_counts_name_every_trial_state(self):
         counts = self.document["components"]["schemas"]["TrialCounts"]
         names = set(text.load("states.yaml")["trial_states"]) | {"total"}
