@@ -32,6 +32,7 @@ assay__parameter_done(struct assay_parameter *parameter)
 {
     free(parameter->name);
     json_decref(parameter->choices);
+    json_decref(parameter->choice_numbers);
     free(parameter->numbers);
     for (size_t i = 0; i < parameter->n_conditions; i++)
         free(parameter->conditions[i].values);

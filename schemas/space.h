@@ -25,7 +25,7 @@ enum assay_scale { ASSAY_SCALE_LINEAR, ASSAY_SCALE_LOG, ASSAY_SCALE_REVERSE_LOG 
  * gives a range. */
 struct assay_condition {
     size_t parent;     /* index of the parameter */
-    double *values;    /* n_values items; choice indices or numbers; NULL with a range */
+    double *values;    /* n_values items, increasing; choice indices or numbers; NULL with a range */
     size_t n_values;
     double min, max;   /* inclusive range when n_values is 0 */
 };
@@ -42,6 +42,7 @@ struct assay_parameter {
     json_t *choices;         /* discrete, categorical, bool: array of n_choices scalars */
     double *numbers;         /* discrete: the choices as numbers, increasing; else NULL */
     size_t n_choices;        /* 0 for double, int */
+    json_t *choice_numbers;  /* categorical: text of each choice -> its index; private */
     double default_value;    /* as in a point; NaN when there is none */
     struct assay_condition *conditions; /* all must hold */
     size_t n_conditions;

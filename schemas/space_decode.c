@@ -70,6 +70,10 @@ fault_choice(const struct assay_parameter *parameter, const json_t *value, const
 {
     assay_auto_buffer struct assay_buffer list = {0};
 
+    if (faults->count >= ASSAY_FAULTS_MAX) {
+        faults->count++;
+        return;
+    }
     assay_buffer_puts(&list, "one of ");
     for (size_t i = 0; i < ASSAY_MIN(parameter->n_choices, (size_t)20); i++) {
         assay_auto_free char *text = json_dumps(json_array_get(parameter->choices, i),
@@ -82,23 +86,67 @@ fault_choice(const struct assay_parameter *parameter, const json_t *value, const
     assay_fault_add(faults, pointer, value, list.data, "not a value of \"%s\"", parameter->name);
 }
 
+/* Equal choices get the same key; a string never that of a number.  NULL when it
+ * can not be a choice.  Caller frees. */
+static char *
+choice_key(const json_t *choice)
+{
+    char text[ASSAY_DOUBLE_TEXT];
+
+    if (json_is_string(choice))
+        return strlen(json_string_value(choice)) == json_string_length(choice)
+                   ? assay_format("\"%s", json_string_value(choice))
+                   : NULL;
+    if (json_is_boolean(choice))
+        return assay_strdup(json_is_true(choice) ? "true" : "false");
+    if (!json_is_number(choice))
+        return NULL;
+    /* 1 and 1.0 are one number. */
+    assay_print_double(json_number_value(choice), text);
+    return assay_strdup(text);
+}
+
+static int
+compare_doubles(const void *a, const void *b)
+{
+    const double *x = a, *y = b;
+
+    return (*x > *y) - (*x < *y);
+}
+
+/* Index of the choice that equals the value, or -1. */
+static ptrdiff_t
+find_choice(const struct assay_parameter *parameter, const json_t *value)
+{
+    assay_auto_free char *key = NULL;
+    const json_t *index;
+
+    if (parameter->type == ASSAY_PARAMETER_BOOL)
+        return json_is_boolean(value) ? json_is_true(value) : -1;
+    if (parameter->type == ASSAY_PARAMETER_DISCRETE) {
+        double number = json_number_value(value);
+        const double *found = bsearch(&number, parameter->numbers, parameter->n_choices,
+                                      sizeof number, compare_doubles);
+
+        return json_is_number(value) && found != NULL ? found - parameter->numbers : -1;
+    }
+    key = choice_key(value);
+    index = key != NULL ? json_object_get(parameter->choice_numbers, key) : NULL;
+    return index != NULL ? (ptrdiff_t)json_integer_value(index) : -1;
+}
+
 static bool
 decode_choice(const struct assay_parameter *parameter, const json_t *value, const char *pointer,
               struct assay_faults *faults, double *ret_value)
 {
-    for (size_t i = 0; i < parameter->n_choices; i++) {
-        const json_t *choice = json_array_get(parameter->choices, i);
+    ptrdiff_t index = find_choice(parameter, value);
 
-        /* 1 and 1.0 are one number. */
-        if (json_is_number(choice) && json_is_number(value)
-                ? json_number_value(choice) == json_number_value(value)
-                : json_equal(choice, value)) {
-            *ret_value = (double)i;
-            return true;
-        }
+    if (index < 0) {
+        fault_choice(parameter, value, pointer, faults);
+        return false;
     }
-    fault_choice(parameter, value, pointer, faults);
-    return false;
+    *ret_value = (double)index;
+    return true;
 }
 
 static bool
@@ -296,42 +344,22 @@ sort_numbers(struct assay_parameter *parameter)
     free(list);
 }
 
-/* Equal choices get the same key; a string never that of a number. */
-static char *
-choice_key(const json_t *choice)
-{
-    char text[ASSAY_DOUBLE_TEXT];
-
-    if (json_is_string(choice))
-        return assay_format("\"%s", json_string_value(choice));
-    if (json_is_boolean(choice))
-        return assay_strdup(json_is_true(choice) ? "true" : "false");
-    assay_print_double(json_number_value(choice), text);
-    return assay_strdup(text);
-}
-
+/* Adds the choice to `numbers`, the text of each so far and its index. */
 static void
-check_choice(const json_t *choice, bool numeric, const char *pointer, json_t *seen,
+check_choice(const json_t *choice, bool numeric, const char *pointer, json_t *numbers,
              struct assay_faults *faults)
 {
-    assay_auto_free char *key = NULL;
+    assay_auto_free char *key = choice_key(choice);
 
-    if (numeric ? !json_is_number(choice)
-                : !json_is_number(choice) && !json_is_string(choice) && !json_is_boolean(choice)) {
+    if (key == NULL && json_is_string(choice))
+        assay_fault_add(faults, pointer, NULL, NULL, "a value contains a NUL character");
+    else if (key == NULL || (numeric && !json_is_number(choice)))
         assay_fault_type(faults, pointer, choice,
                          numeric ? "a number" : "a string, number or boolean");
-        return;
-    }
-    if (json_is_string(choice) &&
-        strlen(json_string_value(choice)) != json_string_length(choice)) {
-        assay_fault_add(faults, pointer, NULL, NULL, "a value contains a NUL character");
-        return;
-    }
-    key = choice_key(choice);
-    if (json_object_get(seen, key) != NULL)
+    else if (json_object_get(numbers, key) != NULL)
         assay_fault_add(faults, pointer, choice, NULL, "this value is given twice");
     else
-        json_object_set_new(seen, key, json_true());
+        json_object_set_new(numbers, key, json_integer((json_int_t)json_object_size(numbers)));
 }
 
 static void
@@ -341,7 +369,7 @@ decode_choices(const struct parameter_file *file, const json_t *json, const char
     static const char *const refused[] = {"min", "max", "step", "scale", NULL};
     bool numeric = parameter->type == ASSAY_PARAMETER_DISCRETE;
     size_t before = faults->count;
-    json_auto_t *seen = json_object();
+    json_auto_t *numbers = json_object();
     assay_auto_free char *at = assay_pointer_key(pointer, "values");
 
     refuse_members(json, refused, assay_parameter_type_name(parameter->type), pointer, faults);
@@ -358,13 +386,15 @@ decode_choices(const struct parameter_file *file, const json_t *json, const char
     for (size_t i = 0; i < parameter->n_choices; i++) {
         assay_auto_free char *item = assay_pointer_index(at, i);
 
-        check_choice(json_array_get(file->values, i), numeric, item, seen, faults);
+        check_choice(json_array_get(file->values, i), numeric, item, numbers, faults);
     }
     if (faults->count != before)
         return;
     parameter->choices = json_copy(assay_json_unconst(file->values));
     if (numeric)
         sort_numbers(parameter);
+    else
+        parameter->choice_numbers = json_incref(numbers);
 }
 
 static void

@@ -16,36 +16,35 @@ assay__condition_holds(const struct assay_condition *condition, double parent_va
 {
     /* min + k * step may differ from the decimal it stands for in the last bits. */
     double slack = fabs(parent_value) * 1e-13;
+    size_t low = 0, high = condition->n_values;
 
     if (isnan(parent_value))
         return false;
     if (condition->n_values == 0)
         return parent_value >= condition->min - slack && parent_value <= condition->max + slack;
-    for (size_t i = 0; i < condition->n_values; i++) {
-        if (fabs(condition->values[i] - parent_value) <= slack)
-            return true;
-    }
-    return false;
-}
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
 
-/* As assay_space_find where faulty parameters have no name. */
-static ptrdiff_t
-find_named(const struct assay_space *space, const char *name)
-{
-    for (size_t i = 0; i < space->n_parameters; i++) {
-        if (space->parameters[i].name != NULL && strcmp(space->parameters[i].name, name) == 0)
-            return (ptrdiff_t)i;
+        if (condition->values[middle] < parent_value - slack)
+            low = middle + 1;
+        else
+            high = middle;
     }
-    return -1;
+    return low < condition->n_values && condition->values[low] <= parent_value + slack;
 }
 
 static void
 fault_parent(const struct assay_space *space, const char *name, const char *pointer,
              struct assay_faults *faults)
 {
-    const char **known = assay_zalloc(space->n_parameters + 1, sizeof *known);
+    const char **known;
     size_t n = 0;
 
+    if (faults->count >= ASSAY_FAULTS_MAX) {
+        faults->count++;
+        return;
+    }
+    known = assay_zalloc(space->n_parameters + 1, sizeof *known);
     for (size_t i = 0; i < space->n_parameters; i++) {
         if (space->parameters[i].name != NULL)
             known[n++] = space->parameters[i].name;
@@ -101,6 +100,28 @@ decode_range(const struct assay_parameter *parent, const json_t *json, const cha
     return true;
 }
 
+static int
+compare_doubles(const void *a, const void *b)
+{
+    const double *x = a, *y = b;
+
+    return (*x > *y) - (*x < *y);
+}
+
+/* In increasing order, each once: assay__condition_holds searches them. */
+static void
+sort_values(struct assay_condition *condition)
+{
+    size_t n = 0;
+
+    qsort(condition->values, condition->n_values, sizeof(double), compare_doubles);
+    for (size_t i = 0; i < condition->n_values; i++) {
+        if (i == 0 || condition->values[i] != condition->values[i - 1])
+            condition->values[n++] = condition->values[i];
+    }
+    condition->n_values = n;
+}
+
 static bool
 decode_values(const struct assay_parameter *parent, const json_t *json, const char *pointer,
               struct assay_faults *faults, struct assay_condition *condition)
@@ -128,12 +149,16 @@ decode_values(const struct assay_parameter *parent, const json_t *json, const ch
             faults->count > ASSAY_FAULTS_MAX)
             return false;
     }
-    return faults->count == before;
+    if (faults->count != before)
+        return false;
+    sort_values(condition);
+    return true;
 }
 
+/* `names` maps the names of the parameters to their indices. */
 static void
-decode_when(struct assay_space *space, size_t child, const json_t *when, const bool *usable,
-            const char *pointer, struct assay_faults *faults)
+decode_when(struct assay_space *space, size_t child, const json_t *when, const json_t *names,
+            const bool *usable, const char *pointer, struct assay_faults *faults)
 {
     struct assay_parameter *parameter = &space->parameters[child];
     const char *name;
@@ -143,17 +168,18 @@ decode_when(struct assay_space *space, size_t child, const json_t *when, const b
     assay_json_each (when, name, allowed) {
         struct assay_condition *condition = &parameter->conditions[parameter->n_conditions];
         assay_auto_free char *at = assay_pointer_key(pointer, name);
-        ptrdiff_t parent = find_named(space, name);
+        const json_t *index = json_object_get(names, name);
+        size_t parent = (size_t)json_integer_value(index);
 
-        if (parent < 0) {
+        if (index == NULL) {
             fault_parent(space, name, at, faults);
             continue;
         }
-        if ((size_t)parent == child) {
+        if (parent == child) {
             assay_fault_add(faults, at, NULL, NULL, "\"%s\" can not depend on itself", name);
             continue;
         }
-        condition->parent = (size_t)parent;
+        condition->parent = parent;
         parameter->n_conditions++;
         if (!usable[parent])
             continue;
@@ -271,12 +297,19 @@ assay__space_decode_conditions(struct assay_space *space, const json_t *const *w
                                const bool *usable, const char *pointer,
                                struct assay_faults *faults)
 {
+    json_auto_t *names = json_object();
+
+    /* Backwards: of two with one name the first counts. */
+    for (size_t i = space->n_parameters; i-- > 0;) {
+        if (space->parameters[i].name != NULL)
+            json_object_set_new(names, space->parameters[i].name, json_integer((json_int_t)i));
+    }
     for (size_t i = 0; i < space->n_parameters; i++) {
         assay_auto_free char *item = assay_pointer_index(pointer, i);
         assay_auto_free char *at = assay_pointer_key(item, "when");
 
         if (whens[i] != NULL)
-            decode_when(space, i, whens[i], usable, at, faults);
+            decode_when(space, i, whens[i], names, usable, at, faults);
     }
     find_order(space, pointer, faults);
 }

@@ -235,6 +235,11 @@ check_grid(const struct assay_study_spec *spec, struct assay_faults *faults)
     if (points <= (double)spec->limits.trials)
         return;
     found = json_integer(spec->limits.trials);
+    if (isinf(points)) {
+        assay_fault_add(faults, "/limits/trials", found, NULL,
+                        "the grid has too many points to count");
+        return;
+    }
     assay_print_double(points, text);
     allowed = assay_format("at least %s, or no limit", text);
     assay_fault_add(faults, "/limits/trials", found, allowed,

@@ -39,6 +39,10 @@ check_reference(void *arg, const char *name, size_t length)
 
     if (json_object_get(check->names, key) != NULL)
         return;
+    if (check->faults->count >= ASSAY_FAULTS_MAX) {
+        check->faults->count++;
+        return;
+    }
     known = known_names(check->names);
     assay_fault_unknown(check->faults, check->pointer, check->found, "reference ${…}", key, known);
     free(known);
