@@ -59,6 +59,50 @@ answer_without_verb(int argc, char *const *argv, int *ret_code)
     return true;
 }
 
+/* How many words at the front are options that any verb may have (--data DIR). */
+static int
+count_leading_options(int argc, char *const *argv)
+{
+    const struct assay_option *tables[] = {assay_options_server, assay_options_all};
+    int n = 0;
+
+    while (n < argc && strncmp(argv[n], "--", 2) == 0) {
+        size_t length = strcspn(argv[n] + 2, "=");
+        const struct assay_option *option = NULL;
+
+        for (size_t i = 0; i < ASSAY_COUNT(tables) && option == NULL; i++) {
+            option = tables[i];
+            while (option->name != NULL && (strlen(option->name) != length ||
+                                            strncmp(option->name, argv[n] + 2, length) != 0))
+                option++;
+            option = option->name != NULL ? option : NULL;
+        }
+        if (option == NULL)
+            return n;
+        n += option->value != NULL && argv[n][2 + length] != '=' ? 2 : 1;
+    }
+    return ASSAY_MIN(n, argc);
+}
+
+/* "assay --data DIR run FILE" is "assay run --data DIR FILE". */
+static void
+put_verb_first(int argc, char **argv)
+{
+    int leading = count_leading_options(argc, argv);
+    int words = 1;
+
+    if (leading == 0 || leading >= argc)
+        return;
+    if (assay_verb_is_group(argv[leading]) && leading + 1 < argc)
+        words = 2;
+    for (int i = 0; i < words; i++) {
+        char *word = argv[leading + i];
+
+        memmove(argv + i + 1, argv + i, (size_t)leading * sizeof *argv);
+        argv[i] = word;
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -69,6 +113,7 @@ main(int argc, char **argv)
 
     argc--;
     argv++;
+    put_verb_first(argc, argv);
     if (answer_without_verb(argc, argv, &code))
         return code;
     verb = assay_verb_find(argc, argv, &used);

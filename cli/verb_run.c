@@ -7,6 +7,7 @@
 #include "cli/text.h"
 #include "common/file.h"
 #include "common/memory.h"
+#include "schemas/study.h"
 
 /* The history that a summary draws needs no more trials than this. */
 #define SUMMARY_TRIALS_MAX 20000
@@ -178,6 +179,53 @@ need_server(struct assay_cli *cli)
     return ASSAY_EXIT_DONE;
 }
 
+static bool
+has_name(const json_t *studies, const char *name)
+{
+    json_t *study;
+    size_t i;
+
+    json_array_foreach((json_t *)(uintptr_t)studies, i, study)
+    {
+        if (strcmp(assay_member_text(study, "name"), name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A file run again is a new study: NAME-2, NAME-3, … unless --name was given.  When
+ * somebody takes the name in between, submitting says so. */
+static void
+choose_free_name(struct assay_cli *cli, struct assay_study_file *file)
+{
+    assay_auto_http_answer struct assay_http_answer answer = {0};
+    const char *name = json_string_value(json_object_get(file->document, "name"));
+    const char *project = json_string_value(json_object_get(file->document, "project"));
+    assay_auto_free char *path = NULL, *query = NULL, *fresh = NULL;
+    struct assay_http_request request = {.method = "GET"};
+    struct assay_error err = {0};
+    const json_t *studies;
+
+    if (file->foreign || name == NULL || assay_args_has(&cli->args, "name"))
+        return;
+    path = assay_format("/v1/projects/%s/studies",
+                        project != NULL ? project : assay_cli_project(cli));
+    query = assay_format("name=%s&fields=name&page_size=1000&sort=-created_at", name);
+    request.path = path;
+    request.query = query;
+    if (!assay_name_valid(name) ||
+        assay_cli_send(cli, &request, ASSAY_CLI_PATIENCE_MS, &answer, &err) < 0)
+        return;
+    studies = json_object_get(answer.json, "studies");
+    if (!has_name(studies, name))
+        return;
+    for (size_t i = 2; fresh == NULL || has_name(studies, fresh); i++) {
+        free(fresh);
+        fresh = assay_format("%s-%zu", name, i);
+    }
+    json_object_set_new(file->document, "name", json_string(fresh));
+}
+
 static int
 run_run(struct assay_cli *cli)
 {
@@ -194,6 +242,7 @@ run_run(struct assay_cli *cli)
     if (code != ASSAY_EXIT_DONE)
         return code;
     assay_submit_place(cli, &file);
+    choose_free_name(cli, &file);
     code = assay_study_submit(cli, &file, false, &study);
     if (code != ASSAY_EXIT_DONE)
         return code;
@@ -243,6 +292,7 @@ const struct assay_verb assay_verb_run = {
             "private daemon is used, and started when none runs; it goes on after this\n"
             "command. Trials on this machine run in the folder of FILE, unless the file has\n"
             "trial.code; a relative trial.code.directory is taken from there too.\n"
+            "A name that is taken gets a number (digits-2), unless --name gives it.\n"
             "\n"
             "Progress goes to standard error: one live line on a terminal, else a line at\n"
             "most every five seconds. The first Ctrl-C detaches: the study goes on, and a\n"

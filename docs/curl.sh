@@ -51,9 +51,7 @@ done
 
 # ?until=final with ?wait= holds the answer until the study has ended.
 call GET "/$name?wait=30s&until=final&fields=state,reason"
-echo
 call GET "/$name/best"
-echo
 
 # --- 2. trials that Assay runs: a process each, metrics read from its output
 call POST "" '{
@@ -69,4 +67,3 @@ while [ "$state" = running ]; do
     state=$(call GET "/$name-run?wait=30s&until=final&fields=state" | field state)
 done
 call GET "/$name-run/best"
-echo

@@ -99,7 +99,7 @@ class Assayd:
 
     def postmaster(self):
         """Pid of the embedded database."""
-        return int((self.data / "postgres" / "postmaster.pid").read_text().split()[0])
+        return int((self.data / "database" / "data" / "postmaster.pid").read_text().split()[0])
 
     def remove(self):
         """The folder with all in it; a database left by a kill is ended first."""

@@ -82,7 +82,7 @@ class CurlTest(DaemonTest):
         done = subprocess.run(["sh", "docs/curl.sh"], cwd=ROOT, capture_output=True, text=True,
                               timeout=120, env=dict(os.environ, **self.daemon.client_environment))
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        lines = [json.loads(line) for line in done.stdout.splitlines() if line]
         self.assertEqual(lines[0]["state"], "succeeded")
         self.assertEqual(set(lines[1]["best"]["parameters"]), {"x", "y"})
         self.assertIn("x", lines[2]["best"]["parameters"])
