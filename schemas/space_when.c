@@ -199,6 +199,7 @@ struct walk {
     size_t **children;
     size_t *n_children;
     enum colour *colours;
+    bool *told; /* is in a cycle that has been reported */
     size_t *path; /* grey parameters, from the root */
     size_t n_path;
     size_t *order; /* filled from the back */
@@ -216,12 +217,21 @@ fault_cycle(struct walk *walk, size_t at)
 
     while (walk->path[first] != at)
         first++;
+    /* One fault for a knot of cycles, not one for each way round. */
+    for (size_t i = first; i < walk->n_path; i++) {
+        if (walk->told[walk->path[i]])
+            return;
+    }
     for (size_t i = first; i < walk->n_path; i++)
+        walk->told[walk->path[i]] = true;
+    for (size_t i = first; i < ASSAY_MIN(walk->n_path, first + 10); i++)
         assay_buffer_printf(&text, "%s -> ", walk->space->parameters[walk->path[i]].name);
+    if (walk->n_path > first + 10)
+        assay_buffer_puts(&text, "… -> ");
     assay_buffer_puts(&text, walk->space->parameters[at].name);
     item = assay_pointer_index(walk->pointer, at);
     pointer = assay_pointer_key(item, "when");
-    assay_fault_add(walk->faults, pointer, NULL, NULL, "the conditions form a cycle: %.300s",
+    assay_fault_add(walk->faults, pointer, NULL, NULL, "the conditions form a cycle: %s",
                     text.data);
 }
 
@@ -265,6 +275,7 @@ find_order(struct assay_space *space, const char *pointer, struct assay_faults *
     walk.children = assay_zalloc(n, sizeof *walk.children);
     walk.n_children = assay_zalloc(n, sizeof *walk.n_children);
     walk.colours = assay_zalloc(n, sizeof *walk.colours);
+    walk.told = assay_zalloc(n, sizeof *walk.told);
     walk.path = assay_zalloc(n, sizeof *walk.path);
     walk.order = assay_zalloc(n, sizeof *walk.order);
     for (size_t child = 0; child < n; child++) {
@@ -288,6 +299,7 @@ find_order(struct assay_space *space, const char *pointer, struct assay_faults *
     free(walk.children);
     free(walk.n_children);
     free(walk.colours);
+    free(walk.told);
     free(walk.path);
     space->order = walk.order;
 }

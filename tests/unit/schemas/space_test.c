@@ -235,6 +235,31 @@ texts_for_substitution(void **state)
     assay_space_free(space);
 }
 
+/* Every parameter depends on every other: one sentence, not one for each cycle. */
+static void
+a_knot_of_cycles_is_told_once(void **state)
+{
+    json_auto_t *list = json_array();
+    struct assay_faults faults = {0};
+
+    (void)state;
+    for (int i = 0; i < 100; i++) {
+        json_t *when = json_object();
+
+        for (int k = 0; k < 100; k++) {
+            assay_auto_free char *name = assay_format("p%d", k);
+
+            if (k != i)
+                json_object_set_new(when, name, json_true());
+        }
+        json_array_append_new(list, json_pack("{s:o, s:s, s:o}", "name", json_sprintf("p%d", i),
+                                              "type", "bool", "when", when));
+    }
+    assert_null(assay_space_decode(list, "", &faults));
+    assert_true(faults.count <= 50);
+    assay_faults_done(&faults);
+}
+
 static void
 faults_leave_other_faults_alone(void **state)
 {
@@ -265,6 +290,7 @@ main(void)
         cmocka_unit_test(discrete_values_are_sorted),
         cmocka_unit_test(ranges_of_conditions_are_taken_to_the_grid),
         cmocka_unit_test(texts_for_substitution),
+        cmocka_unit_test(a_knot_of_cycles_is_told_once),
         cmocka_unit_test(faults_leave_other_faults_alone),
     };
 
