@@ -54,18 +54,23 @@ spawn_postmaster(struct assay_cluster *cluster, int lock_fd, struct assay_error 
     return ASSAY_OK;
 }
 
-/* With DIR/lock in our hand no process of this cluster is left, whatever
- * postmaster.pid says: its number may by now, after a reboot, belong to anybody,
- * and the server would refuse to start.  A server that somebody else started here
- * without the lock is left to PostgreSQL's own checks. */
+/* With DIR/lock in our hand no process of this cluster is left, whatever the lock
+ * files in its directory say: their number may by now, after a reboot, belong to
+ * anybody, or to a process nobody has reaped, and the server would refuse to
+ * start.  A server that somebody else started here without the lock is left to
+ * PostgreSQL's own checks. */
 static void
-remove_stale_pid_file(const struct assay_cluster *cluster)
+remove_stale_locks(const struct assay_cluster *cluster)
 {
-    assay_auto_free char *path = assay_format("%s/postmaster.pid", cluster->data);
-    pid_t pid = assay__cluster_pid_in_file(cluster);
+    static const char *const names[] = {ASSAY__CLUSTER_PID_FILE, ".s.PGSQL.5432.lock"};
 
-    if (pid > 0 && !assay__cluster_is_postgres(pid))
-        unlink(path);
+    for (size_t i = 0; i < ASSAY_COUNT(names); i++) {
+        assay_auto_free char *path = assay_format("%s/%s", cluster->data, names[i]);
+        pid_t pid = assay__cluster_pid_in_file(cluster, names[i]);
+
+        if (pid > 0 && !assay__cluster_is_postgres(pid))
+            unlink(path);
+    }
 }
 
 /* Adopts the postmaster that runs, or waits until every process of a dead one is
@@ -87,7 +92,7 @@ adopt_or_spawn(struct assay_cluster *cluster, struct assay_error *err)
         if (status != ASSAY_OK)
             return status;
         if (lock_fd >= 0) {
-            remove_stale_pid_file(cluster);
+            remove_stale_locks(cluster);
             return spawn_postmaster(cluster, lock_fd, err);
         }
         if (now_us - start_us > ORPHANS_MAX_US)

@@ -50,9 +50,10 @@ ASSAY_MUST_CHECK assay_status assay__cluster_spawn(const struct assay_cluster *c
 /* --- cluster_process.c */
 int assay__cluster_pidfd_open(pid_t pid);
 void assay__cluster_signal(int pidfd, int signal_number);
-/* The number in postmaster.pid, whoever has it now; 0: none. */
-pid_t assay__cluster_pid_in_file(const struct assay_cluster *cluster);
-/* Whether some process of that number is a PostgreSQL server, any. */
+/* The number in a lock file of data/, whoever has it now; 0: none. */
+#define ASSAY__CLUSTER_PID_FILE "postmaster.pid"
+pid_t assay__cluster_pid_in_file(const struct assay_cluster *cluster, const char *name);
+/* Whether a process of that number lives and is a PostgreSQL server, any. */
 bool assay__cluster_is_postgres(pid_t pid);
 /* The postmaster that postmaster.pid names, when it is alive and really that of
  * this cluster: pid and pidfd; 0 and -1 when there is none. */

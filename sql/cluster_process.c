@@ -75,11 +75,11 @@ is_postmaster(const struct assay_cluster *cluster, pid_t pid)
     return false;
 }
 
-/* Line `number` (from 1) of postmaster.pid; NULL: not there. */
+/* Line `number` (from 1) of a lock file; NULL: not there. */
 static char *
-pid_file_line(const struct assay_cluster *cluster, int number)
+file_line(const struct assay_cluster *cluster, const char *name, int number)
 {
-    assay_auto_free char *path = assay_format("%s/postmaster.pid", cluster->data);
+    assay_auto_free char *path = assay_format("%s/%s", cluster->data, name);
     assay_auto_free char *text = NULL;
     const char *line;
 
@@ -96,9 +96,9 @@ pid_file_line(const struct assay_cluster *cluster, int number)
 }
 
 pid_t
-assay__cluster_pid_in_file(const struct assay_cluster *cluster)
+assay__cluster_pid_in_file(const struct assay_cluster *cluster, const char *name)
 {
-    assay_auto_free char *line = pid_file_line(cluster, 1);
+    assay_auto_free char *line = file_line(cluster, name, 1);
     int64_t pid;
 
     return line != NULL && assay_parse_int(line, 2, INT32_MAX, &pid) ? (pid_t)pid : 0;
@@ -108,7 +108,7 @@ void
 assay__cluster_find_postmaster(const struct assay_cluster *cluster, pid_t *ret_pid,
                                int *ret_pidfd)
 {
-    pid_t pid = assay__cluster_pid_in_file(cluster);
+    pid_t pid = assay__cluster_pid_in_file(cluster, ASSAY__CLUSTER_PID_FILE);
     int pidfd = pid > 0 ? assay__cluster_pidfd_open(pid) : -1;
     struct pollfd ended = {.fd = pidfd, .events = POLLIN};
 
@@ -118,21 +118,32 @@ assay__cluster_find_postmaster(const struct assay_cluster *cluster, pid_t *ret_p
     *ret_pid = pidfd >= 0 ? pid : 0;
 }
 
-bool
-assay__cluster_is_postgres(pid_t pid)
+static bool
+is_named_postgres(pid_t pid)
 {
     assay_auto_free char *name = read_proc(pid, "comm", NULL);
 
     return name != NULL && strncmp(name, "postgres", 8) == 0;
 }
 
+/* One that has ended but was not reaped, by an init that does not care, counts as
+ * gone, though its number still answers. */
+bool
+assay__cluster_is_postgres(pid_t pid)
+{
+    assay_auto_close int pidfd = assay__cluster_pidfd_open(pid);
+    struct pollfd ended = {.fd = pidfd, .events = POLLIN};
+
+    return pidfd >= 0 && is_named_postgres(pid) && poll(&ended, 1, 0) == 0;
+}
+
 bool
 assay__cluster_ready(const struct assay_cluster *cluster)
 {
-    assay_auto_free char *state = pid_file_line(cluster, 8);
+    assay_auto_free char *state = file_line(cluster, ASSAY__CLUSTER_PID_FILE, 8);
 
     return state != NULL && strncmp(state, "ready", 5) == 0 &&
-           assay__cluster_pid_in_file(cluster) == cluster->pid;
+           assay__cluster_pid_in_file(cluster, ASSAY__CLUSTER_PID_FILE) == cluster->pid;
 }
 
 /* Works in our data directory, as every process of the server does. */
@@ -164,7 +175,7 @@ assay__cluster_kill_orphans(const struct assay_cluster *cluster)
         if (!assay_parse_int(entry->d_name, 2, INT32_MAX, &pid) || (pid_t)pid == getpid())
             continue;
         pidfd = assay__cluster_pidfd_open((pid_t)pid);
-        if (pidfd >= 0 && assay__cluster_is_postgres((pid_t)pid) &&
+        if (pidfd >= 0 && is_named_postgres((pid_t)pid) &&
             runs_as((pid_t)pid, cluster->uid) && works_in((pid_t)pid, &data))
             assay__cluster_signal(pidfd, SIGKILL);
         assay_close(&pidfd);

@@ -141,8 +141,9 @@ ignore_notice(void *arg, const PGresult *result)
     (void)result;
 }
 
-/* What every connection needs, whoever configured the server.  Generic plans:
- * the statements are short and always the same, planning would be most of them. */
+/* What every connection needs, whoever configured the server.  Every statement
+ * goes by a key; a plan made while a table was nearly empty must not go on
+ * scanning it when it has grown. */
 static assay_status
 set_up(struct assay__pg *pg, struct assay_error *err)
 {
@@ -150,7 +151,8 @@ set_up(struct assay__pg *pg, struct assay_error *err)
         assay_format("SET statement_timeout = %d; SET timezone = 'UTC';"
                      "SET idle_in_transaction_session_timeout = '60s';"
                      "SET default_transaction_isolation = 'read committed';"
-                     "SET synchronous_commit = on; SET jit = off; SET bytea_output = 'hex';"
+                     "SET synchronous_commit = on; SET jit = off; SET enable_seqscan = off;"
+                     "SET enable_hashjoin = off; SET enable_mergejoin = off;"
                      "SET client_min_messages = warning",
                      pg->timeout_ms);
 

@@ -26,8 +26,9 @@ static const struct assay__pg_statement trials = {
 
 static const struct assay__pg_statement points_of = {
     .name = "curve_points_of",
-    .sql = "SELECT trial, step, value FROM measurement"
-           " WHERE study_id = $1 AND trial = ANY ($2) AND metric = $3 ORDER BY trial, step",
+    .sql = "SELECT m.trial, m.step, m.value FROM unnest($2::bigint[]) u (trial)"
+           " JOIN measurement m ON m.study_id = $1 AND m.trial = u.trial AND m.metric = $3"
+           " ORDER BY m.trial, m.step",
     .in = "qQq",
     .out = "iqd",
     .repeat = true,

@@ -117,8 +117,9 @@ static const struct assay__pg_statement names = {
 
 static const struct assay__pg_statement times = {
     .name = "measurement_times",
-    .sql = "SELECT step, measured_at, value FROM measurement"
-           " WHERE study_id = $1 AND trial = $2 AND metric = $3 AND step = ANY ($4)",
+    .sql = "SELECT m.step, m.measured_at, m.value FROM unnest($4::bigint[]) u (step)"
+           " JOIN measurement m ON m.study_id = $1 AND m.trial = $2 AND m.metric = $3"
+           " AND m.step = u.step",
     .in = "qqqQ",
     .out = "qzd",
     .repeat = true,

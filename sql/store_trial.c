@@ -43,9 +43,9 @@ assay__read_trial(const PGresult *result, int row, int64_t study_id, struct assa
 
 static const struct assay__pg_statement attempts = {
     .name = "attempts",
-    .sql = "SELECT trial, number, state, reason, message, exit_code, signal, pid, gpus,"
-           " started_at, finished_at FROM attempt"
-           " WHERE study_id = $1 AND trial = ANY ($2::bigint[]) ORDER BY trial, number",
+    .sql = "SELECT a.trial, a.number, a.state, a.reason, a.message, a.exit_code, a.signal, a.pid,"
+           " a.gpus, a.started_at, a.finished_at FROM unnest($2::bigint[]) u (trial)"
+           " JOIN attempt a ON a.study_id = $1 AND a.trial = u.trial ORDER BY a.trial, a.number",
     .in = "qQ",
     .out = "iitttiiqjzz",
     .repeat = true,

@@ -58,7 +58,7 @@ harness_start(void)
 {
     struct harness *h = ASSAY_NEW(struct harness);
     assay_auto_free char *directory = NULL;
-    struct assay_cluster_options options = {.connections = 30, .shared_buffers_mib = 32};
+    struct assay_cluster_options options = {.connections = 100, .shared_buffers_mib = 32};
     struct assay_writer_options writing = {.patience_us = 30 * ASSAY_SECOND_US};
     struct assay_error err = {0};
 

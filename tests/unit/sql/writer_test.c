@@ -1,0 +1,408 @@
+/* The writer: one bad set in a batch, ownership, and the database killed under it. */
+#include "tests/unit/sql/harness.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+
+static struct harness *h;
+
+static int
+set_up(void **state)
+{
+    (void)state;
+    h = harness_start();
+    return 0;
+}
+
+static int
+tear_down(void **state)
+{
+    (void)state;
+    harness_stop(h);
+    return 0;
+}
+
+#define NEED_DATABASE() \
+    do { \
+        (void)state; \
+        if (h == NULL) \
+            skip(); \
+    } while (0)
+
+static void
+add_trial(struct assay_changes *changes, int64_t study, int64_t number)
+{
+    struct assay_trial trial = harness_trial(study, number);
+
+    assay_changes_trial_insert(changes, &trial, true);
+    assay_trial_done(&trial);
+}
+
+static void
+add_event(struct assay_changes *changes, int64_t study, int64_t trial)
+{
+    assay_changes_event(changes, &(struct assay_event){.study_id = study, .time_us = 1,
+                                                       .type = "trial_created",
+                                                       .trial_number = trial});
+}
+
+struct outcome {
+    struct outcomes *all;
+    int index;
+};
+
+struct outcomes {
+    atomic_int count;
+    int order[200];
+    assay_status statuses[200];
+    struct outcome each[200];
+};
+
+static void
+note_outcome(void *arg, assay_status status, const struct assay_error *err)
+{
+    struct outcome *outcome = arg;
+    struct outcomes *all = outcome->all;
+
+    assert_true((status == ASSAY_OK) == (err == NULL));
+    all->statuses[outcome->index] = status;
+    all->order[all->count] = outcome->index;
+    all->count++;
+}
+
+static void
+note_number(void *arg, const struct assay_trial *trial)
+{
+    char *seen = arg;
+
+    seen[trial->number]++;
+}
+
+/* Every seventh set of 200, given at once, inserts a trial and then takes one
+ * that is taken: it alone fails, leaves nothing, and the order of answers stays. */
+static void
+a_bad_set_harms_itself_only(void **state)
+{
+    static struct outcomes all;
+    struct assay_error err = {0};
+    struct assay_trial_query query = {0};
+    char seen[1000] = {0};
+    int64_t study;
+
+    NEED_DATABASE();
+    study = harness_study(h, "mixed", false);
+    for (int i = 0; i < 200; i++) {
+        struct assay_changes *changes = assay_changes_new();
+
+        add_trial(changes, study, i + 1);
+        if (i % 7 == 6)
+            add_trial(changes, study, i);
+        all.each[i] = (struct outcome){&all, i};
+        assay_writer_submit(h->writer, changes, note_outcome, &all.each[i]);
+    }
+    assert_ok(harness_commit(h->writer, assay_changes_new(), &err), &err);
+    assert_int_equal(all.count, 200);
+    query.study_id = study;
+    assert_ok(assay_store_trials(h->store, &query, note_number, seen, NULL, &err), &err);
+    for (int i = 0; i < 200; i++) {
+        assert_int_equal(all.order[i], i);
+        assert_int_equal(all.statuses[i], i % 7 == 6 ? ASSAY_E_CONFLICT : ASSAY_OK);
+        assert_int_equal(seen[i + 1], i % 7 != 6);
+    }
+}
+
+static void
+a_large_set_passes(void **state)
+{
+    struct assay_changes *changes = assay_changes_new();
+    struct assay_error err = {0};
+    int64_t study;
+
+    NEED_DATABASE();
+    study = harness_study(h, "large", false);
+    add_trial(changes, study, 1);
+    for (int i = 0; i < 20; i++) {
+        char *message = assay_alloc(1 << 20, 1);
+
+        memset(message, 'x', 1 << 20);
+        message[(1 << 20) - 1] = '\0';
+        assay_changes_event(changes, &(struct assay_event){.study_id = study, .time_us = 1,
+                                                           .type = "study_changed",
+                                                           .message = message});
+        free(message);
+    }
+    assert_ok(harness_commit(h->writer, changes, &err), &err);
+}
+
+/* --- ownership */
+
+static void
+note_lost(void *arg)
+{
+    atomic_fetch_add((atomic_int *)arg, 1);
+}
+
+/* Ends the writer's session, as a network that breaks would. */
+static void
+cut_connection(void)
+{
+    assay_auto_free char *command =
+        assay_format("exec psql -qAt \"%s\" -c \"SELECT pg_terminate_backend(pid)"
+                     " FROM pg_stat_activity WHERE application_name LIKE 'assay-writer%%'\"",
+                     assay_cluster_url(h->cluster));
+    FILE *answer = NULL;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        answer = freopen("/dev/null", "w", stdout);
+        if (answer != NULL)
+            execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+        _exit(127);
+    }
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static void
+one_writer_at_a_time(void **state)
+{
+    atomic_int lost = 0;
+    struct assay_writer_options options = {.patience_us = 5 * ASSAY_SECOND_US, .lost = note_lost,
+                                           .lost_arg = &lost};
+    struct assay_writer *second = NULL;
+    struct assay_writer_stats stats;
+    struct assay_error err = {0};
+    int64_t study, start_us = assay_monotonic_us();
+
+    NEED_DATABASE();
+    options.url = assay_cluster_url(h->cluster);
+    assert_int_equal(assay_writer_start(&options, ASSAY_SECOND_US / 5, &second, &err),
+                     ASSAY_E_CONFLICT);
+    assert_non_null(strstr(err.message, "another daemon"));
+    assert_true(assay_monotonic_us() - start_us >= ASSAY_SECOND_US / 5);
+
+    /* The first one's connection is cut: it comes back by itself. */
+    study = harness_study(h, "owned", false);
+    cut_connection();
+    {
+        struct assay_changes *changes = assay_changes_new();
+
+        add_trial(changes, study, 1);
+        assert_ok(harness_commit(h->writer, changes, &err), &err);
+    }
+    assay_writer_get_stats(h->writer, &stats);
+    assert_true(stats.reconnects >= 1);
+
+    /* It ends: the second takes over. */
+    h->writer = assay_writer_stop(h->writer);
+    assert_ok(assay_writer_start(&options, 0, &h->writer, &err), &err);
+    {
+        struct assay_changes *changes = assay_changes_new();
+
+        add_trial(changes, study, 2);
+        assert_ok(harness_commit(h->writer, changes, &err), &err);
+    }
+    assert_int_equal(lost, 0);
+}
+
+/* --- killed */
+
+#define THREADS 6
+#define KILLS 6
+
+struct submitter {
+    pthread_t thread;
+    struct assay_writer *writer;
+    atomic_bool *stop;
+    int64_t study, first; /* trial numbers first, first + 1, … */
+    int64_t submitted;
+    char *acknowledged;
+};
+
+#define NUMBERS_PER_THREAD 100000
+
+/* Each set inserts a trial with two measurements and an event. */
+static void *
+submit_many(void *arg)
+{
+    struct submitter *me = arg;
+
+    while (!atomic_load(me->stop) && me->submitted < NUMBERS_PER_THREAD) {
+        struct assay_changes *changes = assay_changes_new();
+        int64_t number = me->first + me->submitted;
+        struct assay_metric_value values[] = {{0, 1, 1, (double)number}, {0, 2, 1, 0}};
+
+        add_trial(changes, me->study, number);
+        assay_changes_measurements(changes, me->study, number, values, 2);
+        add_event(changes, me->study, number);
+        me->acknowledged[me->submitted] = harness_commit(me->writer, changes, NULL) == ASSAY_OK;
+        me->submitted++;
+    }
+    return NULL;
+}
+
+struct found {
+    char *trials, *events, *values;
+    size_t count;
+};
+
+static void
+found_trial(void *arg, const struct assay_trial *trial)
+{
+    ((struct found *)arg)->trials[trial->number]++;
+}
+
+static int64_t last_event;
+
+static void
+found_event(void *arg, const struct assay_event *event)
+{
+    struct found *found = arg;
+
+    assert_true(event->id > last_event);
+    last_event = event->id;
+    found->events[event->trial_number]++;
+    found->count++;
+}
+
+static void
+found_value(void *arg, int64_t trial_number, int metric_id, int64_t step, double value)
+{
+    (void)metric_id;
+    (void)step;
+    (void)value;
+    ((struct found *)arg)->values[trial_number]++;
+}
+
+static void
+read_back(int64_t study, struct found *found)
+{
+    struct assay_trial_query query = {.study_id = study};
+    struct assay_error err = {0};
+    size_t before;
+
+    assert_ok(assay_store_trials(h->store, &query, found_trial, found, NULL, &err), &err);
+    assert_ok(assay_store_values(h->store, study, found_value, found, &err), &err);
+    last_event = 0;
+    do {
+        before = found->count;
+        assert_ok(assay_store_events(h->store, study, last_event, 1000, found_event, found, &err),
+                  &err);
+    } while (found->count > before);
+}
+
+/* An acknowledged set is there exactly once; any other whole or not at all. */
+static void
+check_found(const struct submitter *submitters, const struct found *found)
+{
+    for (int i = 0; i < THREADS; i++) {
+        for (int64_t k = 0; k < submitters[i].submitted; k++) {
+            int64_t number = submitters[i].first + k;
+
+            if (submitters[i].acknowledged[k])
+                assert_int_equal(found->trials[number], 1);
+            assert_int_equal(found->events[number], found->trials[number]);
+            assert_int_equal(found->values[number], 2 * found->trials[number]);
+        }
+    }
+}
+
+static void
+the_database_is_killed(void **state)
+{
+    static struct submitter submitters[THREADS];
+    const size_t numbers = THREADS * NUMBERS_PER_THREAD + 1;
+    struct found found = {0};
+    struct assay_changes *changes;
+    struct assay_error err = {0};
+    atomic_bool stop = false;
+    int64_t study, acknowledged = 0, worst_us = 0;
+
+    NEED_DATABASE();
+    study = harness_study(h, "killed", false);
+    changes = assay_changes_new();
+    assay_changes_metric_insert(changes, study, 0, "loss");
+    assert_ok(harness_commit(h->writer, changes, &err), &err);
+    for (int i = 0; i < THREADS; i++) {
+        submitters[i] = (struct submitter){.writer = h->writer, .stop = &stop, .study = study,
+                                           .first = 1 + (int64_t)i * NUMBERS_PER_THREAD,
+                                           .acknowledged = assay_zalloc(NUMBERS_PER_THREAD, 1)};
+        pthread_create(&submitters[i].thread, NULL, submit_many, &submitters[i]);
+    }
+    for (int i = 0; i < KILLS; i++) {
+        int64_t start_us;
+
+        usleep(150000 + 70000 * (useconds_t)i);
+        if (i % 3 == 2)
+            cut_connection();
+        kill(assay_cluster_pid(h->cluster), SIGKILL);
+        start_us = assay_monotonic_us();
+        while (assay_cluster_restart(h->cluster, &err) != ASSAY_OK)
+            fail_msg("restart: %s", err.message);
+        worst_us = ASSAY_MAX(worst_us, assay_monotonic_us() - start_us);
+    }
+    usleep(200000);
+    atomic_store(&stop, true);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(submitters[i].thread, NULL);
+
+    found.trials = assay_zalloc(numbers, 1);
+    found.events = assay_zalloc(numbers, 1);
+    found.values = assay_zalloc(numbers, 1);
+    read_back(study, &found);
+    check_found(submitters, &found);
+    for (int i = 0; i < THREADS; i++) {
+        for (int64_t k = 0; k < submitters[i].submitted; k++)
+            acknowledged += submitters[i].acknowledged[k];
+        free(submitters[i].acknowledged);
+    }
+    print_message("%lld sets acknowledged, %d kills, slowest restart %lld ms\n",
+                  (long long)acknowledged, KILLS, (long long)(worst_us / 1000));
+    assert_true(acknowledged > THREADS * KILLS);
+    free(found.trials);
+    free(found.events);
+    free(found.values);
+}
+
+/* Nobody restarts it: sets fail when the patience is over, and not before. */
+static void
+patience_ends(void **state)
+{
+    struct assay_writer_options options = {.patience_us = ASSAY_SECOND_US / 2};
+    struct assay_writer *writer;
+    struct assay_error err = {0};
+    int64_t study;
+
+    NEED_DATABASE();
+    study = harness_study(h, "patience", false);
+    h->writer = assay_writer_stop(h->writer);
+    options.url = assay_cluster_url(h->cluster);
+    assert_ok(assay_writer_start(&options, 0, &writer, &err), &err);
+    kill(assay_cluster_pid(h->cluster), SIGKILL);
+    usleep(300000); /* a backend serves on until it notices */
+    for (int i = 0; i < 2; i++) {
+        struct assay_changes *changes = assay_changes_new();
+        int64_t start_us = assay_monotonic_us();
+
+        add_trial(changes, study, i + 1);
+        assert_int_equal(harness_commit(writer, changes, &err), ASSAY_E_UNAVAILABLE);
+        assert_true(assay_monotonic_us() - start_us >= options.patience_us);
+    }
+    assert_ok(assay_cluster_restart(h->cluster, &err), &err);
+    assay_writer_stop(writer);
+    assert_ok(assay_store_ping(h->store, &err), &err);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_bad_set_harms_itself_only),
+        cmocka_unit_test(a_large_set_passes),
+        cmocka_unit_test(one_writer_at_a_time),
+        cmocka_unit_test(the_database_is_killed),
+        cmocka_unit_test(patience_ends),
+    };
+
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
