@@ -5,6 +5,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -17,10 +18,12 @@
 #include "common/random.h"
 
 /* Head of a request and of its answer share this. */
-#define CONNECTION_BYTES ((size_t)24 << 10)
+#define CONNECTION_BYTES ((size_t)16 << 10)
 #define THREAD_STACK_BYTES ((size_t)512 << 10)
 #define READ_QUEUE_MAX 2048
 #define BACKLOG 1024u
+/* A request that came whole before its client closed is answered within this. */
+#define GONE_US (2 * ASSAY_SECOND_US)
 
 /* --- listening */
 
@@ -145,17 +148,29 @@ notify_connection(void *arg, struct MHD_Connection *connection, void **state,
     pthread_mutex_unlock(&server->lock);
 }
 
+/* Whether the client has closed its side. */
+static bool
+has_gone(const struct assay__client *client)
+{
+    struct pollfd entry = {.fd = client->fd, .events = POLLRDHUP};
+
+    return poll(&entry, 1, 0) > 0 && (entry.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
 void
 assay_server_sweep(struct assay_server *server)
 {
-    int64_t limit_us = assay_monotonic_us() - server->idle_us;
+    int64_t now_us = assay_monotonic_us();
     struct assay__client *client;
 
-    /* MHD closes a connection that is silent; one that sends a byte now and then is
-     * closed here.  The descriptor is MHD's and open as long as the client is listed. */
+    /* MHD closes a connection that is silent; here end those that send a byte now and
+     * then, and those whose end MHD did not notice because it came together with half
+     * a request.  The descriptor is MHD's and open as long as the client is listed. */
     pthread_mutex_lock(&server->lock);
     TAILQ_FOREACH (client, &server->clients, link) {
-        if (client->quiet_since_us != 0 && client->quiet_since_us < limit_us)
+        int64_t quiet_us = client->quiet_since_us != 0 ? now_us - client->quiet_since_us : 0;
+
+        if (quiet_us > server->idle_us || (quiet_us > GONE_US && has_gone(client)))
             shutdown(client->fd, SHUT_RDWR);
     }
     pthread_mutex_unlock(&server->lock);

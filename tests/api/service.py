@@ -273,7 +273,7 @@ def study_file(**changes):
 
 
 def raw(daemon, data, timeout=30, close=True, until=None):
-    """Sends bytes as they are and returns all that comes back until the end, or `until`."""
+    """Sends bytes as they are and returns what comes back until the end, `until` or the time."""
     with socket.create_connection(address(daemon), timeout=timeout) as connection:
         try:
             connection.sendall(data)
@@ -285,7 +285,7 @@ def raw(daemon, data, timeout=30, close=True, until=None):
         while until is None or until not in received:
             try:
                 piece = connection.recv(65536)
-            except ConnectionResetError:
+            except (ConnectionResetError, TimeoutError):
                 break
             if not piece:
                 break

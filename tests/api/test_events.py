@@ -1,0 +1,178 @@
+"""Events in pages and as a stream; logs of running trials."""
+
+import http.client
+import json
+import sys
+import threading
+import time
+
+from service import ApiTest, Client, address
+
+
+class Stream:
+    """A server-sent event stream, read as it comes."""
+
+    def __init__(self, api, study, **headers):
+        self.connection = http.client.HTTPConnection(*address(api.daemon), timeout=30)
+        self.connection.request("GET", api.path(study, "/events"), headers={
+            "Authorization": f"Bearer {api.token}", "Accept": "text/event-stream",
+            **{name.replace("_", "-"): value for name, value in headers.items()}})
+        self.response = self.connection.getresponse()
+
+    def next(self):
+        fields = {}
+        while True:
+            line = self.response.readline().decode()
+            if line == "":
+                return None
+            line = line.rstrip("\n")
+            if line == "":
+                if fields:
+                    return fields
+            elif not line.startswith(":"):
+                name, _, value = line.partition(": ")
+                fields[name] = value
+
+    def close(self):
+        self.connection.close()
+
+
+class Events(ApiTest):
+    def test_pages(self):
+        name = self.api.create()
+        self.api.ask(name, 3)
+        self.api.tell(name, 1, 0.5)
+        events = self.api.get(self.api.path(name, "/events")).json["events"]
+        self.assertEqual([e["type"] for e in events],
+                         ["study_created"] + ["trial_created"] * 3 + ["trial_state"])
+        got, token = [], None
+        while True:
+            page = self.api.get(self.api.path(name, "/events") + "?page_size=2" +
+                                (f"&page_token={token}" if token else "")).json
+            got += page["events"]
+            token = page["next_page_token"]
+            if token is None:
+                break
+        self.assertEqual(got, events)
+        after = self.api.get(self.api.path(name, "/events") + f"?after={events[3]['id']}").json
+        self.assertEqual(after["events"], events[4:])
+        self.refused(self.api.get(self.api.path(name, "/events") + "?page_token=x"), 400,
+                     "bad_request")
+
+    def test_wait(self):
+        name = self.api.create()
+        last = self.api.get(self.api.path(name, "/events")).json["events"][-1]["id"]
+        threading.Timer(0.3, lambda: Client().ask(name)).start()
+        answer = self.api.get(self.api.path(name, "/events") + f"?after={last}&wait=20s").json
+        self.assertEqual(answer["events"][0]["type"], "trial_created")
+
+    def test_stream(self):
+        name = self.api.create()
+        stream = Stream(self.api, name)
+        self.addCleanup(stream.close)
+        self.assertEqual(stream.response.status, 200)
+        self.assertEqual(stream.response.headers["Content-Type"], "text/event-stream")
+        self.assertEqual(stream.next()["event"], "study_created")
+        for number in range(1, 4):
+            start = time.monotonic()
+            self.api.ask(name, 1, f"w{number}")
+            event = stream.next()
+            self.assertLess(time.monotonic() - start, 2)
+            data = json.loads(event["data"])
+            self.assertEqual((event["event"], data["trial"]), ("trial_created", number))
+            self.assertEqual(int(event["id"]), data["id"])
+        again = Stream(self.api, name, Last_Event_ID=event["id"])
+        self.addCleanup(again.close)
+        self.api.tell(name, 1, 0.5)
+        self.assertEqual(json.loads(again.next()["data"])["type"], "trial_state")
+
+    def test_a_long_history(self):
+        name = self.api.create()
+        self.api.ask(name, 1000)
+        stream = Stream(self.api, name)
+        self.addCleanup(stream.close)
+        ids = [int(stream.next()["id"]) for _ in range(1001)]
+        self.assertEqual(ids, sorted(set(ids)))
+
+    def test_stream_of_a_deleted_study_ends(self):
+        name = self.api.create()
+        stream = Stream(self.api, name)
+        self.addCleanup(stream.close)
+        self.api.request("DELETE", self.api.path(name) + "?force=true")
+        while stream.next() is not None:
+            pass
+
+    def test_bad_last_event_id(self):
+        name = self.api.create()
+        answer = self.api.get(self.api.path(name, "/events"), headers={
+            "Accept": "text/event-stream", "Last-Event-ID": "seven"})
+        self.refused(answer, 400, "bad_request")
+
+    def test_clients_that_go_away(self):
+        name = self.api.create()
+        for _ in range(30):
+            stream = Stream(self.api, name)
+            stream.next()
+            stream.close()
+        self.api.ask(name)
+        deadline = time.monotonic() + 40
+        while time.monotonic() < deadline:
+            text = self.api.get("/metrics").body.decode()
+            if "assay_http_streams 0\n" in text:
+                return
+            self.api.ask(name, 1, f"c{time.monotonic()}")  # gives the streams something to send
+            time.sleep(0.2)
+        self.fail("streams stay: " + text)
+
+
+class Logs(ApiTest):
+    SCRIPT = ("import sys, time\n"
+              "for i in range(5):\n"
+              "    print('line', i, flush=True)\n"
+              "    time.sleep(0.2)\n"
+              "print('loss=0.5')\n")
+
+    def start(self, script):
+        return self.api.create(limits={"trials": 1}, trial={
+            "command": [sys.executable, "-c", script], "resources": {"cpus": 0.1}})
+
+    def wait_for_output(self, name):
+        for _ in range(400):
+            answer = self.api.get(self.api.path(name, "/trials/1/logs"))
+            if answer.status == 200 and answer.body:
+                return
+            time.sleep(0.02)
+        self.fail("no output came")
+
+    def test_follow(self):
+        name = self.start(self.SCRIPT)
+        self.wait_for_output(name)
+        whole = self.api.get(self.api.path(name, "/trials/1/logs") + "?follow=true")
+        lines = whole.body.decode().splitlines()
+        self.assertEqual(lines[:5], [f"line {i}" for i in range(5)])
+        self.assertEqual(lines[-1], "loss=0.5")
+        trial = self.api.get(self.api.path(name, "/trials/1") + "?until=final&wait=20s").json
+        self.assertEqual((trial["state"], trial["value"]), ("succeeded", 0.5))
+        self.assertEqual(self.api.get(self.api.path(name, "/trials/1/logs")).body, whole.body)
+        tail = self.api.get(self.api.path(name, "/trials/1/logs") + "?tail=2").body.decode()
+        self.assertEqual(tail.splitlines(), ["line 4", "loss=0.5"])
+        self.assertEqual(self.api.get(self.api.path(name, "/trials/1/logs") + "?tail=0").body, b"")
+        tail = self.api.get(self.api.path(name, "/trials/1/logs") + "?tail=1&follow=true").body
+        self.assertEqual(tail, b"loss=0.5\n")
+
+    def test_tail_and_follow_of_a_running_trial(self):
+        name = self.start(self.SCRIPT)
+        self.wait_for_output(name)
+        body = self.api.get(self.api.path(name, "/trials/1/logs") + "?tail=1&follow=true").body
+        lines = body.decode().splitlines()
+        self.assertEqual(lines[-1], "loss=0.5")
+        first = int(lines[0].split()[1])
+        self.assertEqual(lines[:-1], [f"line {i}" for i in range(first, 5)])
+
+    def test_attempts(self):
+        script = "import os, sys\nprint('attempt', os.environ['ASSAY_ATTEMPT'])\nsys.exit(1)\n"
+        name = self.api.create(limits={"trials": 1}, trial={
+            "command": [sys.executable, "-c", script], "retries": 1})
+        self.api.get(self.api.path(name, "/trials/1") + "?until=final&wait=30s")
+        text = self.api.get(self.api.path(name, "/trials/1/logs")).body.decode()
+        self.assertEqual(text, "==> attempt 1 <==\nattempt 1\n==> attempt 2 <==\nattempt 2\n")
