@@ -34,6 +34,8 @@
 /* How long the result is offered to a daemon after we were asked to end: the
  * executor reads result.json when we are gone. */
 #define DELIVER_WHEN_ASKED_US (2 * ASSAY_SECOND_US)
+/* How often it is looked whether the attempt's folder is still there. */
+#define FOLDER_CHECK_US (5 * ASSAY_SECOND_US)
 #define REPORTS_MAX 4096
 
 enum phase { PHASE_FETCH, PHASE_COMMAND, PHASE_ENDED };
@@ -61,7 +63,7 @@ struct runner {
     int64_t oom_kills_before;
 
     /* Deadlines on the monotonic clock, 0 = none. */
-    int64_t timeout_at_us, kill_at_us, memory_at_us, source_at_us, give_up_at_us;
+    int64_t timeout_at_us, kill_at_us, memory_at_us, source_at_us, give_up_at_us, folder_at_us;
 
     bool asked;  /* by a signal or the daemon: SIGTERM was sent */
     bool killed; /* SIGKILL was sent */
@@ -425,6 +427,19 @@ check_memory(struct runner *runner)
     }
 }
 
+/* A folder that was removed belonged to a study that was deleted, or to a daemon
+ * that is gone for good: nobody waits for us. */
+static void
+check_folder(struct runner *runner)
+{
+    if (access(runner->job->attempt_dir, F_OK) == 0)
+        return;
+    if (runner->phase == PHASE_ENDED)
+        runner->give_up_at_us = assay_monotonic_us();
+    else
+        on_asked(runner, runner->job->grace_us);
+}
+
 static bool
 is_due(int64_t *deadline_us, int64_t now_us, int64_t again_us)
 {
@@ -449,6 +464,8 @@ on_deadlines(struct runner *runner)
         send_kill(runner);
     if (is_due(&runner->memory_at_us, now_us, MEMORY_CHECK_US))
         check_memory(runner);
+    if (is_due(&runner->folder_at_us, now_us, FOLDER_CHECK_US))
+        check_folder(runner);
     if (is_due(&runner->source_at_us, now_us, ASSAY_METRIC_SOURCE_POLL_US))
         assay_metric_source_poll(runner->source, false);
 }
@@ -457,7 +474,7 @@ static int
 ms_until_next(const struct runner *runner)
 {
     const int64_t deadlines[] = {runner->timeout_at_us, runner->kill_at_us, runner->memory_at_us,
-                                 runner->source_at_us, runner->give_up_at_us};
+                                 runner->source_at_us, runner->give_up_at_us, runner->folder_at_us};
     int64_t next_us = 0, left_us;
 
     for (size_t i = 0; i < ASSAY_COUNT(deadlines); i++) {
@@ -505,7 +522,7 @@ deliver(struct runner *runner)
 
     while (!assay_reporter_get_delivered(runner->reporter)) {
         if (runner->give_up_at_us != 0 && assay_monotonic_us() >= runner->give_up_at_us) {
-            assay_log(ASSAY_LOG_INFO, "asked to end: the result stays in result.json");
+            assay_log(ASSAY_LOG_INFO, "nobody takes the result; it stays in result.json");
             return;
         }
         turn(runner);
@@ -602,6 +619,7 @@ assay_runner_run(const struct assay_job *job, int start_fd)
     runner->start_fd = start_fd;
     runner->process.out_fd = runner->process.err_fd = -1;
     runner->block = assay_alloc(READ_BYTES, 1);
+    runner->folder_at_us = assay_monotonic_us() + FOLDER_CHECK_US;
     open_signals(runner);
     if (result == NULL) {
         run_command(runner);
