@@ -39,7 +39,7 @@ spawn_postmaster(struct assay_cluster *cluster, int lock_fd, struct assay_error 
         "-c", "fsync=on", "-c", "synchronous_commit=on", "-c", "full_page_writes=on",
         "-c", "log_min_messages=log", "-c", "log_checkpoints=off",
         "-c", "max_parallel_workers_per_gather=0", "-c", "checkpoint_timeout=15min",
-        NULL};
+        "-c", "recovery_init_sync_method=syncfs", NULL};
     assay_auto_close int log_fd = -1;
     assay_status status = assay__cluster_open_log(cluster, &log_fd, err);
 

@@ -16,6 +16,9 @@
 #include "sql/cluster_internal.h"
 
 #define DEBIAN_FOLDER "/usr/lib/postgresql"
+/* The first with recovery_init_sync_method, which makes a restart after a crash
+ * take tenths of a second in place of seconds. */
+#define VERSION_MIN 14
 
 static bool
 has_programs(const char *folder)
@@ -41,7 +44,7 @@ find_in_versions(const char *version)
         int64_t number;
         char *path;
 
-        if (!assay_parse_int(entry->d_name, 1, 1000, &number) || number <= best_version ||
+        if (!assay_parse_int(entry->d_name, VERSION_MIN, 1000, &number) || number <= best_version ||
             (version != NULL && strcmp(version, entry->d_name) != 0))
             continue;
         path = assay_format(DEBIAN_FOLDER "/%s/bin", entry->d_name);

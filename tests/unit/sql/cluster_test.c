@@ -2,7 +2,6 @@
 #include "tests/unit/sql/harness.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -67,14 +66,6 @@ check_answers(const struct assay_cluster *cluster)
     assay_store_free(store);
 }
 
-static bool
-ended(const struct assay_cluster *cluster)
-{
-    struct pollfd wait = {.fd = assay_cluster_pidfd(cluster), .events = POLLIN};
-
-    return poll(&wait, 1, 5000) == 1;
-}
-
 static void
 starts_and_stops(void **state)
 {
@@ -111,8 +102,7 @@ a_killed_postmaster_comes_back(void **state)
 
         assert_ok(assay_store_ping(store, &err), &err);
         assert_ok(assay_cluster_restart(cluster, &err), &err); /* alive: nothing happens */
-        kill(assay_cluster_pid(cluster), SIGKILL);
-        assert_true(ended(cluster));
+        harness_kill(cluster);
         start_us = assay_monotonic_us();
         assert_ok(assay_cluster_restart(cluster, &err), &err);
         print_message("restart took %lld ms\n",
@@ -163,8 +153,7 @@ a_running_one_is_adopted(void **state)
     assert_int_equal(assay_cluster_pid(cluster), pid);
     check_answers(cluster);
     /* Not our child, yet watched and replaced the same. */
-    kill(pid, SIGKILL);
-    assert_true(ended(cluster));
+    harness_kill(cluster);
     assert_ok(assay_cluster_restart(cluster, &err), &err);
     assert_int_not_equal(assay_cluster_pid(cluster), pid);
     check_answers(cluster);
@@ -252,8 +241,7 @@ any_directory_works(void **state)
     assert_ok(assay_make_directories(closed, 0700, &err), &err);
     assert_ok(start_at(path, &cluster, &err), &err);
     check_answers(cluster);
-    kill(assay_cluster_pid(cluster), SIGKILL);
-    assert_true(ended(cluster));
+    harness_kill(cluster);
     assert_ok(assay_cluster_restart(cluster, &err), &err);
     check_answers(cluster);
     assay_cluster_stop(cluster);

@@ -11,8 +11,11 @@
 #include <cmocka.h>
 
 #include <math.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/file.h"
@@ -58,7 +61,7 @@ harness_start(void)
 {
     struct harness *h = ASSAY_NEW(struct harness);
     assay_auto_free char *directory = NULL;
-    struct assay_cluster_options options = {.connections = 100, .shared_buffers_mib = 32};
+    struct assay_cluster_options options = {.connections = 30, .shared_buffers_mib = 32};
     struct assay_writer_options writing = {.patience_us = 30 * ASSAY_SECOND_US};
     struct assay_error err = {0};
 
@@ -93,6 +96,16 @@ harness_stop(struct harness *h)
     assert_ok(assay_remove_tree(h->folder, &err), &err);
     free(h->folder);
     free(h);
+}
+
+/* Kills the postmaster and waits for its end. */
+ASSAY_UNUSED static void
+harness_kill(const struct assay_cluster *cluster)
+{
+    struct pollfd ended = {.fd = assay_cluster_pidfd(cluster), .events = POLLIN};
+
+    kill(assay_cluster_pid(cluster), SIGKILL);
+    assert_int_equal(poll(&ended, 1, 10000), 1);
 }
 
 /* --- committing one set and waiting for it */
