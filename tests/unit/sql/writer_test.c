@@ -1,6 +1,7 @@
 /* The writer: one bad set in a batch, ownership, and the database killed under it. */
 #include "tests/unit/sql/harness.h"
 
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -143,24 +144,55 @@ note_lost(void *arg)
     atomic_fetch_add((atomic_int *)arg, 1);
 }
 
+/* Runs SQL in a session of its own; returns the process. */
+static pid_t
+start_psql(const char *sql)
+{
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        int null = open("/dev/null", O_RDWR);
+
+        dup2(null, 1);
+        execlp("psql", "psql", "-qAt", assay_cluster_url(h->cluster), "-c", sql, (char *)NULL);
+        _exit(127);
+    }
+    assert_true(pid > 0);
+    return pid;
+}
+
 /* Ends the writer's session, as a network that breaks would. */
 static void
 cut_connection(void)
 {
-    assay_auto_free char *command =
-        assay_format("exec psql -qAt \"%s\" -c \"SELECT pg_terminate_backend(pid)"
-                     " FROM pg_stat_activity WHERE application_name LIKE 'assay-writer%%'\"",
-                     assay_cluster_url(h->cluster));
-    FILE *answer = NULL;
-    pid_t pid = fork();
+    pid_t pid = start_psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                           " WHERE application_name LIKE 'assay-writer%'");
 
-    if (pid == 0) {
-        answer = freopen("/dev/null", "w", stdout);
-        if (answer != NULL)
-            execl("/bin/sh", "sh", "-c", command, (char *)NULL);
-        _exit(127);
-    }
     assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+/* A process that writes until it is killed: "another daemon". */
+static pid_t
+start_other_daemon(const struct assay_writer_options *options)
+{
+    int ends[2];
+    char byte;
+    pid_t pid;
+
+    assert_int_equal(pipe(ends), 0);
+    pid = fork();
+    if (pid == 0) {
+        struct assay_writer *writer;
+
+        if (assay_writer_start(options, 0, &writer, NULL) == ASSAY_OK &&
+            write(ends[1], "x", 1) == 1)
+            pause();
+        _exit(1);
+    }
+    close(ends[1]);
+    assert_int_equal(read(ends[0], &byte, 1), 1);
+    close(ends[0]);
+    return pid;
 }
 
 static void
@@ -173,6 +205,7 @@ one_writer_at_a_time(void **state)
     struct assay_writer_stats stats;
     struct assay_error err = {0};
     int64_t study, start_us = assay_monotonic_us();
+    pid_t other;
 
     NEED_DATABASE();
     options.url = assay_cluster_url(h->cluster);
@@ -193,9 +226,13 @@ one_writer_at_a_time(void **state)
     assay_writer_get_stats(h->writer, &stats);
     assert_true(stats.reconnects >= 1);
 
-    /* It ends: the second takes over. */
+    /* It ends: another takes over; that one is killed: a third does. */
     h->writer = assay_writer_stop(h->writer);
-    assert_ok(assay_writer_start(&options, 0, &h->writer, &err), &err);
+    other = start_other_daemon(&options);
+    assert_int_equal(assay_writer_start(&options, 0, &second, &err), ASSAY_E_CONFLICT);
+    kill(other, SIGKILL);
+    assert_int_equal(waitpid(other, NULL, 0), other);
+    assert_ok(assay_writer_start(&options, 5 * ASSAY_SECOND_US, &h->writer, &err), &err);
     {
         struct assay_changes *changes = assay_changes_new();
 
@@ -203,6 +240,42 @@ one_writer_at_a_time(void **state)
         assert_ok(harness_commit(h->writer, changes, &err), &err);
     }
     assert_int_equal(lost, 0);
+}
+
+/* While the connection is cut somebody else gets the lock. */
+static void
+a_lost_writer_says_so(void **state)
+{
+    atomic_int lost = 0;
+    struct assay_writer_options options = {.patience_us = 60 * ASSAY_SECOND_US, .lost = note_lost,
+                                           .lost_arg = &lost};
+    struct assay_changes *changes;
+    struct assay_error err = {0};
+    int64_t study;
+    pid_t other;
+
+    NEED_DATABASE();
+    study = harness_study(h, "lost", false);
+    h->writer = assay_writer_stop(h->writer);
+    options.url = assay_cluster_url(h->cluster);
+    assert_ok(assay_writer_start(&options, 0, &h->writer, &err), &err);
+    other = start_psql("SELECT pg_advisory_lock(7020310931501002), pg_sleep(60)");
+    usleep(500000); /* it waits for the lock */
+    cut_connection();
+    for (int i = 0; i < 2; i++) {
+        changes = assay_changes_new();
+        add_trial(changes, study, 1);
+        assert_int_equal(harness_commit(h->writer, changes, &err), ASSAY_E_UNAVAILABLE);
+    }
+    assert_int_equal(lost, 1);
+    h->writer = assay_writer_stop(h->writer);
+    kill(other, SIGKILL);
+    assert_int_equal(waitpid(other, NULL, 0), other);
+    other = start_psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                       " WHERE application_name = 'psql' AND pid <> pg_backend_pid()");
+    assert_int_equal(waitpid(other, NULL, 0), other);
+    options.lost = NULL;
+    assert_ok(assay_writer_start(&options, 5 * ASSAY_SECOND_US, &h->writer, &err), &err);
 }
 
 /* --- killed */
@@ -399,6 +472,7 @@ main(void)
         cmocka_unit_test(a_bad_set_harms_itself_only),
         cmocka_unit_test(a_large_set_passes),
         cmocka_unit_test(one_writer_at_a_time),
+        cmocka_unit_test(a_lost_writer_says_so),
         cmocka_unit_test(the_database_is_killed),
         cmocka_unit_test(patience_ends),
     };
