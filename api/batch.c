@@ -28,6 +28,7 @@ struct batch {
     struct item *items;   /* tells, reports, the ask */
     size_t n_items, n_tells, n_reports;
     bool has_ask;
+    bool ask_of_ended; /* refused because the study has ended */
     struct assay_ask ask;
 };
 
@@ -61,11 +62,38 @@ encode_list(const struct batch *batch, size_t from, size_t n)
     return list;
 }
 
+static enum assay_step
+answer(struct assay_request *request)
+{
+    const struct batch *batch = request->handler_data;
+    json_t *json =
+        json_pack("{s:o, s:o}", "tell", encode_list(batch, 0, batch->n_tells), "report",
+                  encode_list(batch, batch->n_tells, batch->n_reports));
+
+    if (batch->has_ask)
+        json_object_set(json, "ask", batch->items[batch->n_items - 1].answer);
+    return assay_answer_json(request, 200, json);
+}
+
+/* An ask of a study that has ended is answered, not refused. */
+static enum assay_step
+answer_with_ended(struct assay_request *request)
+{
+    const struct batch *batch = request->handler_data;
+    struct item *ask = &batch->items[batch->n_items - 1];
+    json_t *json;
+
+    if (assay_suggestions_of_ended(request, &json, NULL) == ASSAY_OK) {
+        json_decref(ask->answer);
+        ask->answer = json;
+    }
+    return answer(request);
+}
+
 static void
 finish(struct batch *batch)
 {
     struct assay_request *request = batch->request;
-    json_t *json;
 
     /* A remembered study id may be out of date; then nothing has been done yet. */
     if (batch->n_items > 0 && batch->absent == batch->n_items && request->study_remembered) {
@@ -74,11 +102,11 @@ finish(struct batch *batch)
         assay_request_continue(request, assay_request_run);
         return;
     }
-    json = json_pack("{s:o, s:o}", "tell", encode_list(batch, 0, batch->n_tells), "report",
-                     encode_list(batch, batch->n_tells, batch->n_reports));
-    if (batch->has_ask)
-        json_object_set(json, "ask", batch->items[batch->n_items - 1].answer);
-    assay_answer_json(request, 200, json);
+    if (batch->ask_of_ended) {
+        assay_request_continue(request, answer_with_ended);
+        return;
+    }
+    answer(request);
     assay_request_finish(request);
 }
 
@@ -109,37 +137,37 @@ encode_failure(const struct item *item, assay_status status, const struct assay_
 }
 
 static json_t *
-encode_success(const struct item *item, const struct assay_engine_answer *answer)
+encode_success(const struct item *item, const struct assay_engine_answer *said)
 {
     json_t *json;
 
     switch (item->part) {
     case TELL:
         return json_pack("{s:I, s:s}", "number", (json_int_t)item->number, "state",
-                         assay_trial_state_name(answer->trials[0].state));
+                         assay_trial_state_name(said->trials[0].state));
     case REPORT:
-        json = assay_stop_encode(answer);
+        json = assay_stop_encode(said);
         json_object_set_new(json, "number", json_integer(item->number));
         return json;
     case ASK:
-        return assay_suggestions_encode(answer);
+        return assay_suggestions_encode(said);
     }
     ASSAY_BUG("a part of no known kind");
 }
 
 static void
 done(void *arg, assay_status status, const struct assay_error *err,
-     const struct assay_engine_answer *answer)
+     const struct assay_engine_answer *said)
 {
     struct item *item = arg;
     struct batch *batch = item->batch;
 
     if (status == ASSAY_OK) {
-        item->answer = encode_success(item, answer);
+        item->answer = encode_success(item, said);
     } else {
-        item->answer =
-            encode_failure(item, status, err, answer != NULL ? answer->faults : NULL);
+        item->answer = encode_failure(item, status, err, said != NULL ? said->faults : NULL);
         pthread_mutex_lock(&batch->lock);
+        batch->ask_of_ended |= item->part == ASK && status == ASSAY_E_STUDY_FINISHED;
         batch->absent += status == ASSAY_E_NOT_FOUND || status == ASSAY_E_STUDY_FINISHED;
         pthread_mutex_unlock(&batch->lock);
     }

@@ -60,6 +60,11 @@ ASSAY_MUST_CHECK bool assay_ask_decode(const json_t *body, const char *pointer,
                                        struct assay_faults *faults, struct assay_ask *ret_ask);
 /* The answer to an ask.  New reference. */
 json_t *assay_suggestions_encode(const struct assay_engine_answer *answer);
+/* The answer to an ask of a study that the engine holds no more because it has
+ * ended: no trials, and how it ended.  On a read thread. */
+ASSAY_MUST_CHECK assay_status assay_suggestions_of_ended(struct assay_request *request,
+                                                         json_t **ret_json,
+                                                         struct assay_error *err);
 
 /* {"measurements"} of a report (with "number" when `ret_number` is not NULL); the
  * array is borrowed. */

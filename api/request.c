@@ -81,6 +81,8 @@ find_study(struct assay_request *request)
 
     status = assay_store_study_find(request->store, request->path.project, request->path.study,
                                     &request->study_id, &request->study_state, &err);
+    if (status == ASSAY_E_NOT_FOUND)
+        assay_study_names_forget(server->names, request->path.project, request->path.study);
     if (status != ASSAY_OK)
         return assay_answer_error(request, status, &err);
     request->study_remembered = false;

@@ -177,6 +177,7 @@ assay_server_sweep(struct assay_server *server)
 }
 
 /* MHD complains about what clients do; that is theirs to know. */
+ASSAY_PRINTF(2, 0)
 static void
 log_mhd(void *arg, const char *format, va_list args)
 {

@@ -57,6 +57,35 @@ assay_suggestions_encode(const struct assay_engine_answer *answer)
     return json;
 }
 
+assay_status
+assay_suggestions_of_ended(struct assay_request *request, json_t **ret_json,
+                           struct assay_error *err)
+{
+    struct assay_study_record record = {0};
+    struct assay_engine_answer answer = {0};
+    assay_status status = assay_store_study(request->store, request->path.project,
+                                            request->path.study, &record, err);
+
+    if (status != ASSAY_OK)
+        return status;
+    answer.study_state = record.state;
+    answer.study_reason = record.reason;
+    *ret_json = assay_suggestions_encode(&answer);
+    assay_study_record_done(&record);
+    return ASSAY_OK;
+}
+
+static enum assay_step
+answer_ended(struct assay_request *request)
+{
+    struct assay_error err = {0};
+    json_t *json;
+    assay_status status = assay_suggestions_of_ended(request, &json, &err);
+
+    return status == ASSAY_OK ? assay_answer_json(request, 200, json)
+                              : assay_answer_error(request, status, &err);
+}
+
 static json_t *
 build_remembered(struct assay_request *request, const struct assay_engine_answer *answer)
 {
@@ -70,6 +99,10 @@ done(void *arg, assay_status status, const struct assay_error *err,
 {
     struct assay_request *request = arg;
 
+    if (status == ASSAY_E_STUDY_FINISHED && !request->study_remembered) {
+        assay_request_continue(request, answer_ended);
+        return;
+    }
     if (assay_request_call_failed(request, status, err, answer))
         return;
     assay_answer_json(request, 200,

@@ -173,6 +173,6 @@ class Logs(ApiTest):
         script = "import os, sys\nprint('attempt', os.environ['ASSAY_ATTEMPT'])\nsys.exit(1)\n"
         name = self.api.create(limits={"trials": 1}, trial={
             "command": [sys.executable, "-c", script], "retries": 1})
-        self.api.get(self.api.path(name, "/trials/1") + "?until=final&wait=30s")
+        self.api.get(self.api.path(name) + "?until=final&wait=30s")
         text = self.api.get(self.api.path(name, "/trials/1/logs")).body.decode()
         self.assertEqual(text, "==> attempt 1 <==\nattempt 1\n==> attempt 2 <==\nattempt 2\n")

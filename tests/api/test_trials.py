@@ -1,6 +1,7 @@
 """Ask, report, tell; adding trials; reading them; batches; many workers at once."""
 
 import threading
+import time
 
 from service import ApiTest, Client
 
@@ -147,11 +148,16 @@ class AskTell(ApiTest):
         name = self.api.create(limits={"trials": 1})
         self.api.tell(name, self.api.ask(name)[0]["number"], 0.5)
         self.api.get(self.api.path(name) + "?until=final&wait=20s")
-        answer = self.api.post(self.api.path(name, "/suggestions"), {})
-        self.assertEqual(answer.status, 200, answer.body)
-        self.assertEqual(answer.json["trials"], [])
-        self.assertEqual((answer.json["study_state"], answer.json["reason"]),
-                         ("succeeded", "trials_done"))
+        # At once, and when nothing of it is in memory any more.
+        for pause in (0, 1):
+            time.sleep(pause)
+            answer = self.api.post(self.api.path(name, "/suggestions"), {})
+            self.assertEqual(answer.status, 200, answer.body)
+            batch = self.api.post(self.api.path(name, "/batch"), {"ask": {}})
+            for asked in (answer.json, batch.json["ask"]):
+                self.assertEqual(asked["trials"], [])
+                self.assertEqual((asked["study_state"], asked["reason"]),
+                                 ("succeeded", "trials_done"))
 
 
 class Add(ApiTest):
