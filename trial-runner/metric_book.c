@@ -76,13 +76,16 @@ assay_metric_book_free(struct assay_metric_book *book)
     return NULL;
 }
 
+/* UTF-8 without control characters. */
 static bool
-is_utf8(const char *text)
+is_printable(const char *text)
 {
     json_t *json = json_string(text);
     bool fine = json != NULL;
 
     json_decref(json);
+    for (const char *p = text; *p != '\0'; p++)
+        fine = fine && (unsigned char)*p >= 0x20 && *p != 0x7f;
     return fine;
 }
 
@@ -93,7 +96,7 @@ assay_metric_book_enter(struct assay_metric_book *book, const char *name, int64_
     struct metric *metric = find_metric(book, name);
 
     if (metric == NULL) {
-        if (book->n_others >= ASSAY_METRIC_BOOK_NAMES_MAX || !is_utf8(name))
+        if (book->n_others >= ASSAY_METRIC_BOOK_NAMES_MAX || !is_printable(name))
             return NULL;
         metric = add_metric(book, name);
         book->n_others++;

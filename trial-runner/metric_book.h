@@ -20,7 +20,7 @@ struct assay_metric_book *assay_metric_book_new(const char *const *names, size_t
 struct assay_metric_book *assay_metric_book_free(struct assay_metric_book *book);
 
 /* Enters a value.  `step` < 0: the metric's next one (the first is 1).  NULL when
- * the name is refused (too many, or not UTF-8); else the name as the book keeps it,
+ * the name is refused (too many, or not printable UTF-8); else the name as the book keeps it,
  * and the step. */
 const char *assay_metric_book_enter(struct assay_metric_book *book, const char *name, int64_t step,
                                     double value, int64_t *ret_step);

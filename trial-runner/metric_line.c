@@ -8,17 +8,20 @@
 
 #include "common/memory.h"
 #include "common/number.h"
-#include "trial-runner/metric_filter.h"
+#include "schemas/filter.h"
 
 #define STEP_MAX ASSAY_INT_EXACT
 #define NUMBER_LENGTH_MAX 400
 #define UNIT_LENGTH_MAX 8
+/* Longer lines are cut before a user's pattern sees them: matching may take time
+ * that grows with the square of the length. */
+#define FILTERED_BYTES_MAX 8192
 
 struct assay_metric_pattern {
     char **names;
     size_t *lengths;
     size_t n_names;
-    struct assay_metric_filter *filter; /* NULL = the formats of the header */
+    struct assay_filter *filter; /* NULL = the formats of the header */
 };
 
 static const char *const step_keys[] = {"step", "epoch", "global_step"};
@@ -30,11 +33,11 @@ assay_metric_pattern_new(const char *const *names, size_t n_names, const char *f
     struct assay_metric_pattern *pattern = ASSAY_NEW(struct assay_metric_pattern);
 
     if (filter != NULL) {
-        assay_status rc = assay_metric_filter_compile(filter, &pattern->filter, err);
+        assay_status rc = assay_filter_new(filter, &pattern->filter, err);
 
         if (rc < 0) {
             free(pattern);
-            return rc;
+            return assay_wrap(err, "metrics.filter");
         }
     }
     pattern->names = assay_zalloc(n_names, sizeof *pattern->names);
@@ -56,7 +59,7 @@ assay_metric_pattern_free(struct assay_metric_pattern *pattern)
             free(pattern->names[i]);
         free(pattern->names);
         free(pattern->lengths);
-        assay_metric_filter_free(pattern->filter);
+        assay_filter_free(pattern->filter);
         free(pattern);
     }
     return NULL;
@@ -432,28 +435,29 @@ read_text(const struct assay_metric_pattern *pattern, const char *text, struct s
 static void
 read_filtered(const struct assay_metric_pattern *pattern, char *text, struct assay_metric_line *line)
 {
-    const char *name, *value;
-    size_t name_length, value_length, at = 0;
+    struct assay_filter_match match;
     double number;
 
-    if (strlen(text) > ASSAY_METRIC_FILTER_LINE_BYTES_MAX)
-        text[ASSAY_METRIC_FILTER_LINE_BYTES_MAX] = '\0';
-    while (line->count < ASSAY_METRIC_LINE_PAIRS_MAX &&
-           assay_metric_filter_next(pattern->filter, text, &at, &name, &name_length, &value,
-                                    &value_length)) {
-        if (name_length == 0 && pattern->n_names > 0) {
+    if (strlen(text) > FILTERED_BYTES_MAX)
+        text[FILTERED_BYTES_MAX] = '\0';
+    for (size_t from = 0; line->count < ASSAY_METRIC_LINE_PAIRS_MAX &&
+                          assay_filter_find(pattern->filter, text, from, &match);
+         from = match.end) {
+        const char *name = text + match.name, *value = text + match.value;
+
+        if (match.name_length == 0 && pattern->n_names > 0) {
             name = pattern->names[0];
-            name_length = pattern->lengths[0];
+            match.name_length = pattern->lengths[0];
         }
-        while (value_length > 0 && is_blank(*value)) {
+        while (match.value_length > 0 && is_blank(*value)) {
             value++;
-            value_length--;
+            match.value_length--;
         }
-        while (value_length > 0 && is_blank(value[value_length - 1]))
-            value_length--;
-        if (value_length <= NUMBER_LENGTH_MAX &&
-            assay_parse_double_n(value, value_length, &number))
-            add_pair(line, name, name_length, number);
+        while (match.value_length > 0 && is_blank(value[match.value_length - 1]))
+            match.value_length--;
+        if (match.value_length <= NUMBER_LENGTH_MAX &&
+            assay_parse_double_n(value, match.value_length, &number))
+            add_pair(line, name, match.name_length, number);
     }
 }
 
