@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks that the names in the domains and the triggers of sql/migrations, and the
+"""Checks that the names in the domains and the functions of sql/migrations, and the
 live states in the statements of sql/*.c, are those of schemas/states.yaml.
 
 The last definition of a domain counts, as later migrations replace earlier ones.
@@ -13,14 +13,14 @@ import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
-# domain or trigger -> (list in states.yaml, which of its names)
+# domain or function -> (list in states.yaml, which of its names)
 PLACES = {
     "study_state": ("study_states", "all"),
     "study_reason": ("study_reasons", "all"),
     "trial_state": ("trial_states", "all"),
     "trial_reason": ("trial_reasons", "all"),
     "attempt_state": ("attempt_states", "all"),
-    "trial_final": ("trial_states", "final"),
+    "assay_trial_is_final": ("trial_states", "final"),
 }
 
 
@@ -32,7 +32,7 @@ def wanted(rows, which):
 
 def found(sql, place):
     """Names in the last IN list that follows a definition of `place`."""
-    pattern = rf"(?:DOMAIN|TRIGGER)\s+{place}\b[^;]*?(?:VALUE|state)\s+IN\s*\(([^)]*)\)"
+    pattern = rf"(?:DOMAIN|FUNCTION)\s+{place}\b[^;]*?(?:VALUE|state)\s+IN\s*\(([^)]*)\)"
     lists = re.findall(pattern, sql, re.S)
     return re.findall(r"'([^']*)'", lists[-1]) if lists else None
 

@@ -1,6 +1,6 @@
 -- Events, remembered answers, the writer's mark, and the removal of deleted studies.
 
-CREATE DOMAIN event_type AS text CHECK (VALUE ~ '^[a-z_]{1,63}$');
+CREATE DOMAIN event_type AS text CHECK (octet_length(VALUE) BETWEEN 1 AND 63);
 COMMENT ON DOMAIN event_type IS 'What happened, for programs.';
 
 CREATE TABLE event (
