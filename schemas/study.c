@@ -286,6 +286,8 @@ decode_trial(const struct study_file *file, struct assay_study_spec *spec,
     spec->trial = assay__trial_spec_decode(file->trial, faults);
     names = declared_names(file->parameters, file->budget != NULL, faults);
     assay__trial_spec_check_references(spec->trial, names, faults);
+    if (spec->space != NULL)
+        assay__check_variables(spec->space, faults);
 }
 
 static void

@@ -23,6 +23,8 @@ struct assay_trial_spec *assay__trial_spec_decode(const json_t *trial,
                                                   struct assay_faults *faults);
 struct assay_trial_spec *assay__trial_spec_free(struct assay_trial_spec *trial);
 json_t *assay__trial_spec_encode(const struct assay_trial_spec *trial);
+/* No two parameters become the same environment variable of a trial. */
+void assay__check_variables(const struct assay_space *space, struct assay_faults *faults);
 /* Faults for each ${name} of the section that is not a member of `names`. */
 void assay__trial_spec_check_references(const struct assay_trial_spec *trial, const json_t *names,
                                         struct assay_faults *faults);

@@ -1,5 +1,6 @@
 /* Checks that every ${name} of the section `trial` is declared. */
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -98,4 +99,38 @@ assay__trial_spec_check_references(const struct assay_trial_spec *trial, const j
     }
     check_tree(trial->environment, "/trial/environment", 0, names, faults);
     check_tree(trial->kubernetes, "/trial/kubernetes", 0, names, faults);
+}
+
+/* As in the name of a variable: letters large, everything but letters and digits "_". */
+static bool
+same_variable(const char *a, const char *b)
+{
+    for (; *a != '\0' && *b != '\0'; a++, b++) {
+        int x = isalnum((unsigned char)*a) ? toupper((unsigned char)*a) : '_';
+        int y = isalnum((unsigned char)*b) ? toupper((unsigned char)*b) : '_';
+
+        if (x != y)
+            return false;
+    }
+    return *a == *b;
+}
+
+void
+assay__check_variables(const struct assay_space *space, struct assay_faults *faults)
+{
+    for (size_t i = 1; i < space->n_parameters; i++) {
+        const char *name = space->parameters[i].name;
+
+        for (size_t k = 0; k < i; k++) {
+            const char *other = space->parameters[k].name;
+            assay_auto_free char *at = assay_format("/parameters/%zu/name", i);
+            json_auto_t *found = json_string(name);
+
+            if (strcmp(name, other) != 0 && same_variable(name, other))
+                assay_fault_add(faults, at, found, "names that differ in letters or digits",
+                                "a trial could not tell %s from %s: both would be the same "
+                                "variable ASSAY_PARAM_…",
+                                name, other);
+        }
+    }
 }

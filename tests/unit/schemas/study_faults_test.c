@@ -406,6 +406,28 @@ what_was_found_is_told(void **state)
     assay_faults_done(&faults);
 }
 
+/* Only where trials get variables: an ask/tell study may name them as it likes. */
+static void
+names_that_become_one_variable(void **state)
+{
+    static const char text[] = "objective: {metric: x, goal: minimize}\n"
+                               "parameters:\n"
+                               "  - {name: a-b, type: bool}\n"
+                               "  - {name: A_b, type: bool}\n";
+    assay_auto_free char *with_trial = assay_format("%strial: {command: [x]}\n", text);
+    json_auto_t *told = yaml_of(text, NULL), *run = yaml_of(with_trial, NULL);
+    struct assay_faults faults = {0};
+    struct assay_study_spec *spec = assay_study_decode(told, "default", NULL, &faults);
+
+    (void)state;
+    assert_non_null(spec);
+    assay_study_free(spec);
+    assert_null(assay_study_decode(run, "default", NULL, &faults));
+    assert_int_equal(faults.count, 1);
+    assert_string_equal(faults.items[0].pointer, "/parameters/1/name");
+    assay_faults_done(&faults);
+}
+
 /* Thousands of faults cost no more than their counting. */
 static void
 many_faults_are_counted(void **state)
@@ -434,6 +456,7 @@ main(void)
         cmocka_unit_test(all_faults_are_told_at_once_with_lines),
         cmocka_unit_test(a_missing_member_has_the_line_of_its_parent),
         cmocka_unit_test(what_was_found_is_told),
+        cmocka_unit_test(names_that_become_one_variable),
         cmocka_unit_test(many_faults_are_counted),
     };
 
