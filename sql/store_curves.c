@@ -24,10 +24,12 @@ static const struct assay__pg_statement trials = {
     .repeat = true,
 };
 
+/* OFFSET 0 keeps it one range of the index for each trial. */
 static const struct assay__pg_statement points_of = {
     .name = "curve_points_of",
     .sql = "SELECT m.trial, m.step, m.value FROM unnest($2::bigint[]) u (trial)"
-           " JOIN measurement m ON m.study_id = $1 AND m.trial = u.trial AND m.metric = $3"
+           " CROSS JOIN LATERAL (SELECT v.trial, v.step, v.value FROM measurement v"
+           "  WHERE v.study_id = $1 AND v.trial = u.trial AND v.metric = $3 OFFSET 0) m"
            " ORDER BY m.trial, m.step",
     .in = "qQq",
     .out = "iqd",
