@@ -70,7 +70,9 @@ MAIN_assay-suggest := suggest/assay_suggest.c
 MAIN_assay-runner := trial-runner/assay_runner.c
 MAINS := $(foreach p,$(PROGRAMS),$(MAIN_$(p)))
 
-sources = $(filter-out $(MAINS),$(wildcard $(1)/*.c $(1)/*/*.c))
+# Larger algorithms have a folder of their own.
+ALGORITHM_FOLDERS := tpe
+sources = $(filter-out $(MAINS),$(wildcard $(1)/*.c $(1)/*/*.c $(foreach f,$(ALGORITHM_FOLDERS),$(1)/algorithms/$(f)/*.c)))
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(call sources,$(1)))
 library = $(BUILD)/lib/libassay-$(1).a
 

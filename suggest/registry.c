@@ -21,6 +21,7 @@ static const struct assay_plugin_algorithm *algorithms[EACH_MAX] = {
     &assay_algorithm_grid,
     &assay_algorithm_random,
     &assay_algorithm_sobol,
+    &assay_algorithm_tpe,
 };
 static const struct assay_plugin_rule *rules[EACH_MAX] = {
     &assay_rule_median,

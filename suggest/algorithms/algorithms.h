@@ -8,6 +8,7 @@ extern const struct assay_plugin_algorithm assay_algorithm_auto;
 extern const struct assay_plugin_algorithm assay_algorithm_grid;
 extern const struct assay_plugin_algorithm assay_algorithm_random;
 extern const struct assay_plugin_algorithm assay_algorithm_sobol;
+extern const struct assay_plugin_algorithm assay_algorithm_tpe;
 
 /* Purposes of random streams (common/random.h): never reused, never renumbered,
  * so that a study goes on as it began after an upgrade. */
@@ -16,6 +17,8 @@ enum assay_purpose {
     ASSAY_PURPOSE_SOBOL_FALLBACK = 2,
     ASSAY_PURPOSE_SOBOL_SCRAMBLING = 3,
     ASSAY_PURPOSE_GRID_ORDER = 4,
+    ASSAY_PURPOSE_TPE = 5,
+    ASSAY_PURPOSE_TPE_DRAWN = 6,
 };
 
 #endif

@@ -1,0 +1,56 @@
+/* The trials in the order of how good they are, and which of them teach the model
+ * what is good and what is bad.
+ *
+ * Order: succeeded by value; stopped early by how far they got, then value; then what
+ * failed, was infeasible or has no finite value.  Cancelled trials say nothing.  With
+ * several objectives what is good is chosen by fronts of non-dominated trials.
+ *
+ * A function of the set of trials alone, whatever way it came.  Telling costs
+ * O(log trials) comparisons and moving pointers.  One thread at a time. */
+#ifndef ASSAY_SUGGEST_TPE_RANKING_H
+#define ASSAY_SUGGEST_TPE_RANKING_H
+
+#include "suggest/history.h"
+
+/* Never more good trials than this, nor bad ones, nor pending ones among those. */
+#define ASSAY_TPE_GOOD_MAX 100
+#define ASSAY_TPE_BAD_MAX 512
+#define ASSAY_TPE_PENDING_MAX 128
+
+struct assay_tpe_trial;
+
+struct assay_tpe_ranking {
+    size_t n_objectives, n_dimensions;
+    uint64_t seed;
+    /* All by pointer; `drawn` has the trials of `ranked` in a random order. */
+    struct assay_tpe_trial **ranked, **drawn, **pending;
+    size_t n_ranked, n_drawn, n_pending;
+    size_t ranked_capacity, drawn_capacity, pending_capacity;
+    size_t n_usable; /* the first of `ranked`: with a finite value */
+};
+
+void assay_tpe_ranking_init(struct assay_tpe_ranking *ranking, size_t n_objectives,
+                            size_t n_dimensions, uint64_t seed);
+void assay_tpe_ranking_done(struct assay_tpe_ranking *ranking);
+
+/* Takes in a trial with its encoded point (copied); before a trial is told again with
+ * other contents, `remove` it with what it was. */
+void assay_tpe_ranking_add(struct assay_tpe_ranking *ranking,
+                           const struct assay_history_trial *trial, const float *coordinates);
+void assay_tpe_ranking_remove(struct assay_tpe_ranking *ranking,
+                              const struct assay_history_trial *trial);
+
+/* Points and weights; room for the maxima above. */
+struct assay_tpe_side {
+    const float **points; /* borrowed until the next add or remove */
+    double *weights;
+    size_t n;
+};
+
+/* Splits the trials: the best ceil(fraction * ended), at most GOOD_MAX, to `good`, the
+ * better the heavier; the rest and the pending ones to `bad`.  Of many bad ones those
+ * next to the good are all there, and a random choice stands for the others. */
+void assay_tpe_ranking_split(struct assay_tpe_ranking *ranking, double fraction,
+                             struct assay_tpe_side *good, struct assay_tpe_side *bad);
+
+#endif
