@@ -152,6 +152,10 @@ look_up_key(struct assay_request *request)
                                     request->idempotency_key);
     }
     request->answer.replayed = true;
+    if (http_status == 201 && json_object_get(answer, "name") != NULL) /* a study */
+        request->answer.location =
+            assay_format("/v1/projects/%s/studies/%s", request->path.project,
+                         json_string_value(json_object_get(answer, "name")));
     assay_http_metrics_replayed(request->server->metrics);
     return assay_answer_json(request, http_status, answer);
 }

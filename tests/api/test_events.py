@@ -19,9 +19,12 @@ class Stream:
             **{name.replace("_", "-"): value for name, value in headers.items()}})
         self.response = self.connection.getresponse()
 
-    def next(self):
-        fields = {}
+    def next(self, patience=30):
+        """The next event, or None at the end of the stream."""
+        fields, deadline = {}, time.monotonic() + patience
         while True:
+            if time.monotonic() > deadline:
+                raise TimeoutError("no event came")
             line = self.response.readline().decode()
             if line == "":
                 return None

@@ -21,6 +21,7 @@ class Idempotency(ApiTest):
             self.assertEqual(again.status, 201)
             self.assertEqual(again.headers["Idempotency-Replayed"], "true")
             self.assertEqual(again.json, first.json)
+            self.assertEqual(again.headers["Location"], first.headers["Location"])
             stored = self.api.get(self.api.path(first.json["name"])).json
             self.assertEqual(stored["created_at"], first.json["created_at"])
             self.assertEqual(stored["spec"], first.json["spec"])

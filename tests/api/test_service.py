@@ -90,7 +90,7 @@ class Life(unittest.TestCase):
     def daemon(self, *options, **more):
         daemon = Assayd(None, *options, **more)
         self.addCleanup(daemon.remove)
-        self.addCleanup(daemon.stop)
+        self.addCleanup(lambda: self.assertEqual(daemon.stop(), ""))
         return daemon
 
     def refuses(self, *options, word):
@@ -152,7 +152,12 @@ class Life(unittest.TestCase):
                 self.assertIn("Retry-After", answer.headers)
                 time.sleep(0.1)
             self.assertEqual(answer.status, 201, answer.body)
-        self.assertEqual(api.get("/readyz").status, 200)
+        # Every read thread finds out for itself that its connection is gone.
+        while api.get("/readyz").status != 200 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        for _ in range(20):
+            answer = api.get("/readyz")
+            self.assertEqual(answer.status, 200, answer.body)
 
     def test_terminated_while_requests_wait(self):
         daemon = self.daemon()
