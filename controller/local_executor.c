@@ -41,6 +41,9 @@
 #define LOCK_WAIT_US (60 * ASSAY_SECOND_US)
 /* Runners started only to tell a result that their predecessor could not. */
 #define DELIVERIES_MAX 2
+/* Looks in a row that must find nothing: a process shows no environment for a
+ * moment while it executes another program. */
+#define CLEAN_PASSES 2
 #define RESULT_BYTES_MAX (1 << 20)
 
 enum stage {
@@ -72,12 +75,14 @@ struct attempt {
     pid_t pid;   /* the runner's */
     int pidfd;   /* -1 = none */
     bool is_child;
+    bool reap_again;
     int exit_code; /* of the runner; -1 = unknown or killed */
     int start_fd;  /* read end; -1 = none */
     uv_poll_t *exit_poll, *start_poll;
     int64_t wait_until_us;  /* LOCK: give up; 0 = never */
     int64_t kill_at_us;     /* RUN: SIGKILL to the runner; 0 = never */
     int64_t clean_since_us; /* CLEAN */
+    int clean_passes; /* in a row that found nothing */
     bool clean_logged;
 
     bool lost;
@@ -433,20 +438,38 @@ on_start_line(uv_poll_t *poll, int status, int events)
     read_start_line(poll->data);
 }
 
+/* Reaps the runner.  A process that is traced (by a debugger, or by the leak
+ * checker of its own sanitizer) shows its end before it can be waited for: then
+ * again at the next tick. */
+static void
+reap_runner(struct attempt *attempt)
+{
+    siginfo_t info = {0};
+
+    attempt->reap_again = false;
+    if (attempt->is_child) {
+        if (waitid(P_PIDFD, (id_t)attempt->pidfd, &info, WEXITED | WNOHANG) == 0 &&
+            info.si_pid == 0) {
+            uv_poll_stop(attempt->exit_poll);
+            attempt->reap_again = true;
+            start_ticking(attempt->executor);
+            return;
+        }
+        attempt->exit_code = info.si_code == CLD_EXITED ? info.si_status : -1;
+    }
+    runner_gone(attempt);
+}
+
 static void
 on_runner_exit(uv_poll_t *poll, int status, int events)
 {
     struct attempt *attempt = poll->data;
-    siginfo_t info = {0};
 
     (void)status;
     (void)events;
     /* The line may have come in the same turn of the loop as the end. */
     read_start_line(attempt);
-    if (attempt->is_child &&
-        waitid(P_PIDFD, (id_t)attempt->pidfd, &info, WEXITED | WNOHANG) == 0 && info.si_pid != 0)
-        attempt->exit_code = info.si_code == CLD_EXITED ? info.si_status : -1;
-    runner_gone(attempt);
+    reap_runner(attempt);
 }
 
 static void
@@ -594,8 +617,8 @@ is_being_cleaned(void *arg, const struct assay_attempt_key *key)
     return attempt != NULL && attempt->stage == STAGE_CLEAN;
 }
 
-/* Kills the marked processes of every lost attempt; those of which none was left
- * have ended. */
+/* Kills the marked processes of every lost attempt; when none is left they have
+ * ended. */
 static void
 clean(struct assay__local_executor *executor)
 {
@@ -613,7 +636,8 @@ clean(struct assay__local_executor *executor)
             continue;
         if (attempt->clean_since_us == 0)
             attempt->clean_since_us = assay_monotonic_us();
-        if (!any) {
+        attempt->clean_passes = any ? 0 : attempt->clean_passes + 1;
+        if (attempt->clean_passes == CLEAN_PASSES) {
             attempt->stage = STAGE_END;
         } else if (!attempt->clean_logged &&
                    assay_monotonic_us() - attempt->clean_since_us > 10 * ASSAY_SECOND_US) {
@@ -663,19 +687,20 @@ tell_ended(struct attempt *attempt)
 {
     struct assay__local_executor *executor = attempt->executor;
     struct assay_attempt_key key = attempt->key;
+    /* Kept for the callback, which may start the trial's next attempt. */
+    char *message = attempt->message;
     struct assay_attempt_end end = {.lost = attempt->lost,
                                     .state = attempt->state,
                                     .reason = attempt->reason,
                                     .exit_code = attempt->result_exit_code,
                                     .signal = attempt->result_signal,
-                                    .message = attempt->message};
-    /* Kept for the callback, which may start the trial's next attempt. */
-    assay_auto_free char *message = attempt->message;
+                                    .message = message};
 
     attempt->message = NULL;
     give_back(attempt);
     free_attempt(attempt);
     executor->events.ended(executor->events.arg, &key, &end);
+    free(message);
 }
 
 /* One attempt at a time: the callbacks may add and change others. */
@@ -698,7 +723,7 @@ tell_all_ended(struct assay__local_executor *executor)
 static bool
 needs_ticks(const struct attempt *attempt)
 {
-    return attempt->stage != STAGE_RUN || attempt->kill_at_us != 0 ||
+    return attempt->stage != STAGE_RUN || attempt->kill_at_us != 0 || attempt->reap_again ||
            (attempt->adopted && !attempt->started && attempt->deliveries == 0);
 }
 
@@ -711,6 +736,8 @@ look_at_runner(struct attempt *attempt)
         attempt->kill_at_us = 0;
         assay__local_kill(attempt->pidfd);
     }
+    if (attempt->reap_again)
+        reap_runner(attempt);
 }
 
 static void

@@ -12,8 +12,9 @@
 #include "trial-runner/environment.h"
 
 /* What the child tells when it fails before its program runs. */
+enum failed { FAILED_SETUP, FAILED_DIRECTORY, FAILED_EXEC };
 struct failure {
-    enum { FAILED_SETUP, FAILED_DIRECTORY, FAILED_EXEC } what;
+    enum failed what;
     int os_errno;
 };
 
@@ -57,7 +58,7 @@ open_pipes(struct pipes *ret_pipes, struct assay_error *err)
 /* --- in the child: only what is allowed after a fork of a process with threads ------------ */
 
 ASSAY_NORETURN static void
-fail_child(int fd, int what, int os_errno)
+fail_child(int fd, enum failed what, int os_errno)
 {
     struct failure failure = {.what = what, .os_errno = os_errno};
     ssize_t n = write(fd, &failure, sizeof failure);

@@ -301,8 +301,10 @@ assay_tensorboard_read(const unsigned char *record, size_t length,
     /* Until the year 9999. */
     if (wall_time > 0 && wall_time < 253402300800.0)
         scalar.time_us = (int64_t)(wall_time * 1e6);
+    if (summary == NULL)
+        return true; /* an event of another kind */
     values = (struct wire){summary, summary + summary_length, false};
-    while (summary != NULL && next_field(&values, &field)) {
+    while (next_field(&values, &field)) {
         if (field.number != 1 || field.type != WIRE_BYTES)
             continue;
         if (!read_value(field.bytes, field.length, &scalar, &found))
