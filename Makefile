@@ -29,7 +29,8 @@ ROOMS := common schemas suggest sql client controller trial-runner api cli
 PROGRAMS := assayd assay assay-suggest assay-runner
 
 PACKAGES_schemas := yaml-0.1
-PACKAGES_suggest := gsl openblas nlopt
+# OpenBLAS first: GSL brings a slow BLAS of its own under the same names.
+PACKAGES_suggest := openblas gsl nlopt
 PACKAGES_sql := libpq
 PACKAGES_client := libcurl
 PACKAGES_controller := libuv gnutls
@@ -71,7 +72,7 @@ MAIN_assay-runner := trial-runner/assay_runner.c
 MAINS := $(foreach p,$(PROGRAMS),$(MAIN_$(p)))
 
 # Larger algorithms have a folder of their own.
-ALGORITHM_FOLDERS := tpe
+ALGORITHM_FOLDERS := bayesian tpe
 sources = $(filter-out $(MAINS),$(wildcard $(1)/*.c $(1)/*/*.c $(foreach f,$(ALGORITHM_FOLDERS),$(1)/algorithms/$(f)/*.c)))
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(call sources,$(1)))
 library = $(BUILD)/lib/libassay-$(1).a

@@ -5,6 +5,7 @@
 #include "suggest/plugin.h"
 
 extern const struct assay_plugin_algorithm assay_algorithm_auto;
+extern const struct assay_plugin_algorithm assay_algorithm_bayesian;
 extern const struct assay_plugin_algorithm assay_algorithm_grid;
 extern const struct assay_plugin_algorithm assay_algorithm_random;
 extern const struct assay_plugin_algorithm assay_algorithm_sobol;
@@ -19,6 +20,8 @@ enum assay_purpose {
     ASSAY_PURPOSE_GRID_ORDER = 4,
     ASSAY_PURPOSE_TPE = 5,
     ASSAY_PURPOSE_TPE_DRAWN = 6,
+    ASSAY_PURPOSE_BAYESIAN = 40,
+    ASSAY_PURPOSE_BAYESIAN_FALLBACK = 41,
 };
 
 #endif

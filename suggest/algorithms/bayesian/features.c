@@ -90,7 +90,7 @@ typical_dimensions(const struct assay_transform *transform)
             unit[d] = assay_random_unit(&random);
         assay_transform_decode(transform, unit, point);
         for (size_t d = 0; d < n; d++)
-            active += !isnan(point[transform->dimensions[d].parameter]);
+            active += isnan(point[transform->dimensions[d].parameter]) ? 0 : 1;
     }
     return fmax(1.0, (double)active / TYPICAL_DRAWS);
 }
@@ -140,13 +140,13 @@ write_choice(const struct assay_gp_dimension *dimension, double value, double *r
     double *columns = &row[dimension->first];
 
     if (dimension->count == 1) {
-        columns[0] = isnan(value) ? 0.5 : value;
+        columns[0] = ASSAY_GP_HAMMING * (isnan(value) ? 0.5 : value);
         return;
     }
     for (size_t c = 0; c < dimension->count; c++)
-        columns[c] = isnan(value) ? M_SQRT1_2 / dimension->values : 0.0;
+        columns[c] = isnan(value) ? ASSAY_GP_HAMMING * M_SQRT1_2 / dimension->values : 0.0;
     if (!isnan(value))
-        columns[(size_t)value] = M_SQRT1_2;
+        columns[(size_t)value] = ASSAY_GP_HAMMING * M_SQRT1_2;
 }
 
 static void
@@ -154,7 +154,9 @@ write_sets(const struct assay_gp_features *features, const double *point, double
 {
     for (size_t k = 0; k < features->n_sets; k++)
         row[features->n_columns - features->n_sets + k] =
-            assay_view_active(features->transform->space, point, features->sets[k]) ? 1.0 : 0.0;
+            assay_view_active(features->transform->space, point, features->sets[k])
+                ? ASSAY_GP_HAMMING
+                : 0.0;
 }
 
 void

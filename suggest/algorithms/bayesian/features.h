@@ -3,12 +3,16 @@
  *
  *   double, int, discrete  one column: the place in [0, 1] of the value after
  *                          rounding to its step
- *   bool, two choices      one column of 0 or 1
- *   more choices           one column each, 0 or 1/sqrt(2): two different choices
- *                          are at distance 1 (Hamming)
- *   conditions             for each distinct set of conditions one more column, 1
+ *   bool, two choices      one column of 0 or h
+ *   more choices           one column each, 0 or h / sqrt(2): any two different
+ *                          choices are at distance h (Hamming)
+ *   conditions             for each distinct set of conditions one more column, h
  *                          where it holds; the parameters below it stand in the
  *                          middle where it does not
+ *
+ * h^2 = 1/3, so that under the same prior a choice is no farther off than a number:
+ * two random places in [0, 1] are at a squared distance of 1/6, two random choices of
+ * two at one of h^2 / 2.
  *
  * Columns are gathered in groups that share a weight (inverse squared lengthscale):
  * one for each parameter and one for each set of conditions.  The kernel of two
@@ -22,6 +26,8 @@
 #define ASSAY_SUGGEST_ALGORITHMS_BAYESIAN_FEATURES_H
 
 #include "suggest/transform.h"
+
+#define ASSAY_GP_HAMMING 0.57735026918962576451 /* h */
 
 enum assay_gp_kind {
     ASSAY_GP_CONTINUOUS,

@@ -112,7 +112,7 @@ test_built_in_tables(void **state ASSAY_UNUSED)
     json_t *rules = assay_registry_rules_encode(), *entry;
     size_t i;
 
-    assert_int_equal(json_array_size(algorithms), 4);
+    assert_true(json_array_size(algorithms) >= 4);
     json_array_foreach(algorithms, i, entry)
     {
         assert_int_equal(

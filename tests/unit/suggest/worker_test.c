@@ -280,7 +280,7 @@ expect_error(struct process *process, const char *code)
     json_decref(message);
 }
 
-static const char *const algorithms[] = {"random", "grid", "sobol", "tpe", "auto"};
+static const char *const algorithms[] = {"random", "grid", "sobol", "tpe", "bayesian", "auto"};
 #define STUDIES 4
 #define NUMBERS 60
 

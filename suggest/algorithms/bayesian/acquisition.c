@@ -1,0 +1,119 @@
+#include "suggest/algorithms/bayesian/acquisition.h"
+
+#include <math.h>
+
+#define LOG_SQRT_2PI 0.91893853320467274178
+/* Below, phi(u) and u Phi(u) nearly cancel and the series takes over. */
+#define SERIES_FROM (-25.0)
+#define UCB_FACTOR 1.8
+#define PE_PENALTY 10.0
+#define PE_FACTOR 0.5
+
+const char *
+assay_gp_rule_name(enum assay_gp_rule rule)
+{
+    static const char *const names[] = {
+        [ASSAY_GP_LOG_EI] = "log_expected_improvement",
+        [ASSAY_GP_UCB] = "upper_confidence_bound",
+        [ASSAY_GP_PE] = "pure_exploration",
+    };
+
+    return names[rule];
+}
+
+/* For u <= SERIES_FROM: h(u) / phi(u) = 1/u^2 - 3/u^4 + 15/u^6 - ..., and
+ * Phi(u) / phi(u) = (1 - 1/u^2 + 3/u^4 - ...) / |u| (Abramowitz and Stegun 26.2.12). */
+static void
+tail_series(double u, double *ret_h, double *ret_cdf)
+{
+    double inverse = 1.0 / (u * u), term = 1.0, h = 0.0;
+
+    for (int k = 1; k <= 10; k++) {
+        term *= -(2.0 * k - 1.0) * inverse;
+        h -= term;
+    }
+    *ret_h = h;
+    *ret_cdf = (1.0 - h) / -u;
+}
+
+/* ln h(u) with Phi(u) / h(u) and phi(u) / h(u). */
+static double
+log_h(double u, double *ret_cdf_ratio, double *ret_density_ratio)
+{
+    double h, cdf, density;
+
+    if (u <= SERIES_FROM) {
+        tail_series(u, &h, &cdf);
+        *ret_cdf_ratio = cdf / h;
+        *ret_density_ratio = 1.0 / h;
+        return -0.5 * u * u - LOG_SQRT_2PI + log(h);
+    }
+    density = exp(-0.5 * u * u - LOG_SQRT_2PI);
+    cdf = 0.5 * erfc(-u * M_SQRT1_2);
+    h = density + u * cdf;
+    *ret_cdf_ratio = cdf / h;
+    *ret_density_ratio = density / h;
+    return log(h);
+}
+
+double
+assay_gp_log_h(double u)
+{
+    double a, b;
+
+    return log_h(u, &a, &b);
+}
+
+static double
+log_mean_ei(const struct assay_gp_acquisition *acquisition, const double *means, double sd,
+            double *ret_by_means, double *ret_by_sd)
+{
+    double logs[ASSAY_GP_FANTASIES_MAX], by_mean[ASSAY_GP_FANTASIES_MAX];
+    double by_sd[ASSAY_GP_FANTASIES_MAX], highest = -INFINITY, sum = 0.0, slope = 0.0;
+
+    for (size_t s = 0; s < acquisition->n_means; s++) {
+        double cdf, density;
+
+        logs[s] = log_h((acquisition->thresholds[s] - means[s]) / sd, &cdf, &density);
+        by_mean[s] = -cdf / sd;
+        by_sd[s] = density / sd;
+        highest = fmax(highest, logs[s]);
+    }
+    for (size_t s = 0; s < acquisition->n_means; s++) {
+        logs[s] = exp(logs[s] - highest);
+        sum += logs[s];
+    }
+    for (size_t s = 0; s < acquisition->n_means; s++) {
+        slope += logs[s] / sum * by_sd[s];
+        if (ret_by_means != NULL)
+            ret_by_means[s] = logs[s] / sum * by_mean[s];
+    }
+    if (ret_by_sd != NULL)
+        *ret_by_sd = slope;
+    return highest + log(sum / (double)acquisition->n_means) + log(sd);
+}
+
+double
+assay_gp_acquisition_at(const struct assay_gp_acquisition *acquisition, const double *means,
+                        double sd, double *ret_by_means, double *ret_by_sd)
+{
+    double by_mean = -1.0, by_sd = UCB_FACTOR, value, room;
+
+    switch (acquisition->rule) {
+    case ASSAY_GP_LOG_EI:
+        return log_mean_ei(acquisition, means, sd, ret_by_means, ret_by_sd);
+    case ASSAY_GP_UCB:
+        value = -means[0] + UCB_FACTOR * sd;
+        break;
+    default:
+        room = acquisition->thresholds[0] - (means[0] - PE_FACTOR * sd);
+        value = sd + PE_PENALTY * fmin(room, 0.0);
+        by_mean = room < 0.0 ? -PE_PENALTY : 0.0;
+        by_sd = room < 0.0 ? 1.0 + PE_PENALTY * PE_FACTOR : 1.0;
+    }
+    if (ret_by_means != NULL)
+        ret_by_means[0] = by_mean;
+    if (ret_by_sd != NULL)
+        *ret_by_sd = by_sd;
+    return value;
+}

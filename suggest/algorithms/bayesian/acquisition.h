@@ -1,0 +1,47 @@
+/* What a point is worth trying, from the posterior there.  Values are minimised.
+ *
+ *   logEI   ln E max(f* - f, 0) = ln h((f* - m) / sd) + ln sd, h(u) = phi(u) + u Phi(u);
+ *           in the log so that it has a slope where EI is nought to the computer (S.
+ *           Ament et al., "Unexpected improvements to expected improvement", NeurIPS 2023).
+ *           With pending trials, the logarithm of the mean of EI over fantasies: joint
+ *           draws at the pending points, each with its own mean and f*, one sd (J.
+ *           Snoek, H. Larochelle, R. P. Adams, NIPS 2012).  For each draw the
+ *           expectation is exact.
+ *   UCB     -(m - 1.8 sd), m without and sd with the pending trials, and
+ *   PE      sd + 10 min(tau - (m - sd / 2), 0): explores only where the optimum may lie
+ *           (E. Contal et al., "Parallel Gaussian process optimization with upper
+ *           confidence bound and pure exploration", 2013; constants of X. Song et al.,
+ *           arXiv 2408.11527).
+ *
+ * Pure; any number of threads. */
+#ifndef ASSAY_SUGGEST_ALGORITHMS_BAYESIAN_ACQUISITION_H
+#define ASSAY_SUGGEST_ALGORITHMS_BAYESIAN_ACQUISITION_H
+
+#include "common/base.h"
+
+enum assay_gp_rule {
+    ASSAY_GP_LOG_EI,
+    ASSAY_GP_UCB,
+    ASSAY_GP_PE,
+};
+
+#define ASSAY_GP_FANTASIES_MAX 32
+
+struct assay_gp_acquisition {
+    enum assay_gp_rule rule;
+    size_t n_means;                            /* 1, or fantasies with logEI */
+    double thresholds[ASSAY_GP_FANTASIES_MAX]; /* logEI: f* of each; PE: tau first */
+};
+
+const char *assay_gp_rule_name(enum assay_gp_rule rule); /* as in `why` */
+
+/* ln h(u) for any finite u, accurate to some 1e-13 of its size. */
+double assay_gp_log_h(double u);
+
+/* The worth, larger is better, at means[n_means] and sd > 0.  Derivatives by each mean
+ * and by sd unless NULL. */
+double assay_gp_acquisition_at(const struct assay_gp_acquisition *acquisition,
+                               const double *means, double sd, double *ret_by_means,
+                               double *ret_by_sd);
+
+#endif

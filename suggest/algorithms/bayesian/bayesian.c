@@ -1,0 +1,273 @@
+/* Bayesian optimisation with a Gaussian process: after a few points that fill the
+ * space, each trial is where a model of all results expects the most.
+ *
+ * J. Mockus, V. Tiesis, A. Zilinskas, "The application of Bayesian methods for seeking
+ * the extremum", 1978; J. Snoek, H. Larochelle, R. P. Adams, "Practical Bayesian
+ * optimization of machine learning algorithms", NIPS 2012.  What each part is from
+ * stands in its header; README.md has the whole. */
+#include <cblas.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "common/memory.h"
+#include "suggest/algorithms/bayesian/maximise.h"
+#include "suggest/algorithms/start.h"
+
+#define STARTUP_MIN 5
+#define STARTUP_MAX 20
+#define VALUES_MIN 2
+
+struct bayesian {
+    struct assay_algorithm_base base; /* first */
+    struct assay_start start;
+    uint64_t startup; /* trials */
+    struct assay_gp_features features;
+    struct assay_gp_model model;
+    bool learned; /* the model holds the history as it is */
+};
+
+static const char settings_schema[] =
+    "{\"type\": \"object\", \"additionalProperties\": false, \"properties\": {"
+    "\"startup_trials\": {\"type\": \"integer\", \"minimum\": 0, \"maximum\": 10000, "
+    "\"default\": 0, \"description\": \"Trials that fill the space before the model is asked; "
+    "0: one more than there are parameters, at least 5 and at most 20.\"}}}";
+
+static int32_t
+bayesian_create(const struct assay_plugin_study *study, void **ret_instance,
+                char *error ASSAY_UNUSED, uint64_t error_size ASSAY_UNUSED)
+{
+    struct bayesian *bayesian = ASSAY_NEW(struct bayesian);
+    json_t *settings = assay_algorithm_settings(study);
+    json_int_t startup = json_integer_value(json_object_get(settings, "startup_trials"));
+    size_t n;
+
+    json_decref(settings);
+    openblas_set_num_threads(1); /* sums in one order: the same suggestion each time */
+    assay_algorithm_base_init(&bayesian->base, study);
+    n = bayesian->base.transform.n_dimensions;
+    assay_start_init(&bayesian->start, &bayesian->base);
+    bayesian->startup = startup > 0
+                            ? (uint64_t)startup
+                            : ASSAY_MIN(ASSAY_MAX(n + 1, (size_t)STARTUP_MIN), (size_t)STARTUP_MAX);
+    assay_gp_features_init(&bayesian->features, &bayesian->base.transform);
+    assay_gp_model_init(&bayesian->model, &bayesian->features, study->seed);
+    *ret_instance = bayesian;
+    return ASSAY_PLUGIN_OK;
+}
+
+static void
+bayesian_destroy(void *instance)
+{
+    struct bayesian *bayesian = instance;
+
+    assay_gp_model_done(&bayesian->model);
+    assay_gp_features_done(&bayesian->features);
+    assay_start_done(&bayesian->start);
+    assay_algorithm_base_done(&bayesian->base);
+    free(bayesian);
+}
+
+static int32_t
+bayesian_update(void *instance, const struct assay_plugin_trial *const *trials, uint64_t n_trials,
+                char *error, uint64_t error_size)
+{
+    struct bayesian *bayesian = instance;
+
+    bayesian->learned = false;
+    return assay_algorithm_base_update(instance, trials, n_trials, error, error_size);
+}
+
+/* --- what the history amounts to --- */
+
+struct tally {
+    uint64_t valued, told; /* ended with a value; all but the cancelled */
+    int64_t newest_ended, newest_pending;
+    const double **pending; /* points, by number; those of the batch last */
+    size_t n_pending;
+};
+
+struct pending_trial {
+    int64_t number;
+    const double *point;
+};
+
+static int
+compare_pending(const void *a, const void *b)
+{
+    const struct pending_trial *x = a, *y = b;
+
+    return x->number < y->number ? -1 : x->number > y->number;
+}
+
+static struct tally
+take_tally(const struct bayesian *bayesian, const struct assay_batch *batch)
+{
+    const struct assay_history *history = bayesian->base.history;
+    size_t count = assay_history_count(history), n = 0;
+    assay_auto_free struct pending_trial *pending = assay_alloc(count + 1, sizeof *pending);
+    struct tally tally = {.pending = assay_alloc(count + batch->n_given + 1, sizeof(double *))};
+
+    for (size_t i = 0; i < count; i++) {
+        const struct assay_history_trial *trial = assay_history_at(history, i);
+
+        if (trial->state == ASSAY_PLUGIN_CANCELLED)
+            continue;
+        tally.told++;
+        tally.valued += trial->usable;
+        if (trial->state != ASSAY_PLUGIN_PENDING) {
+            tally.newest_ended = ASSAY_MAX(tally.newest_ended, trial->number);
+            continue;
+        }
+        tally.newest_pending = ASSAY_MAX(tally.newest_pending, trial->number);
+        pending[n++] = (struct pending_trial){.number = trial->number, .point = trial->point};
+    }
+    qsort(pending, n, sizeof *pending, compare_pending);
+    for (size_t i = 0; i < n; i++)
+        tally.pending[tally.n_pending++] = pending[i].point;
+    for (size_t i = 0; i < batch->n_given; i++)
+        tally.pending[tally.n_pending++] = batch->given[i]->point;
+    return tally;
+}
+
+/* --- proposing --- */
+
+static void
+propose_startup(struct bayesian *bayesian, int64_t number,
+                const struct assay_plugin_suggestion *suggestion)
+{
+    assay_start_point(&bayesian->start, &bayesian->base, number, suggestion->point);
+    snprintf(suggestion->why, suggestion->why_size,
+             "{\"proposed_by\": \"bayesian\", \"phase\": \"startup\", \"point\": \"%s\"}",
+             number > 1 ? "sequence" : "centre");
+}
+
+/* In the units of the objective as minimised: the host turned a maximised one. */
+static void
+write_why(const struct bayesian *bayesian, const struct assay_gp_acquisition *acquisition,
+          double mean, double sd, double worth, const struct tally *tally,
+          const struct assay_plugin_suggestion *suggestion)
+{
+    const struct assay_gp_model *model = &bayesian->model;
+    const struct assay_gp_warp *warp = &model->warp;
+    double middle = assay_gp_warp_invert(warp, mean);
+    double apart =
+        (assay_gp_warp_invert(warp, mean + sd) - assay_gp_warp_invert(warp, mean - sd)) / 2.0;
+    size_t row = 0;
+
+    if (assay_gp_model_best(model, 1, &row) != 1 || !isfinite(middle) || !isfinite(apart) ||
+        !isfinite(worth)) {
+        snprintf(suggestion->why, suggestion->why_size,
+                 "{\"proposed_by\": \"bayesian\", \"phase\": \"model\"}");
+        return;
+    }
+    snprintf(suggestion->why, suggestion->why_size,
+             "{\"proposed_by\": \"bayesian\", \"phase\": \"model\", "
+             "\"predicted\": {\"mean\": %.9g, \"sd\": %.6g}, "
+             "\"acquisition\": {\"name\": \"%s\", \"value\": %.6g}, "
+             "\"incumbent\": {\"number\": %lld, \"value\": %.9g}, "
+             "\"learned_from\": %zu, \"pending\": %zu}",
+             middle, apart, assay_gp_rule_name(acquisition->rule), worth,
+             (long long)model->data.trials[row]->number, model->data.y[row], model->n_chosen,
+             tally->n_pending);
+}
+
+static enum assay_gp_found
+propose_by_model(struct bayesian *bayesian, int64_t number, const struct assay_batch *batch,
+                 const struct tally *tally, const struct assay_plugin_suggestion *suggestion)
+{
+    struct assay_gp_acquisition acquisition;
+    struct assay_random random;
+    assay_auto_free double *scaled =
+        assay_alloc(bayesian->features.n_columns + 1, sizeof *scaled);
+    double worth, mean, sd;
+    enum assay_gp_found found;
+
+    if (!bayesian->learned) {
+        if (!assay_gp_model_learn(&bayesian->model, bayesian->base.history))
+            return ASSAY_GP_INTERRUPTED;
+        bayesian->learned = true;
+    }
+    assay_random_init(&random, bayesian->base.seed, (uint64_t)number, ASSAY_PURPOSE_BAYESIAN);
+    assay_gp_model_pend(&bayesian->model, tally->pending, tally->n_pending,
+                        batch->n_given == 0 && tally->newest_ended > tally->newest_pending,
+                        &random, &acquisition);
+    found = assay_gp_maximise(
+        &(struct assay_gp_search){
+            .model = &bayesian->model,
+            .acquisition = &acquisition,
+            .sequence = &bayesian->start.sequence,
+            .history = bayesian->base.history,
+            .batch = batch,
+        },
+        &random, suggestion->point, &worth, scaled);
+    if (found == ASSAY_GP_FOUND) {
+        assay_gp_posterior_at(&bayesian->model.posterior, scaled, &mean, &sd);
+        write_why(bayesian, &acquisition, mean, sd, worth, tally, suggestion);
+    }
+    return found;
+}
+
+static int32_t
+suggest_one(struct bayesian *bayesian, int64_t number, const struct assay_batch *batch,
+            const struct assay_plugin_suggestion *suggestion)
+{
+    const struct assay_algorithm_base *base = &bayesian->base;
+    enum assay_gp_found found = ASSAY_GP_NONE_UNTRIED;
+    struct assay_random random;
+    struct tally tally;
+
+    if (assay_exhausted(base->history, batch, base->space))
+        return ASSAY_PLUGIN_EXHAUSTED;
+    tally = take_tally(bayesian, batch);
+    if (tally.valued < VALUES_MIN || tally.told + batch->n_given < bayesian->startup) {
+        propose_startup(bayesian, number, suggestion);
+        if (assay_untried(base->history, batch, base->space, suggestion->point))
+            found = ASSAY_GP_FOUND;
+    } else {
+        found = propose_by_model(bayesian, number, batch, &tally, suggestion);
+    }
+    free(tally.pending);
+    if (found == ASSAY_GP_FOUND)
+        return ASSAY_PLUGIN_OK;
+    if (found == ASSAY_GP_INTERRUPTED)
+        return ASSAY_PLUGIN_INTERRUPTED;
+    assay_random_init(&random, base->seed, (uint64_t)number, ASSAY_PURPOSE_BAYESIAN_FALLBACK);
+    snprintf(suggestion->why, suggestion->why_size,
+             "{\"proposed_by\": \"bayesian\", \"phase\": \"random\", "
+             "\"reason\": \"the points found were tried before\"}");
+    return assay_untried_draw(&base->transform, base->history, batch, &random, suggestion->point)
+               ? ASSAY_PLUGIN_OK
+               : ASSAY_PLUGIN_EXHAUSTED;
+}
+
+static int32_t
+bayesian_suggest(void *instance, const int64_t *numbers, uint64_t n,
+                 const struct assay_plugin_suggestion *const *suggestions, uint64_t *ret_count,
+                 char *error ASSAY_UNUSED, uint64_t error_size ASSAY_UNUSED)
+{
+    for (uint64_t i = 0; i < n; i++) {
+        struct assay_batch batch = {.given = suggestions, .n_given = i};
+        int32_t result = suggest_one(instance, numbers[i], &batch, suggestions[i]);
+
+        *ret_count = i;
+        if (result != ASSAY_PLUGIN_OK)
+            return result;
+    }
+    *ret_count = n;
+    return ASSAY_PLUGIN_OK;
+}
+
+const struct assay_plugin_algorithm assay_algorithm_bayesian = {
+    .struct_size = sizeof assay_algorithm_bayesian,
+    .name = "bayesian",
+    .description = "Bayesian optimisation: a Gaussian process learns from all results and "
+                   "proposes where the most improvement is expected. The best choice for up to a "
+                   "few hundred trials that take minutes or longer.",
+    .caps = ASSAY_PLUGIN_CAP_CONDITIONS | ASSAY_PLUGIN_CAP_CONSTRAINTS |
+            ASSAY_PLUGIN_CAP_PARALLEL,
+    .settings_schema = settings_schema,
+    .create = bayesian_create,
+    .update = bayesian_update,
+    .suggest = bayesian_suggest,
+    .destroy = bayesian_destroy,
+};

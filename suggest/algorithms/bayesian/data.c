@@ -1,0 +1,193 @@
+#include "suggest/algorithms/bayesian/data.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "common/memory.h"
+
+static int
+compare_numbers(const void *a, const void *b)
+{
+    const struct assay_history_trial *x = *(const struct assay_history_trial *const *)a;
+    const struct assay_history_trial *y = *(const struct assay_history_trial *const *)b;
+
+    return x->number < y->number ? -1 : x->number > y->number;
+}
+
+static bool
+teaches(const struct assay_history_trial *trial)
+{
+    return trial->state != ASSAY_PLUGIN_PENDING && trial->state != ASSAY_PLUGIN_CANCELLED;
+}
+
+void
+assay_gp_data_init(struct assay_gp_data *data, const struct assay_gp_features *features,
+                   const struct assay_history *history)
+{
+    size_t count = assay_history_count(history);
+
+    *data = (struct assay_gp_data){
+        .trials = assay_alloc(count + 1, sizeof *data->trials),
+        .y = assay_alloc(count + 1, sizeof *data->y),
+        .rows = assay_alloc(count * features->n_columns + 1, sizeof *data->rows),
+    };
+    for (size_t i = 0; i < count; i++) {
+        const struct assay_history_trial *trial = assay_history_at(history, i);
+
+        if (teaches(trial))
+            data->trials[data->n++] = trial;
+    }
+    qsort(data->trials, data->n, sizeof *data->trials, compare_numbers);
+    for (size_t i = 0; i < data->n; i++) {
+        data->y[i] = data->trials[i]->usable ? data->trials[i]->values[0] : NAN;
+        data->n_valued += data->trials[i]->usable;
+        assay_gp_features_of_point(features, data->trials[i]->point,
+                                   &data->rows[i * features->n_columns]);
+    }
+}
+
+void
+assay_gp_data_done(struct assay_gp_data *data)
+{
+    free(data->trials);
+    free(data->y);
+    free(data->rows);
+    *data = (struct assay_gp_data){0};
+}
+
+/* A row with what it is sorted by; ties by index. */
+struct ranked {
+    double key;
+    size_t row;
+};
+
+static int
+compare_ranked(const void *a, const void *b)
+{
+    const struct ranked *x = a, *y = b;
+
+    if (x->key != y->key)
+        return x->key < y->key ? -1 : 1;
+    return x->row < y->row ? -1 : x->row > y->row;
+}
+
+/* Marks the first `wanted` rows by key that are not marked yet. */
+static size_t
+mark_first(struct ranked *ranked, size_t n, size_t wanted, bool *marked)
+{
+    size_t taken = 0;
+
+    qsort(ranked, n, sizeof *ranked, compare_ranked);
+    for (size_t i = 0; i < n && taken < wanted; i++) {
+        if (marked[ranked[i].row])
+            continue;
+        marked[ranked[i].row] = true;
+        taken++;
+    }
+    return taken;
+}
+
+/* A number of a trial's own, for a random order that does not change as trials come. */
+static double
+lot_of(const struct assay_gp_data *data, size_t row, uint64_t seed)
+{
+    uint64_t bits = seed ^ (uint64_t)data->trials[row]->number * UINT64_C(0x9E3779B97F4A7C15);
+
+    bits = (bits ^ bits >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
+    bits = (bits ^ bits >> 27) * UINT64_C(0x94D049BB133111EB);
+    return (double)(bits >> 11);
+}
+
+static size_t
+gather(const bool *marked, size_t n, size_t *ret_chosen)
+{
+    size_t chosen = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (marked[i])
+            ret_chosen[chosen++] = i;
+    }
+    return chosen;
+}
+
+size_t
+assay_gp_data_sample(const struct assay_gp_data *data, size_t n_valued, size_t n_max,
+                     uint64_t seed, size_t *ret_chosen)
+{
+    assay_auto_free bool *marked = assay_zalloc(data->n + 1, sizeof *marked);
+    assay_auto_free struct ranked *ranked = assay_alloc(data->n + 1, sizeof *ranked);
+    assay_auto_free size_t *valued = assay_alloc(data->n + 1, sizeof *valued);
+    size_t n = 0, left = n_max;
+
+    for (size_t i = 0; i < data->n && n < n_valued; i++) {
+        if (!isnan(data->y[i]))
+            valued[n++] = i;
+    }
+    for (size_t i = 0; i < n; i++) {
+        ranked[i] = (struct ranked){.key = data->y[valued[i]], .row = valued[i]};
+        marked[valued[i]] = n <= n_max || i + n_max / 4 >= n;
+    }
+    if (n > n_max) {
+        left -= n_max / 4;
+        left -= mark_first(ranked, n, n_max / 4, marked);
+        for (size_t i = 0; i < n; i++)
+            ranked[i].key = lot_of(data, ranked[i].row, seed);
+        (void)mark_first(ranked, n, left, marked);
+    }
+    return gather(marked, data->n, ret_chosen);
+}
+
+static size_t
+best_row(const struct assay_gp_data *data)
+{
+    size_t best = 0;
+
+    for (size_t i = 1; i < data->n; i++) {
+        if (data->y[i] < data->y[best] || isnan(data->y[best]))
+            best = i;
+    }
+    return best;
+}
+
+static double
+weighted_distance(const struct assay_gp_features *features, const double *weights,
+                  const double *a, const double *b)
+{
+    double sum = 0.0;
+
+    for (size_t c = 0; c < features->n_columns; c++)
+        sum += weights[features->group_of[c]] * (a[c] - b[c]) * (a[c] - b[c]);
+    return sum;
+}
+
+size_t
+assay_gp_data_local(const struct assay_gp_data *data, const struct assay_gp_features *features,
+                    const double *log_weights, size_t n_near, size_t n_best, size_t n_max,
+                    uint64_t seed, size_t *ret_chosen)
+{
+    assay_auto_free bool *marked = assay_zalloc(data->n + 1, sizeof *marked);
+    assay_auto_free struct ranked *ranked = assay_alloc(data->n + 1, sizeof *ranked);
+    assay_auto_free double *weights = assay_alloc(features->n_groups + 1, sizeof *weights);
+    const double *centre = &data->rows[best_row(data) * features->n_columns];
+    size_t left = n_max;
+
+    for (size_t g = 0; g < features->n_groups; g++)
+        weights[g] = exp(log_weights[g]);
+    for (size_t i = 0; i < data->n; i++)
+        ranked[i] = (struct ranked){
+            .key = weighted_distance(features, weights, centre,
+                                     &data->rows[i * features->n_columns]),
+            .row = i,
+        };
+    left -= mark_first(ranked, data->n, n_near, marked);
+    for (size_t i = 0; i < data->n; i++) {
+        double y = data->y[ranked[i].row];
+
+        ranked[i].key = isnan(y) ? INFINITY : y;
+    }
+    left -= mark_first(ranked, data->n, n_best, marked);
+    for (size_t i = 0; i < data->n; i++)
+        ranked[i].key = lot_of(data, ranked[i].row, seed);
+    (void)mark_first(ranked, data->n, left, marked);
+    return gather(marked, data->n, ret_chosen);
+}

@@ -1,0 +1,164 @@
+#include "suggest/algorithms/bayesian/fit.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "common/memory.h"
+#include "suggest/algorithms/bayesian/lbfgs.h"
+#include "suggest/algorithms/bayesian/likelihood.h"
+#include "suggest/algorithms/bayesian/warp.h"
+#include "suggest/host.h"
+
+#define FIRST_WARP 1
+#define EVALUATIONS 60
+/* Gain in mean log density for which another strength is taken. */
+#define WORTHWHILE 1e-3
+
+struct fitting {
+    struct assay_gp_likelihood likelihood;
+    const double *y;
+    size_t n, n_theta;
+    double middle;
+    double *z, *densities, *low, *high, *mode, *gradient, *shares;
+    bool have_shares;
+};
+
+/* A strength with its theta and score. */
+struct candidate {
+    size_t warp;
+    double *theta;
+    double score;
+};
+
+static void
+set_warp(struct fitting *fitting, size_t index)
+{
+    struct assay_gp_warp warp;
+
+    assay_gp_warp_init(&warp, index, fitting->middle, fitting->y, fitting->n);
+    for (size_t i = 0; i < fitting->n; i++)
+        fitting->z[i] = assay_gp_warp_apply(&warp, fitting->y[i]);
+}
+
+static double
+score_of(struct fitting *fitting, size_t index, const double *theta)
+{
+    struct assay_gp_warp warp;
+    double sum = 0.0;
+
+    if (!assay_gp_likelihood_leave_one_out(&fitting->likelihood, theta, fitting->densities))
+        return -INFINITY;
+    assay_gp_warp_init(&warp, index, fitting->middle, fitting->y, fitting->n);
+    if (!fitting->have_shares) {
+        assay_gp_likelihood_shares(&fitting->likelihood, fitting->shares);
+        fitting->have_shares = true;
+    }
+    for (size_t i = 0; i < fitting->n; i++)
+        sum += fitting->shares[i] *
+               (fitting->densities[i] + assay_gp_warp_log_slope(&warp, fitting->y[i]));
+    return sum;
+}
+
+/* Fits theta, from the better of its start in `candidate` and the prior's mode. */
+static bool
+fit_theta(struct fitting *fitting, struct candidate *candidate)
+{
+    static const struct assay_lbfgs_limits limits = {
+        .tolerance = 0.02,
+        .least_gain = 0.01,
+        .first_step = 1.0,
+        .evaluations = EVALUATIONS,
+    };
+    struct assay_lbfgs search;
+    const double *from = candidate->theta;
+    bool stopped = false;
+
+    set_warp(fitting, candidate->warp);
+    if (assay_gp_likelihood_at(&fitting->likelihood, fitting->mode, NULL) <
+        assay_gp_likelihood_at(&fitting->likelihood, candidate->theta, NULL))
+        from = fitting->mode;
+    assay_lbfgs_init(&search, fitting->n_theta, from, fitting->low, fitting->high, &limits);
+    while (!search.done && !stopped) {
+        double value =
+            assay_gp_likelihood_at(&fitting->likelihood, search.trial, fitting->gradient);
+
+        assay_lbfgs_tell(&search, value, fitting->gradient);
+        stopped = assay_host_table()->should_stop() != 0;
+    }
+    memcpy(candidate->theta, search.x, fitting->n_theta * sizeof *search.x);
+    assay_lbfgs_done(&search);
+    candidate->score = score_of(fitting, candidate->warp, candidate->theta);
+    return !stopped;
+}
+
+/* Goes on in one direction of strengths while it pays. */
+static bool
+climb(struct fitting *fitting, int direction, struct candidate *best, struct candidate *spare)
+{
+    for (;;) {
+        if (direction < 0 ? best->warp == 0 : best->warp + 1 >= ASSAY_GP_WARPS)
+            return true;
+        spare->warp = direction < 0 ? best->warp - 1 : best->warp + 1;
+        memcpy(spare->theta, best->theta, fitting->n_theta * sizeof *best->theta);
+        if (!fit_theta(fitting, spare))
+            return false;
+        if (!(spare->score > best->score + WORTHWHILE))
+            return true;
+        ASSAY_ASSERT(spare->theta != best->theta);
+        {
+            struct candidate other = *best;
+
+            *best = *spare;
+            *spare = other;
+        }
+    }
+}
+
+bool
+assay_gp_fit_make(const struct assay_gp_features *features, const double *rows, const double *y,
+                  size_t n, double middle, const struct assay_gp_fit *start, bool explore,
+                  struct assay_gp_fit *ret_fit)
+{
+    size_t t = features->n_groups + 2;
+    assay_auto_free double *work = assay_zalloc(3 * n + 6 * t, sizeof *work);
+    struct fitting fitting = {
+        .y = y,
+        .middle = middle,
+        .shares = work + 2 * n + 6 * t,
+        .n = n,
+        .n_theta = t,
+        .z = work,
+        .densities = work + n,
+        .low = work + 2 * n,
+        .high = work + 2 * n + t,
+        .mode = work + 2 * n + 2 * t,
+        .gradient = work + 2 * n + 3 * t,
+    };
+    struct candidate best = {.warp = FIRST_WARP, .theta = work + 2 * n + 4 * t};
+    struct candidate spare = {.theta = work + 2 * n + 5 * t};
+    bool done;
+
+    assay_gp_likelihood_init(&fitting.likelihood, features, n);
+    fitting.likelihood.rows = rows;
+    fitting.likelihood.z = fitting.z;
+    fitting.likelihood.n = n;
+    assay_gp_prior_box(features, fitting.low, fitting.high);
+    assay_gp_prior_mode(features, fitting.mode);
+    if (start != NULL)
+        best.warp = start->warp;
+    memcpy(best.theta, start != NULL ? start->theta : fitting.mode, t * sizeof *best.theta);
+    done = fit_theta(&fitting, &best);
+    if (done && explore) {
+        size_t before = best.warp;
+
+        done = climb(&fitting, 1, &best, &spare);
+        if (done && best.warp == before)
+            done = climb(&fitting, -1, &best, &spare);
+    }
+    assay_gp_likelihood_done(&fitting.likelihood);
+    if (done) {
+        memcpy(ret_fit->theta, best.theta, t * sizeof *best.theta);
+        ret_fit->warp = best.warp;
+    }
+    return done;
+}

@@ -1,0 +1,122 @@
+#include "suggest/algorithms/bayesian/warp.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/memory.h"
+
+/* Values up to here have squares and differences of any number of terms. */
+#define UNITS_MAX 1e6
+#define MIDDLE_OF 20
+
+static const double strengths[ASSAY_GP_WARPS] = {0.0, 0.5, 2.0, 8.0, 32.0, 128.0, 512.0};
+
+static int
+compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+/* Where y lies between the best (0) and the median (1); halved against overflow. */
+static double
+place(const struct assay_gp_warp *warp, double y)
+{
+    double t = (y / 2.0 - warp->best / 2.0) / (warp->unit / 2.0);
+
+    return t > UNITS_MAX ? UNITS_MAX * (1.0 + log(t / UNITS_MAX)) : t;
+}
+
+static double
+shape(const struct assay_gp_warp *warp, double t)
+{
+    if (warp->strength <= 0.0)
+        return t;
+    /* Below the best, as a prediction may be, it goes on as a straight line. */
+    if (t < 0.0)
+        return warp->strength * t / log1p(warp->strength);
+    return log1p(warp->strength * t) / log1p(warp->strength);
+}
+
+double
+assay_gp_warp_middle(const double *y, size_t n)
+{
+    double sorted[MIDDLE_OF];
+
+    n = ASSAY_MIN(n, (size_t)MIDDLE_OF);
+    memcpy(sorted, y, n * sizeof *sorted);
+    qsort(sorted, n, sizeof *sorted, compare);
+    return sorted[n / 2];
+}
+
+static void
+set_unit(struct assay_gp_warp *warp, double middle, const double *y, size_t n)
+{
+    double worst = y[0];
+
+    warp->best = y[0];
+    for (size_t i = 1; i < n; i++) {
+        warp->best = fmin(warp->best, y[i]);
+        worst = fmax(worst, y[i]);
+    }
+    if (middle <= warp->best)
+        middle = worst;
+    warp->unit = fmin(middle / 2.0 - warp->best / 2.0, DBL_MAX / 4.0) * 2.0;
+    if (!(warp->unit > DBL_MIN))
+        warp->unit = 1.0;
+}
+
+void
+assay_gp_warp_init(struct assay_gp_warp *warp, size_t index, double middle, const double *y,
+                   size_t n)
+{
+    double squares = 0.0, worst = 0.0;
+
+    ASSAY_ASSERT(index < ASSAY_GP_WARPS && n > 0);
+    *warp = (struct assay_gp_warp){.strength = strengths[index], .spread = 1.0};
+    set_unit(warp, middle, y, n);
+    for (size_t i = 0; i < n; i++)
+        warp->mean += shape(warp, place(warp, y[i])) / (double)n;
+    for (size_t i = 0; i < n; i++) {
+        double g = shape(warp, place(warp, y[i]));
+
+        squares += (g - warp->mean) * (g - warp->mean) / (double)n;
+        worst = fmax(worst, g);
+    }
+    if (squares > 1e-24)
+        warp->spread = sqrt(squares);
+    warp->worst = (worst - warp->mean) / warp->spread;
+}
+
+double
+assay_gp_warp_apply(const struct assay_gp_warp *warp, double y)
+{
+    return (shape(warp, place(warp, y)) - warp->mean) / warp->spread;
+}
+
+double
+assay_gp_warp_invert(const struct assay_gp_warp *warp, double z)
+{
+    double g = z * warp->spread + warp->mean, t = g;
+
+    if (warp->strength > 0.0)
+        t = g < 0.0 ? g * log1p(warp->strength) / warp->strength
+                    : expm1(g * log1p(warp->strength)) / warp->strength;
+    if (t > UNITS_MAX)
+        t = UNITS_MAX * exp(t / UNITS_MAX - 1.0);
+    return warp->best + t * warp->unit;
+}
+
+double
+assay_gp_warp_log_slope(const struct assay_gp_warp *warp, double y)
+{
+    double t = place(warp, y), slope = -log(warp->spread) - log(warp->unit);
+
+    if (warp->strength > 0.0)
+        slope += log(warp->strength / log1p(warp->strength)) -
+                 (t > 0.0 ? log1p(warp->strength * t) : 0.0);
+    return t > UNITS_MAX ? slope + 1.0 - t / UNITS_MAX : slope;
+}
