@@ -6,10 +6,11 @@
 #include "sql/changes_internal.h"
 
 const struct assay__pg_statement *const assay__changes_statements[] = {
-    &assay__study_insert,  &assay__study_state,     &assay__study_document,
-    &assay__study_delete,  &assay__insert_trial,    &assay__trial_update,
-    &assay__trial_lease,   &assay__attempt_put,     &assay__metric_insert,
-    &assay__measurements_put, &assay__event_insert, &assay__idempotency_insert,
+    &assay__study_insert,       &assay__study_state,         &assay__study_document,
+    &assay__study_delete,       &assay__insert_trial,        &assay__trial_update,
+    &assay__trial_lease,        &assay__attempt_put,         &assay__metric_insert,
+    &assay__measurements_put,   &assay__measurements_append, &assay__event_insert,
+    &assay__idempotency_insert,
 };
 const size_t assay__changes_statements_count = ASSAY_COUNT(assay__changes_statements);
 
@@ -41,7 +42,8 @@ struct assay__pg_args *
 assay__changes_add(struct assay_changes *changes, const struct assay__pg_statement *statement)
 {
     ASSAY_GROW(changes->ops, changes->n_ops, changes->ops_capacity);
-    changes->ops[changes->n_ops++] = (struct assay__op){statement, changes->args.count};
+    changes->ops[changes->n_ops++] =
+        (struct assay__op){statement, changes->args.count, changes->n_growth, 0};
     return &changes->args;
 }
 

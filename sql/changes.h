@@ -30,7 +30,8 @@ void assay_changes_study_state(struct assay_changes *changes, enum assay_study_s
 /* Replaces the document (limits changed live). */
 void assay_changes_study_document(struct assay_changes *changes, int64_t study_id,
                                   const json_t *document);
-/* Deletes the study with all that belongs to it. */
+/* Deletes the study: it is gone for every reader and its name is free; the rows
+ * that belong to it go later, in the background. */
 void assay_changes_study_delete(struct assay_changes *changes, int64_t study_id);
 
 /* Inserts a trial in whatever state it has.  `feasible`: it may become the best

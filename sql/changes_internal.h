@@ -5,7 +5,7 @@
 #include "sql/changes.h"
 #include "sql/pg.h"
 
-/* Points that a set adds to one curve. */
+/* Points that a statement adds to one curve. */
 struct assay__growth {
     int64_t study_id, trial;
     int metric_id;
@@ -16,8 +16,9 @@ struct assay_changes {
     struct assay__pg_args args; /* of all operations, one after the other */
     struct assay__op {
         const struct assay__pg_statement *statement;
-        size_t first; /* of its parameters in args */
-    } *ops;
+        size_t first;            /* of its parameters in args */
+        size_t growth, n_growth; /* measurements: the curves it adds to, in growth below */
+    } * ops;
     size_t n_ops, ops_capacity;
     struct assay__growth *growth;
     size_t n_growth, growth_capacity;
@@ -31,6 +32,10 @@ struct assay__pg_args *assay__changes_add(struct assay_changes *changes,
 /* Every statement that a set can hold. */
 extern const struct assay__pg_statement *const assay__changes_statements[];
 extern const size_t assay__changes_statements_count;
+
+/* What the writer sends in place of assay__measurements_put, same parameters,
+ * when every step is known to be new and the last of its curve. */
+extern const struct assay__pg_statement assay__measurements_append;
 
 extern const struct assay__pg_statement assay__study_insert, assay__study_state,
     assay__study_document, assay__study_delete, assay__insert_trial, assay__trial_update,

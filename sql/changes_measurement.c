@@ -21,23 +21,37 @@ assay_changes_metric_insert(struct assay_changes *changes, int64_t study_id, int
     assay__pg_add_text(args, name);
 }
 
+#define NEW_POINTS                                                                                 \
+    "INSERT INTO measurement (study_id, trial, metric, step, measured_at, value)"                  \
+    " SELECT $1, $2, u.metric, u.step, u.measured_at, u.value"                                     \
+    " FROM unnest($3::smallint[], $4::bigint[], $5::timestamptz[], $6::float8[])"                  \
+    "  AS u (metric, step, measured_at, value)"
+
 /* The trial is looked for once per call, in place of a foreign key.  Summaries
- * that a late value falls into go ($7 to $9: each metric's range of steps). */
+ * that a late value falls into go; $7 to $9: each metric's range of steps.  The
+ * segments are disjoint, so those to look at end with the first that reaches the
+ * range's end. */
 const struct assay__pg_statement assay__measurements_put = {
     .name = "measurements_put",
-    .sql = "WITH put AS (INSERT INTO measurement"
-           "  (study_id, trial, metric, step, measured_at, value)"
-           "  SELECT $1, $2, u.metric, u.step, u.measured_at, u.value"
-           "  FROM unnest($3::smallint[], $4::bigint[], $5::timestamptz[], $6::float8[])"
-           "   AS u (metric, step, measured_at, value)"
-           "  ON CONFLICT (study_id, trial, metric, step)"
+    .sql = "WITH put AS (" NEW_POINTS " ON CONFLICT (study_id, trial, metric, step)"
            "  DO UPDATE SET measured_at = EXCLUDED.measured_at, value = EXCLUDED.value),"
-           " stale AS (DELETE FROM curve_segment c"
-           "  USING unnest($7::smallint[], $8::bigint[], $9::bigint[]) AS r (metric, low, high)"
-           "  WHERE c.study_id = $1 AND c.trial = $2 AND c.metric = r.metric"
-           "  AND c.last_step >= r.low AND c.after_step < r.high)"
+           " stale AS (DELETE FROM curve_segment WHERE ctid = ANY (ARRAY("
+           "  SELECT s.id FROM unnest($7::smallint[], $8::bigint[], $9::bigint[])"
+           "   AS r (metric, low, high)"
+           "  CROSS JOIN LATERAL (SELECT coalesce((SELECT min(e.last_step) FROM curve_segment e"
+           "   WHERE e.study_id = $1 AND e.trial = $2 AND e.metric = r.metric"
+           "   AND e.last_step >= r.high), r.high) AS last_step) stop"
+           "  CROSS JOIN LATERAL (SELECT c.ctid AS id FROM curve_segment c WHERE c.study_id = $1"
+           "   AND c.trial = $2 AND c.metric = r.metric AND c.last_step >= r.low"
+           "   AND c.last_step <= stop.last_step AND c.after_step < r.high OFFSET 0) s)))"
            " SELECT assay_trial_conflict($1, $2, '')"
            "  WHERE NOT EXISTS (SELECT FROM trial WHERE study_id = $1 AND number = $2)",
+    .in = "qqSQZDSQQ",
+};
+
+const struct assay__pg_statement assay__measurements_append = {
+    .name = "measurements_append",
+    .sql = NEW_POINTS,
     .in = "qqSQZDSQQ",
 };
 
@@ -80,16 +94,15 @@ note_growth(struct assay_changes *changes, int64_t study_id, int64_t trial,
     size_t curves = 0;
 
     for (size_t i = 0; i < n; i++) {
-        struct assay__growth *last =
-            i > 0 && sorted[i]->metric_id == sorted[i - 1]->metric_id
-                ? &changes->growth[changes->n_growth - 1]
-                : NULL;
+        struct assay__growth *last = i > 0 && sorted[i]->metric_id == sorted[i - 1]->metric_id
+                                         ? &changes->growth[changes->n_growth - 1]
+                                         : NULL;
 
         if (last == NULL) {
             ASSAY_GROW(changes->growth, changes->n_growth, changes->growth_capacity);
             last = &changes->growth[changes->n_growth++];
-            *last = (struct assay__growth){study_id, trial, sorted[i]->metric_id, 0,
-                                           sorted[i]->step, 0};
+            *last = (struct assay__growth){study_id, trial,           sorted[i]->metric_id,
+                                           0,        sorted[i]->step, 0};
             curves++;
         }
         last->count++;
@@ -129,9 +142,10 @@ assay_changes_measurements(struct assay_changes *changes, int64_t study_id, int6
     for (size_t i = 0; i < n_values; i++)
         sorted[i] = &values[i];
     n = sort_unique(sorted, n_values);
-    curves = note_growth(changes, study_id, trial_number, sorted, n);
 
     args = assay__changes_add(changes, &assay__measurements_put);
+    curves = note_growth(changes, study_id, trial_number, sorted, n);
+    changes->ops[changes->n_ops - 1].n_growth = curves;
     assay__pg_add_int64(args, study_id);
     assay__pg_add_int64(args, trial_number);
     assay__pg_add_array(args, 's', n);

@@ -32,14 +32,42 @@ spawn_postmaster(struct assay_cluster *cluster, int lock_fd, struct assay_error 
     assay_auto_free char *connections = assay_format("max_connections=%d", cluster->connections);
     assay_auto_free char *buffers =
         assay_format("shared_buffers=%dMB", cluster->shared_buffers_mib);
-    const char *const arguments[] = {
-        postgres, "-D", cluster->data, "-c", hba, "-c", ident, "-c", connections, "-c", buffers,
-        "-c", "listen_addresses=", "-c", "port=5432", "-c", "unix_socket_directories=.",
-        "-c", "unix_socket_permissions=0700",
-        "-c", "fsync=on", "-c", "synchronous_commit=on", "-c", "full_page_writes=on",
-        "-c", "log_min_messages=log", "-c", "log_checkpoints=off",
-        "-c", "max_parallel_workers_per_gather=0", "-c", "checkpoint_timeout=15min",
-        "-c", "recovery_init_sync_method=syncfs", NULL};
+    const char *const arguments[] = {postgres,
+                                     "-D",
+                                     cluster->data,
+                                     "-c",
+                                     hba,
+                                     "-c",
+                                     ident,
+                                     "-c",
+                                     connections,
+                                     "-c",
+                                     buffers,
+                                     "-c",
+                                     "listen_addresses=",
+                                     "-c",
+                                     "port=5432",
+                                     "-c",
+                                     "unix_socket_directories=.",
+                                     "-c",
+                                     "unix_socket_permissions=0700",
+                                     "-c",
+                                     "fsync=on",
+                                     "-c",
+                                     "synchronous_commit=on",
+                                     "-c",
+                                     "full_page_writes=on",
+                                     "-c",
+                                     "log_min_messages=log",
+                                     "-c",
+                                     "log_checkpoints=off",
+                                     "-c",
+                                     "max_parallel_workers_per_gather=0",
+                                     "-c",
+                                     "checkpoint_timeout=15min",
+                                     "-c",
+                                     "recovery_init_sync_method=syncfs",
+                                     NULL};
     assay_auto_close int log_fd = -1;
     assay_status status = assay__cluster_open_log(cluster, &log_fd, err);
 

@@ -11,12 +11,14 @@
 #include <unistd.h>
 
 #include "common/buffer.h"
+#include "common/clock.h"
 #include "common/file.h"
 #include "common/memory.h"
 #include "sql/cluster_internal.h"
 
 #define LOG_BYTES_MAX (4 << 20)
 #define LOG_TAIL_BYTES 1024
+#define LOCK_WAIT_US (60 * ASSAY_SECOND_US)
 #define SOCKET_NAME "/.s.PGSQL.5432"
 
 assay_status
@@ -80,9 +82,8 @@ assay__cluster_claim(struct assay_cluster *cluster, struct assay_error *err)
     if (flock(cluster->owner_fd, LOCK_EX | LOCK_NB) != 0)
         return assay_fail(err, ASSAY_E_CONFLICT, "another daemon uses the database in %s",
                           cluster->directory);
-    cluster->search =
-        cluster->setpriv != NULL &&
-        !assay__cluster_can_enter(cluster->directory, cluster->uid, cluster->gid);
+    cluster->search = cluster->setpriv != NULL &&
+                      !assay__cluster_can_enter(cluster->directory, cluster->uid, cluster->gid);
     return ASSAY_OK;
 }
 
@@ -162,20 +163,27 @@ assay__cluster_version(const struct assay_cluster *cluster)
  * of the machine, which may change under them.  Its own pg_hba.conf lets nobody
  * in; ours, outside the server's reach, is given on the command line. */
 static assay_status
-run_initdb(struct assay_cluster *cluster, const char *folder, struct assay_error *err)
+run_initdb(struct assay_cluster *cluster, const char *folder, int lock_fd, struct assay_error *err)
 {
     assay_auto_free char *initdb = assay_format("%s/initdb", cluster->bin);
-    const char *const arguments[] = {initdb,          "-D",          folder,
-                                     "-U",            "assay",       "--encoding=UTF8",
-                                     "--no-locale",   "--auth-local=reject",
-                                     "--auth-host=reject", "--no-instructions", NULL};
+    const char *const arguments[] = {initdb,
+                                     "-D",
+                                     folder,
+                                     "-U",
+                                     "assay",
+                                     "--encoding=UTF8",
+                                     "--no-locale",
+                                     "--auth-local=reject",
+                                     "--auth-host=reject",
+                                     "--no-instructions",
+                                     NULL};
     assay_auto_close int log_fd = -1;
     assay_status status = assay__cluster_open_log(cluster, &log_fd, err);
     int result = 0;
     pid_t pid;
 
     if (status == ASSAY_OK)
-        status = assay__cluster_spawn(cluster, arguments, log_fd, -1, &pid, err);
+        status = assay__cluster_spawn(cluster, arguments, log_fd, lock_fd, &pid, err);
     if (status != ASSAY_OK)
         return status;
     while (waitpid(pid, &result, 0) < 0 && errno == EINTR)
@@ -195,12 +203,34 @@ sync_directory(const char *path, struct assay_error *err)
     return ASSAY_OK;
 }
 
+/* An initdb left behind by a killed daemon holds the lock, as the server does. */
+static assay_status
+wait_lock(const struct assay_cluster *cluster, int *ret_fd, struct assay_error *err)
+{
+    int64_t deadline_us = assay_monotonic_us() + LOCK_WAIT_US;
+
+    for (;;) {
+        assay_status status = assay__cluster_try_lock(cluster, ret_fd, err);
+
+        if (status != ASSAY_OK || *ret_fd >= 0)
+            return status;
+        if (assay_monotonic_us() > deadline_us)
+            return assay_fail(err, ASSAY_E_UNAVAILABLE,
+                              "a process that makes the database in %s does not end",
+                              cluster->directory);
+        usleep(20000);
+    }
+}
+
 assay_status
 assay__cluster_make(struct assay_cluster *cluster, struct assay_error *err)
 {
     assay_auto_free char *fresh = assay_format("%s/data.new", cluster->directory);
-    assay_status status = assay_remove_tree(fresh, err);
+    assay_auto_close int lock_fd = -1;
+    assay_status status = wait_lock(cluster, &lock_fd, err);
 
+    if (status == ASSAY_OK)
+        status = assay_remove_tree(fresh, err);
     if (status != ASSAY_OK)
         return status;
     if (rmdir(cluster->data) != 0 && errno != ENOENT)
@@ -209,7 +239,7 @@ assay__cluster_make(struct assay_cluster *cluster, struct assay_error *err)
     if (mkdir(fresh, 0700) != 0 ||
         (cluster->setpriv != NULL && chown(fresh, cluster->uid, cluster->gid) != 0))
         return assay_fail_errno(err, errno, "making %s", fresh);
-    status = run_initdb(cluster, fresh, err);
+    status = run_initdb(cluster, fresh, lock_fd, err);
     if (status == ASSAY_OK && rename(fresh, cluster->data) != 0)
         status = assay_fail_errno(err, errno, "renaming %s to %s", fresh, cluster->data);
     if (status == ASSAY_OK)
@@ -230,8 +260,7 @@ write_setting(const struct assay_cluster *cluster, const char *name, const char 
 
     if (status != ASSAY_OK)
         return status;
-    if (cluster->setpriv != NULL &&
-        (chown(path, 0, cluster->gid) != 0 || chmod(path, 0640) != 0))
+    if (cluster->setpriv != NULL && (chown(path, 0, cluster->gid) != 0 || chmod(path, 0640) != 0))
         return assay_fail_errno(err, errno, "opening %s to the database", path);
     return ASSAY_OK;
 }
@@ -262,7 +291,7 @@ make_url(struct assay_cluster *cluster, struct assay_error *err)
     assay_auto_free char *host = assay_strdup(cluster->data);
     assay_auto_free char *quoted = NULL;
 
-    if (strlen(host) + strlen(SOCKET_NAME) >= sizeof ((struct sockaddr_un *)NULL)->sun_path ||
+    if (strlen(host) + strlen(SOCKET_NAME) >= sizeof((struct sockaddr_un *)NULL)->sun_path ||
         strchr(host, ',') != NULL) {
         cluster->data_fd = move_up(open(cluster->data, O_PATH | O_DIRECTORY | O_CLOEXEC));
         if (cluster->data_fd < 0)

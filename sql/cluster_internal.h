@@ -17,15 +17,15 @@ struct assay_cluster {
     char *setpriv; /* path; NULL: not root */
     uid_t uid;     /* of the server */
     gid_t gid;
-    bool search;   /* the server can not reach its directory by itself */
+    bool search; /* the server can not reach its directory by itself */
     int connections, shared_buffers_mib;
     int owner_fd;
-    int data_fd;   /* O_PATH of data/, for a path too long for a socket; -1: not needed */
+    int data_fd; /* O_PATH of data/, for a path too long for a socket; -1: not needed */
     char *url;
     off_t log_start; /* where the log of the present start begins */
-    pid_t pid;     /* of the postmaster; 0: none */
-    bool child;    /* it is ours to reap */
-    int pidfd;     /* -1: none */
+    pid_t pid;       /* of the postmaster; 0: none */
+    bool child;      /* it is ours to reap */
+    int pidfd;       /* -1: none */
 };
 
 /* --- cluster_programs.c */
@@ -83,8 +83,8 @@ ASSAY_MUST_CHECK assay_status assay__cluster_make(struct assay_cluster *cluster,
 ASSAY_MUST_CHECK assay_status assay__cluster_write_settings(struct assay_cluster *cluster,
                                                             struct assay_error *err);
 /* Opens the log for appending; a long one becomes log.1 first. */
-ASSAY_MUST_CHECK assay_status assay__cluster_open_log(struct assay_cluster *cluster,
-                                                      int *ret_fd, struct assay_error *err);
+ASSAY_MUST_CHECK assay_status assay__cluster_open_log(struct assay_cluster *cluster, int *ret_fd,
+                                                      struct assay_error *err);
 /* Fails with the message and the last lines of the log. */
 assay_status assay__cluster_fail(const struct assay_cluster *cluster, const char *what,
                                  struct assay_error *err);

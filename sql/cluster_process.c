@@ -50,8 +50,7 @@ runs_as(pid_t pid, uid_t uid)
     const char *line = text != NULL ? strstr(text, "\nUid:") : NULL;
     unsigned real, effective;
 
-    return line != NULL && sscanf(line, "\nUid: %u %u", &real, &effective) == 2 &&
-           effective == uid;
+    return line != NULL && sscanf(line, "\nUid: %u %u", &real, &effective) == 2 && effective == uid;
 }
 
 /* Its command line, which everybody may read, has "-D" and our data directory.
@@ -105,8 +104,7 @@ assay__cluster_pid_in_file(const struct assay_cluster *cluster, const char *name
 }
 
 void
-assay__cluster_find_postmaster(const struct assay_cluster *cluster, pid_t *ret_pid,
-                               int *ret_pidfd)
+assay__cluster_find_postmaster(const struct assay_cluster *cluster, pid_t *ret_pid, int *ret_pidfd)
 {
     pid_t pid = assay__cluster_pid_in_file(cluster, ASSAY__CLUSTER_PID_FILE);
     int pidfd = pid > 0 ? assay__cluster_pidfd_open(pid) : -1;
@@ -175,8 +173,8 @@ assay__cluster_kill_orphans(const struct assay_cluster *cluster)
         if (!assay_parse_int(entry->d_name, 2, INT32_MAX, &pid) || (pid_t)pid == getpid())
             continue;
         pidfd = assay__cluster_pidfd_open((pid_t)pid);
-        if (pidfd >= 0 && is_named_postgres((pid_t)pid) &&
-            runs_as((pid_t)pid, cluster->uid) && works_in((pid_t)pid, &data))
+        if (pidfd >= 0 && is_named_postgres((pid_t)pid) && runs_as((pid_t)pid, cluster->uid) &&
+            works_in((pid_t)pid, &data))
             assay__cluster_signal(pidfd, SIGKILL);
         assay_close(&pidfd);
     }

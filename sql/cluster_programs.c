@@ -85,8 +85,8 @@ assay__cluster_find_bin(const char *wanted, const char *version, char **ret_bin,
 
     if (wanted != NULL) {
         if (!has_programs(wanted))
-            return assay_fail(err, ASSAY_E_UNAVAILABLE,
-                              "there is no initdb and postgres in %s", wanted);
+            return assay_fail(err, ASSAY_E_UNAVAILABLE, "there is no initdb and postgres in %s",
+                              wanted);
         *ret_bin = assay_strdup(wanted);
         return ASSAY_OK;
     }
@@ -94,12 +94,13 @@ assay__cluster_find_bin(const char *wanted, const char *version, char **ret_bin,
     if (bin == NULL)
         bin = find_in_path();
     if (bin == NULL)
-        return assay_fail(err, ASSAY_E_UNAVAILABLE,
-                          "PostgreSQL%s%s is not installed: there is no initdb and postgres in "
-                          DEBIAN_FOLDER "/%s/bin or in PATH (Debian: apt install postgresql%s%s)",
-                          version != NULL ? " " : "", version != NULL ? version : "",
-                          version != NULL ? version : "*", version != NULL ? "-" : "",
-                          version != NULL ? version : "");
+        return assay_fail(
+            err, ASSAY_E_UNAVAILABLE,
+            "PostgreSQL%s%s is not installed: there is no initdb and postgres in " DEBIAN_FOLDER
+            "/%s/bin or in PATH (Debian: apt install postgresql%s%s)",
+            version != NULL ? " " : "", version != NULL ? version : "",
+            version != NULL ? version : "*", version != NULL ? "-" : "",
+            version != NULL ? version : "");
     *ret_bin = bin;
     return ASSAY_OK;
 }
@@ -247,8 +248,8 @@ spawn(const struct command *command, int log_fd, int lock_fd, pid_t *ret_pid)
     posix_spawn_file_actions_addclosefrom_np(&files, lock_fd >= 0 ? 4 : 3);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &all);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
-                                              POSIX_SPAWN_SETSIGDEF);
+    posix_spawnattr_setflags(&attributes,
+                             POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     rc = posix_spawn(ret_pid, command->arguments[0], &files, &attributes,
                      (char *const *)(uintptr_t)command->arguments,
                      (char *const *)(uintptr_t)environment);

@@ -16,7 +16,7 @@ struct assay__pg {
     char *url;
     char *application_name;
     int timeout_ms;
-    PGconn *connection; /* NULL: none */
+    PGconn *connection;                          /* NULL: none */
     const struct assay__pg_statement **prepared; /* on this connection */
     size_t n_prepared, prepared_capacity;
 };
@@ -29,22 +29,21 @@ struct state_row {
 };
 
 static const struct state_row state_rows[] = {
-    {"AS409", ASSAY_E_CONFLICT},    /* raised by our own functions */
-    {"AS404", ASSAY_E_NOT_FOUND},
-    {"23505", ASSAY_E_CONFLICT},    /* unique_violation */
-    {"23503", ASSAY_E_NOT_FOUND},   /* foreign_key_violation: what it names is not there */
+    {"AS409", ASSAY_E_CONFLICT},                                   /* raised by our own functions */
+    {"AS404", ASSAY_E_NOT_FOUND},     {"23505", ASSAY_E_CONFLICT}, /* unique_violation */
+    {"23503", ASSAY_E_NOT_FOUND},     /* foreign_key_violation: what it names is not there */
     {"23514", ASSAY_E_INVALID_VALUE}, /* check_violation */
-    {"22", ASSAY_E_INVALID_VALUE},  /* data exception */
-    {"40", ASSAY_E_UNAVAILABLE},    /* serialization, deadlock: worth another try */
-    {"57014", ASSAY_E_TIMEOUT},     /* query_canceled: statement_timeout */
-    {"57", ASSAY_E_UNAVAILABLE},    /* shutting down, starting up */
-    {"08", ASSAY_E_UNAVAILABLE},    /* connection */
-    {"53", ASSAY_E_UNAVAILABLE},    /* disk full, out of memory, too many connections */
-    {"55", ASSAY_E_UNAVAILABLE},    /* lock not available */
-    {"58", ASSAY_E_UNAVAILABLE},    /* input/output error */
-    {"28", ASSAY_E_UNAVAILABLE},    /* may not log in */
-    {"3D", ASSAY_E_UNAVAILABLE},    /* no such database */
-    {"25006", ASSAY_E_UNAVAILABLE}, /* read-only transaction: a standby */
+    {"22", ASSAY_E_INVALID_VALUE},    /* data exception */
+    {"40", ASSAY_E_UNAVAILABLE},      /* serialization, deadlock: worth another try */
+    {"57014", ASSAY_E_TIMEOUT},       /* query_canceled: statement_timeout */
+    {"57", ASSAY_E_UNAVAILABLE},      /* shutting down, starting up */
+    {"08", ASSAY_E_UNAVAILABLE},      /* connection */
+    {"53", ASSAY_E_UNAVAILABLE},      /* disk full, out of memory, too many connections */
+    {"55", ASSAY_E_UNAVAILABLE},      /* lock not available */
+    {"58", ASSAY_E_UNAVAILABLE},      /* input/output error */
+    {"28", ASSAY_E_UNAVAILABLE},      /* may not log in */
+    {"3D", ASSAY_E_UNAVAILABLE},      /* no such database */
+    {"25006", ASSAY_E_UNAVAILABLE},   /* read-only transaction: a standby */
 };
 
 assay_status
@@ -163,11 +162,11 @@ assay_status
 assay__pg_connect(struct assay__pg *pg, struct assay_error *err)
 {
     /* Before dbname, which holds the caller's own string: defaults; after: ours. */
-    const char *keys[] = {"connect_timeout",    "keepalives_idle",  "keepalives_interval",
-                          "keepalives_count",   "tcp_user_timeout", "dbname",
-                          "application_name",   "client_encoding",  NULL};
-    const char *values[] = {"10", "10", "5", "3", "20000", pg->url, pg->application_name, "UTF8",
-                            NULL};
+    const char *keys[] = {"connect_timeout",  "keepalives_idle",  "keepalives_interval",
+                          "keepalives_count", "tcp_user_timeout", "dbname",
+                          "application_name", "client_encoding",  NULL};
+    const char *values[] = {"10",   "10", "5", "3", "20000", pg->url, pg->application_name,
+                            "UTF8", NULL};
     assay_status status;
 
     if (pg->connection != NULL && PQstatus(pg->connection) == CONNECTION_OK)
@@ -193,8 +192,7 @@ assay__pg_connect(struct assay__pg *pg, struct assay_error *err)
 static bool
 wait_answer(struct assay__pg *pg, struct assay_error *err)
 {
-    int64_t deadline_us =
-        assay_monotonic_us() + (int64_t)(pg->timeout_ms + ANSWER_GRACE_MS) * 1000;
+    int64_t deadline_us = assay_monotonic_us() + (int64_t)(pg->timeout_ms + ANSWER_GRACE_MS) * 1000;
 
     while (PQisBusy(pg->connection)) {
         int64_t left_us = deadline_us - assay_monotonic_us();
@@ -316,8 +314,8 @@ send(struct assay__pg *pg, const struct assay__pg_statement *statement,
     if (status != ASSAY_OK)
         return status;
     assay__pg_call_fill(statement, args, 0, &call);
-    if (!PQsendQueryPrepared(pg->connection, statement->name, call.count, call.values,
-                             call.lengths, call.formats, 1)) {
+    if (!PQsendQueryPrepared(pg->connection, statement->name, call.count, call.values, call.lengths,
+                             call.formats, 1)) {
         status = assay__pg_fail_connection(pg->connection, err);
         assay__pg_disconnect(pg);
     }

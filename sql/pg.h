@@ -32,7 +32,7 @@ struct assay__pg_args {
         size_t offset;
         int length; /* -1: NULL */
         char type;
-    } *values;
+    } * values;
     size_t count, capacity;
 };
 void assay__pg_args_done(struct assay__pg_args *args);
@@ -75,8 +75,8 @@ bool assay__pg_null(const PGresult *result, int row, int column);
 bool assay__pg_get_bool(const PGresult *result, int row, int column);
 int64_t assay__pg_get_int(const PGresult *result, int row, int column); /* int2, int4, int8 */
 int64_t assay__pg_get_int_or(const PGresult *result, int row, int column, int64_t otherwise);
-double assay__pg_get_double(const PGresult *result, int row, int column); /* NULL: NaN */
-int64_t assay__pg_get_time(const PGresult *result, int row, int column);  /* NULL: TIME_NONE */
+double assay__pg_get_double(const PGresult *result, int row, int column);    /* NULL: NaN */
+int64_t assay__pg_get_time(const PGresult *result, int row, int column);     /* NULL: TIME_NONE */
 const char *assay__pg_get_text(const PGresult *result, int row, int column); /* NULL: NULL */
 char *assay__pg_dup_text(const PGresult *result, int row, int column);
 json_t *assay__pg_get_json(const PGresult *result, int row, int column); /* NULL: NULL */

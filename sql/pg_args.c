@@ -18,10 +18,9 @@ struct type_row {
 
 /* The OIDs of built-in types never change. */
 static const struct type_row types[] = {
-    {'b', 16, 0},      {'s', 21, 'S'},   {'i', 23, 0},   {'q', 20, 'Q'},
-    {'d', 701, 'D'},   {'t', 25, 'T'},   {'j', 114, 0},  {'z', 1184, 'Z'},
-    {'S', 1005, 0},    {'Q', 1016, 0},   {'D', 1022, 0}, {'T', 1009, 0},
-    {'Z', 1185, 0},
+    {'b', 16, 0},   {'s', 21, 'S'}, {'i', 23, 0},     {'q', 20, 'Q'}, {'d', 701, 'D'},
+    {'t', 25, 'T'}, {'j', 114, 0},  {'z', 1184, 'Z'}, {'S', 1005, 0}, {'Q', 1016, 0},
+    {'D', 1022, 0}, {'T', 1009, 0}, {'Z', 1185, 0},
 };
 
 static const struct type_row *
@@ -59,8 +58,7 @@ add(struct assay__pg_args *args, char type, const void *bytes, size_t length)
 {
     ASSAY_ASSERT(length <= INT32_MAX);
     ASSAY_GROW(args->values, args->count, args->capacity);
-    args->values[args->count++] =
-        (struct assay__pg_value){args->bytes.length, (int)length, type};
+    args->values[args->count++] = (struct assay__pg_value){args->bytes.length, (int)length, type};
     /* The NUL after each value keeps empty ones apart from "no pointer". */
     assay_buffer_add(&args->bytes, bytes, length);
     assay_buffer_add(&args->bytes, "", 1);
@@ -171,8 +169,7 @@ assay__pg_add_array(struct assay__pg_args *args, char item_type, size_t count)
 
     ASSAY_ASSERT(type->array != 0 && count <= INT32_MAX);
     ASSAY_GROW(args->values, args->count, args->capacity);
-    args->values[args->count++] =
-        (struct assay__pg_value){args->bytes.length, 0, type->array};
+    args->values[args->count++] = (struct assay__pg_value){args->bytes.length, 0, type->array};
     add_u32(args, count > 0 ? 1 : 0); /* dimensions */
     add_u32(args, 0);                 /* no NULLs */
     add_u32(args, type->oid);
@@ -234,9 +231,8 @@ assay__pg_end_array(struct assay__pg_args *args)
 }
 
 void
-assay__pg_call_fill(const struct assay__pg_statement *statement,
-                    const struct assay__pg_args *args, size_t first,
-                    struct assay__pg_call *ret_call)
+assay__pg_call_fill(const struct assay__pg_statement *statement, const struct assay__pg_args *args,
+                    size_t first, struct assay__pg_call *ret_call)
 {
     size_t n = strlen(statement->in);
 
@@ -302,8 +298,7 @@ assay__pg_get_int(const PGresult *result, int row, int column)
 int64_t
 assay__pg_get_int_or(const PGresult *result, int row, int column, int64_t otherwise)
 {
-    return assay__pg_null(result, row, column) ? otherwise
-                                               : assay__pg_get_int(result, row, column);
+    return assay__pg_null(result, row, column) ? otherwise : assay__pg_get_int(result, row, column);
 }
 
 double
@@ -346,8 +341,8 @@ assay__pg_get_json(const PGresult *result, int row, int column)
 
     if (assay__pg_null(result, row, column))
         return NULL;
-    json = json_loadb(PQgetvalue(result, row, column),
-                      (size_t)PQgetlength(result, row, column), JSON_DECODE_ANY, NULL);
+    json = json_loadb(PQgetvalue(result, row, column), (size_t)PQgetlength(result, row, column),
+                      JSON_DECODE_ANY, NULL);
     /* Only text that json_dumps made is ever written. */
     ASSAY_ASSERT(json != NULL);
     return json;

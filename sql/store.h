@@ -61,6 +61,7 @@ ASSAY_MUST_CHECK assay_status assay_store_token_find(struct assay_store *store, 
 ASSAY_MUST_CHECK assay_status assay_store_idempotency_find(
     struct assay_store *store, const char *project, const char *key, char **ret_request_hash,
     int *ret_http_status, json_t **ret_answer, struct assay_error *err);
+/* Forgets the answers given longer ago than `older_than_us` (an age). */
 ASSAY_MUST_CHECK assay_status assay_store_idempotency_expire(struct assay_store *store,
                                                              int64_t older_than_us,
                                                              struct assay_error *err);
@@ -146,7 +147,8 @@ ASSAY_MUST_CHECK assay_status assay_store_measurements(struct assay_store *store
                                                        assay_measurement_fn row, void *arg,
                                                        char **ret_next, struct assay_error *err);
 /* Curves of one metric of every trial whose state is in `states` (0 = any), each
- * down-sampled to at most `points`.  Borrowed arrays. */
+ * down-sampled to at most `points` (>= 1), in order of number; the newest
+ * `trials_max` trials when there are more.  Borrowed arrays. */
 typedef void (*assay_curve_fn)(void *arg, int64_t trial_number, enum assay_trial_state state,
                                size_t n, const int64_t *steps, const double *values);
 ASSAY_MUST_CHECK assay_status assay_store_curves(struct assay_store *store, int64_t study_id,

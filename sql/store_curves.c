@@ -63,8 +63,8 @@ give_curve(struct drawing *drawing, int i)
     if (!assay_trial_state_parse(assay__pg_get_text(drawing->trials, i, 1), &state))
         ASSAY_BUG("a trial state that the schema does not allow");
     assay__curve_thin(&drawing->curve, drawing->points);
-    drawing->row(drawing->arg, number_at(drawing, i), state, drawing->curve.n,
-                 drawing->curve.steps, drawing->curve.values);
+    drawing->row(drawing->arg, number_at(drawing, i), state, drawing->curve.n, drawing->curve.steps,
+                 drawing->curve.values);
     assay__curve_clear(&drawing->curve);
 }
 
@@ -139,12 +139,12 @@ draw_all(struct drawing *drawing, struct assay_error *err)
 }
 
 assay_status
-assay_store_curves(struct assay_store *store, int64_t study_id, const char *metric,
-                   uint32_t states, size_t points, size_t trials_max, assay_curve_fn row, void *arg,
+assay_store_curves(struct assay_store *store, int64_t study_id, const char *metric, uint32_t states,
+                   size_t points, size_t trials_max, assay_curve_fn row, void *arg,
                    struct assay_error *err)
 {
-    struct drawing drawing = {.store = store, .study_id = study_id, .points = points, .row = row,
-                              .arg = arg};
+    struct drawing drawing = {
+        .store = store, .study_id = study_id, .points = points, .row = row, .arg = arg};
     assay__auto_pg_args struct assay__pg_args args = {0};
     assay__auto_pg_result PGresult *result = NULL;
     assay_status status;

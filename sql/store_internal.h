@@ -25,8 +25,8 @@ void assay__add_trial_states(struct assay__pg_args *args, uint32_t states);
 void assay__add_study_states(struct assay__pg_args *args, uint32_t states);
 
 /* The columns that assay__read_trial reads. */
-#define ASSAY__TRIAL_COLUMNS \
-    "t.number, t.state, t.reason, t.message, t.parameters, t.metrics, t.value, t.budget, t.why," \
+#define ASSAY__TRIAL_COLUMNS                                                                       \
+    "t.number, t.state, t.reason, t.message, t.parameters, t.metrics, t.value, t.budget, t.why,"   \
     " t.client, t.lease_expires_at, t.last_step, t.created_at, t.started_at, t.finished_at"
 #define ASSAY__TRIAL_COLUMN_TYPES "itttjjddjtzqzzz"
 void assay__read_trial(const PGresult *result, int row, int64_t study_id,
@@ -38,8 +38,8 @@ ASSAY_MUST_CHECK assay_status assay__read_attempts(struct assay_store *store, in
                                                    struct assay_error *err);
 
 /* Which trials can be the best; as the index trial_best has it. */
-#define ASSAY__TRIAL_CAN_BE_BEST \
-    "t.feasible AND t.state IN ('succeeded', 'stopped')" \
+#define ASSAY__TRIAL_CAN_BE_BEST                                                                   \
+    "t.feasible AND t.state IN ('succeeded', 'stopped')"                                           \
     " AND t.value > '-Infinity' AND t.value < 'Infinity'"
 
 #endif

@@ -164,9 +164,9 @@ add_thinned(struct assay_store *store, const struct assay_measurement_query *que
         return status;
     for (int i = 0; i < PQntuples(result); i++) {
         ASSAY_GROW(points->items, points->n, points->capacity);
-        points->items[points->n++] = (struct point){
-            assay__pg_get_int(result, i, 0), assay__pg_get_time(result, i, 1),
-            assay__pg_get_double(result, i, 2), metric};
+        points->items[points->n++] =
+            (struct point){assay__pg_get_int(result, i, 0), assay__pg_get_time(result, i, 1),
+                           assay__pg_get_double(result, i, 2), metric};
     }
     return ASSAY_OK;
 }

@@ -43,9 +43,9 @@ assay_store_projects(struct assay_store *store, json_t **ret_list, struct assay_
         char created[ASSAY_TIME_TEXT];
 
         assay_print_time(assay__pg_get_time(result, row, 1), created);
-        json_array_append_new(list, json_pack("{s:s, s:s}", "name",
-                                              assay__pg_get_text(result, row, 0), "created_at",
-                                              created));
+        json_array_append_new(list,
+                              json_pack("{s:s, s:s}", "name", assay__pg_get_text(result, row, 0),
+                                        "created_at", created));
     }
     *ret_list = list;
     return ASSAY_OK;

@@ -8,17 +8,17 @@
 
 /* $1 project, $2 states, $3 name prefix, $4 and $5 key and id of the row before
  * the page, $6 rows.  ^@ is "starts with". */
-#define STUDIES(suffix, key, key_type, letter, compare, direction) \
-    { \
-        .name = "studies_" suffix, \
-        .sql = "SELECT " ASSAY__STUDY_COLUMNS " FROM (SELECT * FROM study" \
-               "  WHERE ($1::text IS NULL OR project = $1) AND deleted_at IS NULL" \
-               "  AND ($2::text[] IS NULL OR state = ANY ($2))" \
-               "  AND ($3::text IS NULL OR name ^@ $3)" \
-               "  AND ($4::" key_type " IS NULL OR (" key ", id) " compare " ($4, $5))" \
-               "  ORDER BY " key " " direction ", id " direction " LIMIT $6) s" \
-               ASSAY__STUDY_JOINS " ORDER BY s." key " " direction ", s.id " direction, \
-        .in = "tTt" letter "qq", .out = ASSAY__STUDY_COLUMN_TYPES, .repeat = true, \
+#define STUDIES(suffix, key, key_type, letter, compare, direction)                                 \
+    {                                                                                              \
+        .name = "studies_" suffix,                                                                 \
+        .sql = "SELECT " ASSAY__STUDY_COLUMNS " FROM (SELECT * FROM study"                         \
+               "  WHERE ($1::text IS NULL OR project = $1) AND deleted_at IS NULL"                 \
+               "  AND ($2::text[] IS NULL OR state = ANY ($2))"                                    \
+               "  AND ($3::text IS NULL OR name ^@ $3)"                                            \
+               "  AND ($4::" key_type " IS NULL OR (" key ", id) " compare " ($4, $5))"            \
+               "  ORDER BY " key " " direction ", id " direction " LIMIT $6) s" ASSAY__STUDY_JOINS \
+               " ORDER BY s." key " " direction ", s.id " direction,                               \
+        .in = "tTt" letter "qq", .out = ASSAY__STUDY_COLUMN_TYPES, .repeat = true,                 \
     }
 
 static const struct assay__pg_statement studies[2][2] = {
@@ -56,8 +56,8 @@ add_after(struct assay__pg_args *args, const struct assay_study_query *query, co
 static char *
 next_token(const char *kind, bool by_name, const struct assay_study_record *study)
 {
-    assay_auto_free char *key = by_name ? assay_strdup(study->name)
-                                        : assay_format("%lld", (long long)study->created_us);
+    assay_auto_free char *key =
+        by_name ? assay_strdup(study->name) : assay_format("%lld", (long long)study->created_us);
 
     return assay__page_make(kind, key, study->id);
 }

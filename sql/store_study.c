@@ -58,9 +58,8 @@ assay_store_study_find(struct assay_store *store, const char *project, const cha
 
 static const struct assay__pg_statement study_read = {
     .name = "study_read",
-    .sql = "SELECT " ASSAY__STUDY_COLUMNS
-           " FROM (SELECT * FROM study WHERE project = $1 AND name = $2 AND deleted_at IS NULL) s"
-           ASSAY__STUDY_JOINS,
+    .sql = "SELECT " ASSAY__STUDY_COLUMNS " FROM (SELECT * FROM study WHERE project = $1 AND name "
+                                          "= $2 AND deleted_at IS NULL) s" ASSAY__STUDY_JOINS,
     .in = "tt",
     .out = ASSAY__STUDY_COLUMN_TYPES,
     .repeat = true,

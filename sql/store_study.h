@@ -4,24 +4,24 @@
 
 #include "sql/store_internal.h"
 
-#define ASSAY__STUDY_COLUMNS \
-    "s.id, s.project, s.name, s.state, s.reason, s.message, s.document, s.created_at," \
-    " s.started_at, s.finished_at, c.counts, s.metric, s.maximize," \
+#define ASSAY__STUDY_COLUMNS                                                                       \
+    "s.id, s.project, s.name, s.state, s.reason, s.message, s.document, s.created_at,"             \
+    " s.started_at, s.finished_at, c.counts, s.metric, s.maximize,"                                \
     " b.number, b.value, b.parameters, b.metrics"
 #define ASSAY__STUDY_COLUMN_TYPES "qtttttjzzzjtbidjj"
 
 /* Counts by state and the best trial of each row of `s`, which must be the page
  * already cut to its size.  Each arm of the union is skipped whole by its goal. */
-#define ASSAY__STUDY_JOINS \
-    " CROSS JOIN LATERAL (SELECT json_object_agg(state, n) AS counts FROM" \
-    "  (SELECT state, count(*) AS n FROM trial WHERE study_id = s.id GROUP BY state) g) c" \
-    " LEFT JOIN LATERAL (" \
-    "  (SELECT t.number, t.value, t.parameters, t.metrics FROM trial t" \
-    "   WHERE s.maximize AND t.study_id = s.id AND " ASSAY__TRIAL_CAN_BE_BEST \
-    "   ORDER BY t.value DESC, t.number LIMIT 1)" \
-    "  UNION ALL" \
-    "  (SELECT t.number, t.value, t.parameters, t.metrics FROM trial t" \
-    "   WHERE NOT s.maximize AND t.study_id = s.id AND " ASSAY__TRIAL_CAN_BE_BEST \
+#define ASSAY__STUDY_JOINS                                                                         \
+    " CROSS JOIN LATERAL (SELECT json_object_agg(state, n) AS counts FROM"                         \
+    "  (SELECT state, count(*) AS n FROM trial WHERE study_id = s.id GROUP BY state) g) c"         \
+    " LEFT JOIN LATERAL ("                                                                         \
+    "  (SELECT t.number, t.value, t.parameters, t.metrics FROM trial t"                            \
+    "   WHERE s.maximize AND t.study_id = s.id AND " ASSAY__TRIAL_CAN_BE_BEST                      \
+    "   ORDER BY t.value DESC, t.number LIMIT 1)"                                                  \
+    "  UNION ALL"                                                                                  \
+    "  (SELECT t.number, t.value, t.parameters, t.metrics FROM trial t"                            \
+    "   WHERE NOT s.maximize AND t.study_id = s.id AND " ASSAY__TRIAL_CAN_BE_BEST                  \
     "   ORDER BY t.value, t.number LIMIT 1)) b ON true"
 
 void assay__read_study(const PGresult *result, int row, struct assay_study_record *ret_study);

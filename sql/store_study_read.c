@@ -8,7 +8,8 @@ read_counts(const PGresult *result, int row, int column, int64_t *counts)
     const char *name;
     json_t *count;
 
-    json_object_foreach (object, name, count) {
+    json_object_foreach(object, name, count)
+    {
         enum assay_trial_state state;
 
         if (!assay_trial_state_parse(name, &state))

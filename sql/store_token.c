@@ -61,11 +61,11 @@ assay_store_tokens(struct assay_store *store, const char *project, json_t **ret_
         char created[ASSAY_TIME_TEXT];
 
         assay_print_time(assay__pg_get_time(result, row, 3), created);
-        json_array_append_new(
-            list, json_pack("{s:I, s:s, s:s, s:s}", "id",
-                            (json_int_t)assay__pg_get_int(result, row, 0), "name",
-                            assay__pg_get_text(result, row, 1), "role",
-                            assay__pg_get_text(result, row, 2), "created_at", created));
+        json_array_append_new(list,
+                              json_pack("{s:I, s:s, s:s, s:s}", "id",
+                                        (json_int_t)assay__pg_get_int(result, row, 0), "name",
+                                        assay__pg_get_text(result, row, 1), "role",
+                                        assay__pg_get_text(result, row, 2), "created_at", created));
     }
     *ret_list = list;
     return ASSAY_OK;

@@ -169,12 +169,13 @@ assay_store_trial(struct assay_store *store, int64_t study_id, int64_t number,
 
 /* --- the best */
 
-#define BEST(suffix, direction) \
-    { \
-        .name = "best_" suffix, \
-        .sql = "SELECT " ASSAY__TRIAL_COLUMNS " FROM trial t WHERE t.study_id = $1 AND " \
-               ASSAY__TRIAL_CAN_BE_BEST " ORDER BY t.value " direction ", t.number LIMIT 1", \
-        .in = "q", .out = ASSAY__TRIAL_COLUMN_TYPES, .repeat = true, \
+#define BEST(suffix, direction)                                                                    \
+    {                                                                                              \
+        .name = "best_" suffix,                                                                    \
+        .sql = "SELECT " ASSAY__TRIAL_COLUMNS                                                      \
+               " FROM trial t WHERE t.study_id = $1 AND " ASSAY__TRIAL_CAN_BE_BEST                 \
+               " ORDER BY t.value " direction ", t.number LIMIT 1",                                \
+        .in = "q", .out = ASSAY__TRIAL_COLUMN_TYPES, .repeat = true,                               \
     }
 
 static const struct assay__pg_statement best[2] = {BEST("low", "ASC"), BEST("high", "DESC")};

@@ -9,29 +9,29 @@
 #define PAGE_MAX 1000
 
 /* $1 study, $2 states, $3 number of the row before the page, $4 rows. */
-#define BY_NUMBER(suffix, compare, direction) \
-    { \
-        .name = "trials_number_" suffix, \
-        .sql = "SELECT " ASSAY__TRIAL_COLUMNS " FROM trial t WHERE t.study_id = $1" \
-               " AND ($2::text[] IS NULL OR t.state = ANY ($2)) AND t.number " compare " $3" \
-               " ORDER BY t.number " direction " LIMIT $4", \
-        .in = "qTqq", .out = ASSAY__TRIAL_COLUMN_TYPES, .repeat = true, \
+#define BY_NUMBER(suffix, compare, direction)                                                      \
+    {                                                                                              \
+        .name = "trials_number_" suffix,                                                           \
+        .sql = "SELECT " ASSAY__TRIAL_COLUMNS " FROM trial t WHERE t.study_id = $1"                \
+               " AND ($2::text[] IS NULL OR t.state = ANY ($2)) AND t.number " compare " $3"       \
+               " ORDER BY t.number " direction " LIMIT $4",                                        \
+        .in = "qTqq", .out = ASSAY__TRIAL_COLUMN_TYPES, .repeat = true,                            \
     }
 
 /* $1 study, $2 states, $3 key and $4 number of the row before the page ($4 NULL:
  * the first page; $3 NULL: among the rows without a key), $5 rows.  Rows without
  * a key come last in both directions; equal keys in order of number. */
-#define BY_KEY(suffix, key, key_type, letter, compare, direction) \
-    { \
-        .name = "trials_" key "_" suffix, \
-        .sql = "SELECT " ASSAY__TRIAL_COLUMNS " FROM trial t WHERE t.study_id = $1" \
-               " AND ($2::text[] IS NULL OR t.state = ANY ($2))" \
-               " AND ($4::bigint IS NULL OR CASE WHEN $3::" key_type " IS NULL" \
-               "   THEN t." key " IS NULL AND t.number > $4" \
-               "   ELSE t." key " IS NULL OR t." key " " compare " $3" \
-               "     OR (t." key " = $3 AND t.number > $4) END)" \
-               " ORDER BY t." key " " direction " NULLS LAST, t.number LIMIT $5", \
-        .in = "qT" letter "qq", .out = ASSAY__TRIAL_COLUMN_TYPES, .repeat = true, \
+#define BY_KEY(suffix, key, key_type, letter, compare, direction)                                  \
+    {                                                                                              \
+        .name = "trials_" key "_" suffix,                                                          \
+        .sql = "SELECT " ASSAY__TRIAL_COLUMNS " FROM trial t WHERE t.study_id = $1"                \
+               " AND ($2::text[] IS NULL OR t.state = ANY ($2))"                                   \
+               " AND ($4::bigint IS NULL OR CASE WHEN $3::" key_type " IS NULL"                    \
+               "   THEN t." key " IS NULL AND t.number > $4"                                       \
+               "   ELSE t." key " IS NULL OR t." key " " compare " $3"                             \
+               "     OR (t." key " = $3 AND t.number > $4) END)"                                   \
+               " ORDER BY t." key " " direction " NULLS LAST, t.number LIMIT $5",                  \
+        .in = "qT" letter "qq", .out = ASSAY__TRIAL_COLUMN_TYPES, .repeat = true,                  \
     }
 
 static const struct assay__pg_statement statements[4][2] = {
@@ -140,8 +140,8 @@ read_page(struct assay_store *store, const struct assay_trial_query *query, size
     add_position(&args, query, position);
     /* One more than asked for tells whether there is a next page. */
     assay__pg_add_int64(&args, (int64_t)limit + 1);
-    status = assay__pg_query(store->pg, &statements[query->sort][query->descending], &args,
-                             &result, err);
+    status = assay__pg_query(store->pg, &statements[query->sort][query->descending], &args, &result,
+                             err);
     if (status != ASSAY_OK)
         return status;
 

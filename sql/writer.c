@@ -44,12 +44,12 @@ struct assay_writer {
     struct assay__writer_link link;
     struct list pending;
     bool connected, lost;
-    size_t in_doubt;       /* first sets of pending that may be committed already … */
+    size_t in_doubt;        /* first sets of pending that may be committed already … */
     int64_t in_doubt_batch; /* … as this batch */
-    size_t limit;          /* sets in the next batch, at most */
+    size_t limit;           /* sets in the next batch, at most */
     int64_t backoff_us;
-    bool purge;            /* deleted studies may be left */
-    int64_t purged_us;     /* last slice */
+    bool purge;        /* deleted studies may be left */
+    int64_t purged_us; /* last slice */
     struct assay_random random;
 };
 
@@ -233,8 +233,8 @@ batch_size(const struct assay_writer *writer)
 {
     size_t count = 0, bytes = 0;
 
-    for (const struct assay__set *set = writer->pending.first;
-         set != NULL && count < writer->limit; set = set->next) {
+    for (const struct assay__set *set = writer->pending.first; set != NULL && count < writer->limit;
+         set = set->next) {
         bytes += set->changes->args.bytes.length;
         if (count > 0 && bytes > BATCH_BYTES_MAX)
             break;

@@ -25,9 +25,8 @@ static const struct assay__pg_statement purge = {
     .in = "q",
 };
 
-const struct assay__pg_statement *const assay__batch_statements[] = {&begin, &commit, &rollback,
-                                                                     &mark, &purge,
-                                                                     &assay__fold};
+const struct assay__pg_statement *const assay__batch_statements[] = {
+    &begin, &commit, &rollback, &mark, &purge, &assay__fold, &assay__curve_last};
 const size_t assay__batch_statements_count = ASSAY_COUNT(assay__batch_statements);
 
 static bool
@@ -37,8 +36,8 @@ send(struct assay__writer_link *link, const struct assay__pg_statement *statemen
     struct assay__pg_call call;
 
     assay__pg_call_fill(statement, args, first, &call);
-    return PQsendQueryPrepared(assay__pg_handle(link->pg), statement->name, call.count,
-                               call.values, call.lengths, call.formats, 1) != 0;
+    return PQsendQueryPrepared(assay__pg_handle(link->pg), statement->name, call.count, call.values,
+                               call.lengths, call.formats, 1) != 0;
 }
 
 /* Writes what the socket takes and reads what is there.  False: broken, or
@@ -131,71 +130,101 @@ roll_back(struct assay__writer_link *link)
            read_command(connection, NULL, &failed, NULL) && !failed && read_sync(connection);
 }
 
-/* The set's own statements, and one for each curve that has grown enough to be
- * summed up.  `*ret_sent`: how many. */
+/* One command that was sent, to understand its answer. */
+struct assay__command {
+    ptrdiff_t set;                    /* whose it is; -1: the batch's own */
+    const struct assay__growth *asks; /* the curve whose last step it asks for, or NULL */
+};
+
 static bool
-send_set(struct assay__writer_link *link, const struct assay_changes *changes, size_t *ret_sent)
+send_command(struct assay__writer_link *link, const struct assay__pg_statement *statement,
+             const struct assay__pg_args *args, size_t first, struct assay__command command)
 {
-    bool good = true;
-
-    *ret_sent = 0;
-    for (size_t i = 0; good && i < changes->n_ops; i++) {
-        good = send(link, changes->ops[i].statement, &changes->args, changes->ops[i].first);
-        ++*ret_sent;
-    }
-    for (size_t i = 0; good && i < changes->n_growth; i++) {
-        assay__auto_pg_args struct assay__pg_args args = {0};
-
-        if (!assay__growing_due(link->growing, &changes->growth[i]))
-            continue;
-        assay__fold_args(&args, &changes->growth[i]);
-        good = send(link, &assay__fold, &args, 0);
-        ++*ret_sent;
-    }
-    return good;
+    ASSAY_GROW(link->commands, link->n_commands, link->commands_capacity);
+    link->commands[link->n_commands++] = command;
+    return send(link, statement, args, first);
 }
 
-/* `sent` gets the number of statements of each set. */
+/* After points were added to a curve: sums it up or asks for its last step. */
 static bool
-send_all(struct assay__writer_link *link, const struct assay__set *first, size_t count,
-         size_t *sent)
+send_curve(struct assay__writer_link *link, const struct assay__growth *growth, ptrdiff_t set)
 {
     assay__auto_pg_args struct assay__pg_args args = {0};
-    const struct assay__set *set = first;
-    bool good = send(link, &begin, NULL, 0);
+    enum assay__growing_next next = assay__growing_add(link->growing, growth);
 
-    for (size_t i = 0; good && i < count; i++, set = set->next)
-        good = send_set(link, set->changes, &sent[i]);
-    assay__pg_add_int64(&args, link->id);
-    assay__pg_add_int64(&args, link->batch);
-    return good && send(link, &mark, &args, 0) && send(link, &commit, NULL, 0) &&
-           PQpipelineSync(assay__pg_handle(link->pg));
+    if (next == ASSAY__GROWING_NOTHING)
+        return true;
+    assay__curve_args(&args, growth);
+    if (next == ASSAY__GROWING_ASK)
+        return send_command(link, &assay__curve_last, &args, 0,
+                            (struct assay__command){set, growth});
+    return send_command(link, &assay__fold, &args, 0, (struct assay__command){set, NULL});
 }
 
-/* Answers of BEGIN, every statement, the mark, COMMIT.  `*ret_failed`: some
- * failed, first that of set `*ret_culprit` (-1: of none). */
 static bool
-read_all(PGconn *connection, const size_t *sent, size_t count, ptrdiff_t *ret_culprit,
-         bool *ret_failed, struct assay_error *err)
+send_set(struct assay__writer_link *link, const struct assay_changes *changes, ptrdiff_t set)
 {
-    *ret_failed = false;
-    *ret_culprit = -1;
-    if (!read_command(connection, NULL, ret_failed, err))
-        return false;
-    for (size_t i = 0; i < count; i++) {
-        for (size_t k = 0; k < sent[i]; k++) {
-            bool failed = false;
+    for (size_t i = 0; i < changes->n_ops; i++) {
+        const struct assay__op *op = &changes->ops[i];
+        const struct assay__growth *growth = changes->growth + op->growth;
+        const struct assay__pg_statement *statement = op->statement;
 
-            if (!read_command(connection, NULL, &failed, err))
+        if (op->n_growth > 0 && assay__growing_appends(link->growing, growth, op->n_growth))
+            statement = &assay__measurements_append;
+        if (!send_command(link, statement, &changes->args, op->first,
+                          (struct assay__command){set, NULL}))
+            return false;
+        for (size_t k = 0; k < op->n_growth; k++) {
+            if (!send_curve(link, &growth[k], set))
                 return false;
-            if (failed && !*ret_failed) {
-                *ret_failed = true;
-                *ret_culprit = (ptrdiff_t)i;
-            }
         }
     }
-    return read_command(connection, NULL, ret_failed, err) &&
-           read_command(connection, NULL, ret_failed, err) && read_sync(connection);
+    return true;
+}
+
+static bool
+send_all(struct assay__writer_link *link, const struct assay__set *first, size_t count)
+{
+    const struct assay__command own = {-1, NULL};
+    assay__auto_pg_args struct assay__pg_args args = {0};
+    const struct assay__set *set = first;
+    bool good;
+
+    link->n_commands = 0;
+    good = send_command(link, &begin, NULL, 0, own);
+    for (size_t i = 0; good && i < count; i++, set = set->next)
+        good = send_set(link, set->changes, (ptrdiff_t)i);
+    assay__pg_add_int64(&args, link->id);
+    assay__pg_add_int64(&args, link->batch);
+    return good && send_command(link, &mark, &args, 0, own) &&
+           send_command(link, &commit, NULL, 0, own) && PQpipelineSync(assay__pg_handle(link->pg));
+}
+
+/* The answers to all commands.  `*ret_failed`: some failed, first that of set
+ * `*ret_culprit` (-1: of none). */
+static bool
+read_all(struct assay__writer_link *link, ptrdiff_t *ret_culprit, bool *ret_failed,
+         struct assay_error *err)
+{
+    PGconn *connection = assay__pg_handle(link->pg);
+
+    *ret_failed = false;
+    *ret_culprit = -1;
+    for (size_t i = 0; i < link->n_commands; i++) {
+        const struct assay__command *command = &link->commands[i];
+        int64_t number = -1;
+        bool failed = false;
+
+        if (!read_command(connection, command->asks != NULL ? &number : NULL, &failed, err))
+            return false;
+        if (failed && !*ret_failed) {
+            *ret_failed = true;
+            *ret_culprit = command->set;
+        }
+        if (command->asks != NULL && number >= 0)
+            assay__growing_learn(link->growing, command->asks, number);
+    }
+    return read_sync(connection);
 }
 
 static enum assay__batch
@@ -210,13 +239,10 @@ enum assay__batch
 assay__writer_batch(struct assay__writer_link *link, const struct assay__set *first, size_t count,
                     ptrdiff_t *ret_culprit, struct assay_error *err)
 {
-    PGconn *connection = assay__pg_handle(link->pg);
-    assay_auto_free size_t *sent = assay_alloc(count, sizeof *sent);
     bool failed;
 
     link->batch++;
-    if (!send_all(link, first, count, sent) ||
-        !read_all(connection, sent, count, ret_culprit, &failed, err))
+    if (!send_all(link, first, count) || !read_all(link, ret_culprit, &failed, err))
         return broken(link, err);
     if (!failed)
         return ASSAY__BATCH_COMMITTED;

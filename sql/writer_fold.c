@@ -1,9 +1,12 @@
-/* Curves are summed up in the table curve_segment as they grow, 128 points to a
- * row, so that a curve of a million points is drawn from some thousand rows.
+/* What the writer remembers of the curves it adds to: how far each has grown since
+ * it was summed up in the table curve_segment (128 points to a row, so that a curve
+ * of a million points is drawn from some thousand rows), and its last step, so that
+ * points which come after it are written without looking for old ones.
  *
- * How far a curve has grown since it was last summed up is counted in a table
- * that may forget: a forgotten curve is summed up later, from all its points that
- * are not yet. */
+ * The memory is a table of fixed size that may forget: a forgotten curve is summed
+ * up later, from all its points that are not yet, and its last step is asked again.
+ * What was rolled back leaves a last step that is too high, which only costs the
+ * look. */
 #include "common/memory.h"
 #include "sql/writer_internal.h"
 
@@ -14,7 +17,9 @@
 struct slot {
     int64_t study_id;
     int32_t trial, metric_id;
-    int64_t count;
+    int64_t count;     /* points since it was last summed up */
+    int64_t last_step; /* no point is above it, if `known` */
+    bool known;
 };
 
 struct assay__growing {
@@ -37,20 +42,68 @@ slot_of(const struct assay__growth *growth)
     return (size_t)(hash >> 40) & (SLOTS - 1);
 }
 
+void
+assay__growing_clear(struct assay__growing *growing)
+{
+    *growing = (struct assay__growing){0};
+}
+
+static bool
+holds(const struct slot *slot, const struct assay__growth *growth)
+{
+    return slot->study_id == growth->study_id && slot->trial == growth->trial &&
+           slot->metric_id == growth->metric_id;
+}
+
 bool
-assay__growing_due(struct assay__growing *growing, const struct assay__growth *growth)
+assay__growing_appends(const struct assay__growing *growing, const struct assay__growth *growth,
+                       size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct slot *slot = &growing->slots[slot_of(&growth[i])];
+
+        if (!holds(slot, &growth[i]) || !slot->known || growth[i].min_step <= slot->last_step)
+            return false;
+    }
+    return n > 0;
+}
+
+enum assay__growing_next
+assay__growing_add(struct assay__growing *growing, const struct assay__growth *growth)
 {
     struct slot *slot = &growing->slots[slot_of(growth)];
 
-    if (slot->study_id != growth->study_id || slot->trial != growth->trial ||
-        slot->metric_id != growth->metric_id)
-        *slot = (struct slot){growth->study_id, (int32_t)growth->trial, growth->metric_id, 0};
+    if (!holds(slot, growth))
+        *slot = (struct slot){
+            growth->study_id, (int32_t)growth->trial, growth->metric_id, 0, -1, false};
     slot->count += growth->count;
+    slot->last_step = ASSAY_MAX(slot->last_step, growth->max_step);
+    if (!slot->known)
+        return ASSAY__GROWING_ASK;
     if (slot->count < FOLD_AFTER)
-        return false;
+        return ASSAY__GROWING_NOTHING;
     slot->count %= FOLD_AFTER;
-    return true;
+    return ASSAY__GROWING_FOLD;
 }
+
+void
+assay__growing_learn(struct assay__growing *growing, const struct assay__growth *growth,
+                     int64_t last_step)
+{
+    struct slot *slot = &growing->slots[slot_of(growth)];
+
+    if (!holds(slot, growth))
+        return;
+    slot->last_step = ASSAY_MAX(slot->last_step, last_step);
+    slot->known = true;
+}
+
+const struct assay__pg_statement assay__curve_last = {
+    .name = "curve_last",
+    .sql = "SELECT max(step) FROM measurement WHERE study_id = $1 AND trial = $2 AND metric = $3",
+    .in = "qqq",
+    .out = "q",
+};
 
 /* Full segments of the points after the last segment; the rest stays for later. */
 const struct assay__pg_statement assay__fold = {
@@ -80,7 +133,7 @@ const struct assay__pg_statement assay__fold = {
 };
 
 void
-assay__fold_args(struct assay__pg_args *args, const struct assay__growth *growth)
+assay__curve_args(struct assay__pg_args *args, const struct assay__growth *growth)
 {
     assay__pg_add_int64(args, growth->study_id);
     assay__pg_add_int64(args, growth->trial);

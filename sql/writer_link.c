@@ -29,8 +29,7 @@ static const struct assay__pg_statement holder = {
            " FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid"
            " WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1"
            " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-           " AND (l.classid::bigint << 32 | l.objid::bigint) = " WRITER_LOCK
-           " LIMIT 1",
+           " AND (l.classid::bigint << 32 | l.objid::bigint) = " WRITER_LOCK " LIMIT 1",
     .in = "t",
     .out = "bb",
 };
@@ -54,8 +53,7 @@ static const struct assay__pg_statement read_mark = {
 void
 assay__writer_link_init(struct assay__writer_link *link, const char *url)
 {
-    link->id = (int64_t)(assay_random_seed() >> 1);
-    link->batch = 0;
+    *link = (struct assay__writer_link){.id = (int64_t)(assay_random_seed() >> 1)};
     link->application_name = assay_format("assay-writer-%llx", (unsigned long long)link->id);
     link->growing = assay__growing_new();
     link->pg = assay__pg_new(url, link->application_name, ASSAY__WRITER_TIMEOUT_MS);
@@ -67,6 +65,7 @@ assay__writer_link_done(struct assay__writer_link *link)
     assay__pg_free(link->pg);
     free(link->application_name);
     free(link->growing);
+    free(link->commands);
 }
 
 static enum assay__lock
@@ -128,8 +127,7 @@ read_last_mark(struct assay__writer_link *link, int64_t *ret_committed)
     assay__auto_pg_result PGresult *result = NULL;
 
     assay__pg_add_int64(&key, link->id);
-    if (assay__pg_optional(link->pg, &read_mark, &key, &result, NULL) == ASSAY_OK &&
-        result != NULL)
+    if (assay__pg_optional(link->pg, &read_mark, &key, &result, NULL) == ASSAY_OK && result != NULL)
         *ret_committed = assay__pg_get_int(result, 0, 0);
 }
 
@@ -150,6 +148,7 @@ assay__writer_link_open(struct assay__writer_link *link, int64_t *ret_committed,
     enum assay__lock lock = ASSAY__LOCK_BROKEN;
 
     assay__pg_disconnect(link->pg);
+    assay__growing_clear(link->growing);
     if (assay__pg_connect(link->pg, err) == ASSAY_OK)
         lock = take_lock(link, err);
     if (lock == ASSAY__LOCK_OURS) {

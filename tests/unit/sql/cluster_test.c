@@ -13,8 +13,8 @@ static bool missing;    /* PostgreSQL is */
 static assay_status
 start_at(const char *path, struct assay_cluster **ret_cluster, struct assay_error *err)
 {
-    struct assay_cluster_options options = {.directory = path, .connections = 20,
-                                            .shared_buffers_mib = 16};
+    struct assay_cluster_options options = {
+        .directory = path, .connections = 20, .shared_buffers_mib = 16};
 
     return assay_cluster_start(&options, ret_cluster, err);
 }
@@ -49,11 +49,11 @@ tear_down(void **state)
     return 0;
 }
 
-#define NEED_POSTGRES() \
-    do { \
-        (void)state; \
-        if (missing) \
-            skip(); \
+#define NEED_POSTGRES()                                                                            \
+    do {                                                                                           \
+        (void)state;                                                                               \
+        if (missing)                                                                               \
+            skip();                                                                                \
     } while (0)
 
 static void
@@ -201,6 +201,7 @@ a_half_made_one_is_made_again(void **state)
     assay_auto_free char *file = NULL;
     struct assay_cluster *cluster;
     struct assay_error err = {0};
+    pid_t child;
 
     NEED_POSTGRES();
     path = assay_format("%s/half", folder);
@@ -208,6 +209,21 @@ a_half_made_one_is_made_again(void **state)
     file = assay_format("%s/data.new/PG_VERSION", path);
     assert_ok(assay_make_directories(half, 0700, &err), &err);
     assert_ok(assay_file_write(file, "15\n", 3, 0600, &err), &err);
+    assert_ok(start_at(path, &cluster, &err), &err);
+    check_answers(cluster);
+    assay_cluster_stop(cluster);
+
+    /* Killed in the middle: its initdb is waited for, and what it made thrown away. */
+    free(path);
+    path = assay_format("%s/killed", folder);
+    child = fork();
+    if (child == 0) {
+        (void)!start_at(path, &cluster, NULL);
+        _exit(0);
+    }
+    usleep(150000);
+    kill(child, SIGKILL);
+    assert_int_equal(waitpid(child, NULL, 0), child);
     assert_ok(start_at(path, &cluster, &err), &err);
     check_answers(cluster);
     assay_cluster_stop(cluster);

@@ -31,11 +31,11 @@ struct harness {
     struct assay_writer *writer;
 };
 
-#define assert_ok(call, err) \
-    do { \
-        assay_status status_ = (call); \
-        if (status_ != ASSAY_OK) \
-            fail_msg("%s: %s", #call, (err)->message); \
+#define assert_ok(call, err)                                                                       \
+    do {                                                                                           \
+        assay_status status_ = (call);                                                             \
+        if (status_ != ASSAY_OK)                                                                   \
+            fail_msg("%s: %s", #call, (err)->message);                                             \
     } while (0)
 
 ASSAY_UNUSED static char *
@@ -153,9 +153,9 @@ harness_commit(struct assay_writer *writer, struct assay_changes *changes, struc
 ASSAY_UNUSED static json_t *
 harness_document(bool maximize)
 {
-    return json_pack("{s:{s:s, s:s}, s:[{s:s, s:s, s:f, s:f}], s:I}", "objective", "metric",
-                     "loss", "goal", maximize ? "maximize" : "minimize", "parameters", "name",
-                     "lr", "type", "double", "min", 0.001, "max", 1.0, "seed", (json_int_t)7);
+    return json_pack("{s:{s:s, s:s}, s:[{s:s, s:s, s:f, s:f}], s:I}", "objective", "metric", "loss",
+                     "goal", maximize ? "maximize" : "minimize", "parameters", "name", "lr", "type",
+                     "double", "min", 0.001, "max", 1.0, "seed", (json_int_t)7);
 }
 
 /* Commits a running study and gives its id. */

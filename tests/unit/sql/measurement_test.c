@@ -24,11 +24,11 @@ tear_down(void **state)
     return 0;
 }
 
-#define NEED_DATABASE() \
-    do { \
-        (void)state; \
-        if (h == NULL) \
-            skip(); \
+#define NEED_DATABASE()                                                                            \
+    do {                                                                                           \
+        (void)state;                                                                               \
+        if (h == NULL)                                                                             \
+            skip();                                                                                \
     } while (0)
 
 /* A study with running trials 1 … n and metrics 0 "loss", 1 "accuracy". */
@@ -119,16 +119,19 @@ the_last_value_of_a_step_holds(void **state)
     NEED_DATABASE();
     study = make_study("values", 2);
     assert_ok(put(study, 1,
-                  (struct assay_metric_value[]){{0, 2, 20, 0.2}, {0, 1, 10, 0.5}, {1, 2, 21, 7},
-                                                {0, 2, 22, NAN}, {0, 9, 90, -INFINITY}},
+                  (struct assay_metric_value[]){{0, 2, 20, 0.2},
+                                                {0, 1, 10, 0.5},
+                                                {1, 2, 21, 7},
+                                                {0, 2, 22, NAN},
+                                                {0, 9, 90, -INFINITY}},
                   5, &err),
               &err);
     assert_ok(put(study, 1, (struct assay_metric_value[]){{0, 1, 11, 0.4}}, 1, &err), &err);
     assert_int_equal(put(study, 3, (struct assay_metric_value[]){{0, 1, 11, 0.4}}, 1, &err),
                      ASSAY_E_NOT_FOUND);
     for (size_t limit = 0; limit < 4; limit++) {
-        read_all((struct assay_measurement_query){.study_id = study, .trial_number = 1,
-                                                  .limit = limit});
+        read_all(
+            (struct assay_measurement_query){.study_id = study, .trial_number = 1, .limit = limit});
         assert_int_equal(rows.count, 3);
         assert_true(rows.items[0].step == 1 && rows.items[0].loss == 0.4 &&
                     rows.items[0].time_us == 11 && rows.items[0].accuracy == -99);
@@ -136,11 +139,11 @@ the_last_value_of_a_step_holds(void **state)
                     rows.items[1].accuracy == 7 && rows.items[1].time_us == 22);
         assert_true(rows.items[2].step == 9 && rows.items[2].loss == -INFINITY);
     }
-    read_all((struct assay_measurement_query){.study_id = study, .trial_number = 1,
-                                              .metric = "accuracy", .limit = 1});
+    read_all((struct assay_measurement_query){
+        .study_id = study, .trial_number = 1, .metric = "accuracy", .limit = 1});
     assert_int_equal(rows.count, 1);
-    read_all((struct assay_measurement_query){.study_id = study, .trial_number = 1,
-                                              .metric = "other", .limit = 1});
+    read_all((struct assay_measurement_query){
+        .study_id = study, .trial_number = 1, .metric = "other", .limit = 1});
     assert_int_equal(rows.count, 0);
     read_all((struct assay_measurement_query){.study_id = study, .trial_number = 1, .points = 100});
     assert_int_equal(rows.count, 3);
@@ -161,8 +164,8 @@ check_thinned(int64_t study, size_t points, double lowest, double highest)
 {
     double low = INFINITY, high = -INFINITY;
 
-    read_all((struct assay_measurement_query){.study_id = study, .trial_number = 1,
-                                              .metric = "loss", .points = points});
+    read_all((struct assay_measurement_query){
+        .study_id = study, .trial_number = 1, .metric = "loss", .points = points});
     assert_true(rows.count <= points && rows.count >= points / 2);
     for (size_t i = 0; i < rows.count; i++) {
         low = fmin(low, rows.items[i].loss);
@@ -328,10 +331,8 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(thinning_alone),
-        cmocka_unit_test(the_last_value_of_a_step_holds),
-        cmocka_unit_test(thinning_keeps_extremes),
-        cmocka_unit_test(curves_of_many_trials),
+        cmocka_unit_test(thinning_alone),          cmocka_unit_test(the_last_value_of_a_step_holds),
+        cmocka_unit_test(thinning_keeps_extremes), cmocka_unit_test(curves_of_many_trials),
         cmocka_unit_test(every_value_in_order),
     };
 

@@ -22,11 +22,11 @@ tear_down(void **state)
     return 0;
 }
 
-#define NEED_DATABASE() \
-    do { \
-        (void)state; \
-        if (h == NULL) \
-            skip(); \
+#define NEED_DATABASE()                                                                            \
+    do {                                                                                           \
+        (void)state;                                                                               \
+        if (h == NULL)                                                                             \
+            skip();                                                                                \
     } while (0)
 
 static void
@@ -146,8 +146,12 @@ a_study_and_its_trials(void **state)
     struct assay_study_record record;
     struct assay_trial trial, read;
     struct assay_changes *changes;
-    struct assay_attempt attempt = {.number = 1, .state = ASSAY_ATTEMPT_RUNNING, .exit_code = -1,
-                                    .pid = 77, .started_us = 5, .finished_us = ASSAY_TIME_NONE};
+    struct assay_attempt attempt = {.number = 1,
+                                    .state = ASSAY_ATTEMPT_RUNNING,
+                                    .exit_code = -1,
+                                    .pid = 77,
+                                    .started_us = 5,
+                                    .finished_us = ASSAY_TIME_NONE};
     enum assay_study_state study_state;
     int64_t study, id;
 
@@ -268,9 +272,9 @@ study_states_and_deletion(void **state)
     assay_changes_metric_insert(changes, study, 0, "loss");
     assay_changes_measurements(changes, study, 1,
                                &(struct assay_metric_value){0, 1, assay_now_us(), 0.5}, 1);
-    assay_changes_event(changes, &(struct assay_event){.study_id = study,
-                                                       .time_us = assay_now_us(),
-                                                       .type = "study_state"});
+    assay_changes_event(
+        changes,
+        &(struct assay_event){.study_id = study, .time_us = assay_now_us(), .type = "study_state"});
     assert_ok(harness_commit(h->writer, changes, &err), &err);
     assay_trial_done(&trial);
     assay_study_record_done(&record);
@@ -321,8 +325,10 @@ check_order(int64_t study, enum assay_trial_sort sort, bool descending, const in
             size_t count)
 {
     for (size_t limit = 1; limit <= 5; limit++) {
-        struct assay_trial_query query = {.study_id = study, .sort = sort,
-                                          .descending = descending, .limit = limit,
+        struct assay_trial_query query = {.study_id = study,
+                                          .sort = sort,
+                                          .descending = descending,
+                                          .limit = limit,
                                           .with_attempts = true};
         struct numbers found = {{0}, 0};
         struct assay_error err = {0};
@@ -482,8 +488,11 @@ events_in_commit_order(void **state)
     for (int i = 0; i < 5; i++) {
         struct assay_changes *changes = assay_changes_new();
         char message[] = "it’s \"odd\"";
-        struct assay_event event = {.study_id = study, .time_us = 1, .type = "trial_state",
-                                    .trial_number = 5, .message = message,
+        struct assay_event event = {.study_id = study,
+                                    .time_us = 1,
+                                    .type = "trial_state",
+                                    .trial_number = 5,
+                                    .message = message,
                                     .data = json_pack("{s:i}", "n", i)};
 
         assay_changes_event(changes, &event);

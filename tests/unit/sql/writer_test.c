@@ -24,11 +24,11 @@ tear_down(void **state)
     return 0;
 }
 
-#define NEED_DATABASE() \
-    do { \
-        (void)state; \
-        if (h == NULL) \
-            skip(); \
+#define NEED_DATABASE()                                                                            \
+    do {                                                                                           \
+        (void)state;                                                                               \
+        if (h == NULL)                                                                             \
+            skip();                                                                                \
     } while (0)
 
 static void
@@ -43,7 +43,8 @@ add_trial(struct assay_changes *changes, int64_t study, int64_t number)
 static void
 add_event(struct assay_changes *changes, int64_t study, int64_t trial)
 {
-    assay_changes_event(changes, &(struct assay_event){.study_id = study, .time_us = 1,
+    assay_changes_event(changes, &(struct assay_event){.study_id = study,
+                                                       .time_us = 1,
                                                        .type = "trial_created",
                                                        .trial_number = trial});
 }
@@ -128,7 +129,8 @@ a_large_set_passes(void **state)
 
         memset(message, 'x', 1 << 20);
         message[(1 << 20) - 1] = '\0';
-        assay_changes_event(changes, &(struct assay_event){.study_id = study, .time_us = 1,
+        assay_changes_event(changes, &(struct assay_event){.study_id = study,
+                                                           .time_us = 1,
                                                            .type = "study_changed",
                                                            .message = message});
         free(message);
@@ -199,8 +201,8 @@ static void
 one_writer_at_a_time(void **state)
 {
     atomic_int lost = 0;
-    struct assay_writer_options options = {.patience_us = 5 * ASSAY_SECOND_US, .lost = note_lost,
-                                           .lost_arg = &lost};
+    struct assay_writer_options options = {
+        .patience_us = 5 * ASSAY_SECOND_US, .lost = note_lost, .lost_arg = &lost};
     struct assay_writer *second = NULL;
     struct assay_writer_stats stats;
     struct assay_error err = {0};
@@ -247,8 +249,8 @@ static void
 a_lost_writer_says_so(void **state)
 {
     atomic_int lost = 0;
-    struct assay_writer_options options = {.patience_us = 60 * ASSAY_SECOND_US, .lost = note_lost,
-                                           .lost_arg = &lost};
+    struct assay_writer_options options = {
+        .patience_us = 60 * ASSAY_SECOND_US, .lost = note_lost, .lost_arg = &lost};
     struct assay_changes *changes;
     struct assay_error err = {0};
     int64_t study;
@@ -397,7 +399,9 @@ the_database_is_killed(void **state)
     assay_changes_metric_insert(changes, study, 0, "loss");
     assert_ok(harness_commit(h->writer, changes, &err), &err);
     for (int i = 0; i < THREADS; i++) {
-        submitters[i] = (struct submitter){.writer = h->writer, .stop = &stop, .study = study,
+        submitters[i] = (struct submitter){.writer = h->writer,
+                                           .stop = &stop,
+                                           .study = study,
                                            .first = 1 + (int64_t)i * NUMBERS_PER_THREAD,
                                            .acknowledged = assay_zalloc(NUMBERS_PER_THREAD, 1)};
         pthread_create(&submitters[i].thread, NULL, submit_many, &submitters[i]);
@@ -469,12 +473,9 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_bad_set_harms_itself_only),
-        cmocka_unit_test(a_large_set_passes),
-        cmocka_unit_test(one_writer_at_a_time),
-        cmocka_unit_test(a_lost_writer_says_so),
-        cmocka_unit_test(the_database_is_killed),
-        cmocka_unit_test(patience_ends),
+        cmocka_unit_test(a_bad_set_harms_itself_only), cmocka_unit_test(a_large_set_passes),
+        cmocka_unit_test(one_writer_at_a_time),        cmocka_unit_test(a_lost_writer_says_so),
+        cmocka_unit_test(the_database_is_killed),      cmocka_unit_test(patience_ends),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
