@@ -279,6 +279,7 @@ assay_handle_batch(struct assay_request *request)
     decode(batch, request->json, &faults);
     if (faults.count > 0)
         return assay_answer_faults(request, ASSAY_E_INVALID_VALUE, &faults);
+    assay_request_forget_json(request);
     batch->waiting = batch->n_items + 1;
     for (size_t i = 0; i < batch->n_items; i++)
         hand_on(request, &batch->items[i]);

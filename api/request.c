@@ -116,6 +116,8 @@ read_json(struct assay_request *request)
     struct assay_error err = {0};
     assay_status status;
 
+    json_decref(request->lines);
+    request->lines = NULL;
     if ((request->route->flags & ASSAY_ROUTE_YAML) != 0 &&
         assay_header_media(request->content_type) == ASSAY_MEDIA_YAML)
         status = assay_yaml_read(body->data != NULL ? body->data : "", body->length,
@@ -177,7 +179,7 @@ build_remembered(void *arg, const struct assay_engine_answer *answer)
 
     json_decref(request->remembered);
     request->remembered = request->build_remembered(request, answer);
-    return json_incref(request->remembered);
+    return json_deep_copy(request->remembered);
 }
 
 const struct assay_engine_key *
@@ -196,6 +198,13 @@ assay_request_key(struct assay_request *request, int http_status,
         .arg = request,
     };
     return &request->key;
+}
+
+void
+assay_request_forget_json(struct assay_request *request)
+{
+    json_decref(request->json);
+    request->json = NULL;
 }
 
 bool

@@ -141,6 +141,10 @@ ASSAY_MUST_CHECK bool assay_request_call_failed(struct assay_request *request, a
 const struct assay_engine_key *assay_request_key(
     struct assay_request *request, int http_status,
     json_t *(*answer)(struct assay_request *request, const struct assay_engine_answer *answer));
+/* Lets the parsed body go, before parts of it (with references of their own) are
+ * handed to the engine: a value belongs to one thread.  It is parsed again if the
+ * call has to be made again. */
+void assay_request_forget_json(struct assay_request *request);
 /* Runs the route's handler and all that comes before it; the first `next`. */
 enum assay_step assay_request_run(struct assay_request *request);
 

@@ -55,13 +55,15 @@ enum assay_step
 assay_handle_study_patch(struct assay_request *request)
 {
     struct assay_faults faults = {0};
+    json_t *patch;
 
     if (!json_is_object(request->json)) {
         assay_fault_type(&faults, "", request->json, "an object");
         return assay_answer_faults(request, ASSAY_E_INVALID_VALUE, &faults);
     }
-    assay_engine_study_patch(request->service->engine, request->study_id,
-                             json_incref(request->json), changed, request);
+    patch = json_incref(request->json);
+    assay_request_forget_json(request);
+    assay_engine_study_patch(request->service->engine, request->study_id, patch, changed, request);
     return ASSAY_PENDING;
 }
 

@@ -95,6 +95,7 @@ assay_handle_studies_create(struct assay_request *request)
         assay_study_free(spec);
         return assay_answer_error(request, status, &err);
     }
+    assay_request_forget_json(request);
     free(request->handler_data);
     request->handler_data = assay_strdup(spec->name);
     request->handler_free = free;

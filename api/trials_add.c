@@ -50,6 +50,7 @@ assay_handle_trials_add(struct assay_request *request)
     };
     const struct assay_engine_key *key = assay_request_key(request, 201, build_remembered);
     struct assay_faults faults = {0};
+    json_t *trials;
 
     if (assay_decode_object(request->json, "", fields, ASSAY_COUNT(fields), &body, &faults) &&
         (json_array_size(body.trials) == 0 || json_array_size(body.trials) > TRIALS_MAX))
@@ -57,7 +58,8 @@ assay_handle_trials_add(struct assay_request *request)
                         "holds %zu trials", json_array_size(body.trials));
     if (faults.count > 0)
         return assay_answer_faults(request, ASSAY_E_INVALID_VALUE, &faults);
-    assay_engine_add(request->service->engine, request->study_id, json_incref(assay_json_unconst(body.trials)), key,
-                     done, request);
+    trials = json_incref(assay_json_unconst(body.trials));
+    assay_request_forget_json(request);
+    assay_engine_add(request->service->engine, request->study_id, trials, key, done, request);
     return ASSAY_PENDING;
 }

@@ -99,6 +99,7 @@ assay_handle_trial_complete(struct assay_request *request)
         assay_completion_done(&completion);
         return assay_answer_faults(request, ASSAY_E_INVALID_VALUE, &faults);
     }
+    assay_request_forget_json(request);
     assay_engine_complete(request->service->engine, request->study_id, request->path.number,
                           assay_request_attempt(request), &completion, done, request);
     return ASSAY_PENDING;

@@ -66,7 +66,9 @@ assay_handle_trial_report(struct assay_request *request)
 
     if (!assay_report_decode(request->json, "", &faults, NULL, &measurements))
         return assay_answer_faults(request, ASSAY_E_INVALID_VALUE, &faults);
+    json_incref(measurements);
+    assay_request_forget_json(request);
     assay_engine_report(request->service->engine, request->study_id, request->path.number,
-                        assay_request_attempt(request), json_incref(measurements), done, request);
+                        assay_request_attempt(request), measurements, done, request);
     return ASSAY_PENDING;
 }

@@ -25,6 +25,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from harness.assayd import Assayd  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+os.environ.setdefault("TSAN_OPTIONS", f"suppressions={ROOT}/tests/api/tsan.supp")
 JSON = "application/json"
 PROBLEM = "application/problem+json"
 
