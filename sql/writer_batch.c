@@ -166,7 +166,8 @@ send_set(struct assay__writer_link *link, const struct assay_changes *changes, p
 {
     for (size_t i = 0; i < changes->n_ops; i++) {
         const struct assay__op *op = &changes->ops[i];
-        const struct assay__growth *growth = changes->growth + op->growth;
+        const struct assay__growth *growth =
+            op->n_growth > 0 ? changes->growth + op->growth : NULL;
         const struct assay__pg_statement *statement = op->statement;
 
         if (op->n_growth > 0 && assay__growing_appends(link->growing, growth, op->n_growth))
