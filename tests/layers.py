@@ -21,7 +21,7 @@ RULES = {
     "client": (["common"], ["jansson.h", "curl/"]),
     "controller": (["common", "schemas", "suggest", "sql"],
                    ["jansson.h", "uthash.h", "uv.h", "gnutls/", "curl/"]),
-    "trial-runner": (["common", "schemas", "client"], ["jansson.h", "uthash.h"]),
+    "trial-runner": (["common", "schemas", "client"], ["jansson.h", "uthash.h", "curl/"]),
     "api": (["common", "schemas", "suggest", "sql", "controller"],
             ["jansson.h", "uthash.h", "microhttpd.h", "gnutls/", "uv.h"]),
     "cli": (["common", "schemas", "client"], ["jansson.h"]),
