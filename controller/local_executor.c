@@ -82,7 +82,7 @@ struct attempt {
     int64_t wait_until_us;  /* LOCK: give up; 0 = never */
     int64_t kill_at_us;     /* RUN: SIGKILL to the runner; 0 = never */
     int64_t clean_since_us; /* CLEAN */
-    int clean_passes; /* in a row that found nothing */
+    int clean_passes;       /* in a row that found nothing */
     bool clean_logged;
 
     bool lost;
@@ -167,11 +167,10 @@ local_fits(const struct assay_executor *handle, const struct assay_trial_spec *t
 
     /* The sums are of a few decimal fractions: 0.1 + 0.2 fits into 0.3. */
     return promised->gpus + trial->gpus <= (int64_t)assay__local_gpus_idle(executor->gpus) &&
-           (trial->cpus <= 0 || executor->cpus_used + promised->cpus + trial->cpus <=
-                                    executor->cpus + 1e-9) &&
-           (trial->memory_bytes <= 0 ||
-            promised->memory_bytes + trial->memory_bytes <=
-                executor->memory_bytes - executor->memory_used);
+           (trial->cpus <= 0 ||
+            executor->cpus_used + promised->cpus + trial->cpus <= executor->cpus + 1e-9) &&
+           (trial->memory_bytes <= 0 || promised->memory_bytes + trial->memory_bytes <=
+                                            executor->memory_bytes - executor->memory_used);
 }
 
 static void
@@ -475,8 +474,7 @@ on_runner_exit(uv_poll_t *poll, int status, int events)
 static void
 ask_runner_to_end(struct attempt *attempt)
 {
-    int64_t kill_at_us =
-        assay_monotonic_us() + ASSAY_MAX(attempt->grace_us, 0) + RUNNER_MARGIN_US;
+    int64_t kill_at_us = assay_monotonic_us() + ASSAY_MAX(attempt->grace_us, 0) + RUNNER_MARGIN_US;
 
     assay__local_ask_to_end(attempt->pidfd, attempt->grace_us);
     if (attempt->kill_at_us == 0 || kill_at_us < attempt->kill_at_us)
@@ -585,9 +583,8 @@ static void
 look_at_lock(struct attempt *attempt)
 {
     struct assay_error err = {0};
-    assay_status rc =
-        assay__local_lock(attempt->executor->data_dir, attempt->key.study_id,
-                          attempt->key.trial_number, &attempt->lock_fd, &err);
+    assay_status rc = assay__local_lock(attempt->executor->data_dir, attempt->key.study_id,
+                                        attempt->key.trial_number, &attempt->lock_fd, &err);
 
     if (rc < 0) {
         /* An adopted attempt whose folder was removed: nothing of it can be running
@@ -730,7 +727,8 @@ needs_ticks(const struct attempt *attempt)
 static void
 look_at_runner(struct attempt *attempt)
 {
-    if (attempt->adopted && !attempt->started && attempt->deliveries == 0 && has_file(attempt, "state.json"))
+    if (attempt->adopted && !attempt->started && attempt->deliveries == 0 &&
+        has_file(attempt, "state.json"))
         tell_started(attempt);
     if (attempt->kill_at_us != 0 && assay_monotonic_us() >= attempt->kill_at_us) {
         attempt->kill_at_us = 0;

@@ -6,8 +6,8 @@
 
 struct assay__local_job_options {
     const char *data_dir;
-    const char *marker;  /* see assay__local_marker */
-    const json_t *gpus;  /* names; NULL = this machine's GPUs are not managed */
+    const char *marker; /* see assay__local_marker */
+    const json_t *gpus; /* names; NULL = this machine's GPUs are not managed */
     int64_t log_bytes;
 };
 

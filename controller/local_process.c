@@ -222,9 +222,12 @@ assay__local_spawn(const struct assay__local_spawn *spawn, pid_t *ret_pid, int *
     assay_auto_close int lock_fd = fcntl(spawn->lock_fd, F_DUPFD_CLOEXEC, 10);
     assay_auto_close int start_fd =
         spawn->start_fd >= 0 ? fcntl(spawn->start_fd, F_DUPFD_CLOEXEC, 10) : -1;
-    char *const argv[] = {
-        assay_strdup(spawn->runner), assay_strdup("--job"), assay_strdup(spawn->job_path),
-        assay_strdup("--lock-fd=3"), start_fd >= 0 ? assay_strdup("--start-fd=4") : NULL, NULL};
+    char *const argv[] = {assay_strdup(spawn->runner),
+                          assay_strdup("--job"),
+                          assay_strdup(spawn->job_path),
+                          assay_strdup("--lock-fd=3"),
+                          start_fd >= 0 ? assay_strdup("--start-fd=4") : NULL,
+                          NULL};
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attributes;
     sigset_t none, all;
@@ -237,8 +240,8 @@ assay__local_spawn(const struct assay__local_spawn *spawn, pid_t *ret_pid, int *
     posix_spawn_file_actions_init(&files);
     posix_spawnattr_init(&attributes);
     add_files(&files, spawn, lock_fd, start_fd);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF |
-                                              POSIX_SPAWN_SETSIGMASK);
+    posix_spawnattr_setflags(&attributes,
+                             POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &all);
     error = posix_spawn(&pid, spawn->runner, &files, &attributes, argv, spawn->environment);

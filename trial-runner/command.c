@@ -167,7 +167,8 @@ explain(const struct assay_command *command, const struct failure *failure, stru
     }
     if (failure->os_errno == ENOEXEC)
         return assay_fail(err, ASSAY_E_IO,
-                          "%s can not be started: it is no program and has no \"#!\" line", program);
+                          "%s can not be started: it is no program and has no \"#!\" line",
+                          program);
     return assay_fail(err, ASSAY_E_IO, "%s can not be started: %s", program, why);
 }
 
@@ -230,8 +231,8 @@ assay_command_start(const struct assay_command *command, struct assay_command_pr
 }
 
 assay_status
-assay_command_fork(int (*function)(void *arg), void *arg,
-                   struct assay_command_process *ret_process, struct assay_error *err)
+assay_command_fork(int (*function)(void *arg), void *arg, struct assay_command_process *ret_process,
+                   struct assay_error *err)
 {
     pid_t parent = getpid(), pid;
     struct pipes pipes;

@@ -14,7 +14,7 @@ struct assay_command {
 };
 
 struct assay_command_process {
-    pid_t pid; /* also its process group and session */
+    pid_t pid;          /* also its process group and session */
     int out_fd, err_fd; /* read ends, non-blocking */
 };
 

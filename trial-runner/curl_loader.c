@@ -12,20 +12,20 @@
 #undef curl_easy_getinfo
 
 /* X(function): what client/http.c uses. */
-#define FUNCTIONS(X) \
-    X(curl_global_init) \
-    X(curl_easy_init) \
-    X(curl_easy_setopt) \
-    X(curl_easy_getinfo) \
-    X(curl_easy_perform) \
-    X(curl_easy_strerror) \
-    X(curl_easy_cleanup) \
-    X(curl_slist_append) \
-    X(curl_slist_free_all) \
-    X(curl_url) \
-    X(curl_url_set) \
-    X(curl_url_get) \
-    X(curl_url_cleanup) \
+#define FUNCTIONS(X)                                                                               \
+    X(curl_global_init)                                                                            \
+    X(curl_easy_init)                                                                              \
+    X(curl_easy_setopt)                                                                            \
+    X(curl_easy_getinfo)                                                                           \
+    X(curl_easy_perform)                                                                           \
+    X(curl_easy_strerror)                                                                          \
+    X(curl_easy_cleanup)                                                                           \
+    X(curl_slist_append)                                                                           \
+    X(curl_slist_free_all)                                                                         \
+    X(curl_url)                                                                                    \
+    X(curl_url_set)                                                                                \
+    X(curl_url_get)                                                                                \
+    X(curl_url_cleanup)                                                                            \
     X(curl_free)
 
 static struct {
@@ -49,10 +49,10 @@ load(void)
     if (library == NULL)
         return;
     trouble = "libcurl is too old";
-#define X(function) \
-    symbol = dlsym(library, #function); \
-    if (symbol == NULL) \
-        return; \
+#define X(function)                                                                                \
+    symbol = dlsym(library, #function);                                                            \
+    if (symbol == NULL)                                                                            \
+        return;                                                                                    \
     memcpy(&curl.function, &symbol, sizeof symbol);
     FUNCTIONS(X)
 #undef X

@@ -143,9 +143,8 @@ set_gpus(struct list *list, const struct assay_job *job)
     const json_t *name;
     size_t i;
 
-    if (job->gpus == NULL ||
-        (json_array_size(job->gpus) == 0 &&
-         json_object_get(job->environment, "CUDA_VISIBLE_DEVICES") != NULL))
+    if (job->gpus == NULL || (json_array_size(job->gpus) == 0 &&
+                              json_object_get(job->environment, "CUDA_VISIBLE_DEVICES") != NULL))
         return;
     json_array_foreach(job->gpus, i, name)
     {

@@ -22,7 +22,7 @@ struct assay_job {
     char *project, *study;
     char **command; /* NULL-terminated, at least one */
     json_t *environment;
-    char *directory;          /* working directory; NULL = the attempt's */
+    char *directory;              /* working directory; NULL = the attempt's */
     char *git_url, *git_revision; /* NULL unless the code is fetched */
     enum assay_job_metrics metrics_from;
     char *metrics_path, *metrics_filter; /* NULL = none */

@@ -433,7 +433,8 @@ read_text(const struct assay_metric_pattern *pattern, const char *text, struct s
 }
 
 static void
-read_filtered(const struct assay_metric_pattern *pattern, char *text, struct assay_metric_line *line)
+read_filtered(const struct assay_metric_pattern *pattern, char *text,
+              struct assay_metric_line *line)
 {
     struct assay_filter_match match;
     double number;
@@ -607,8 +608,8 @@ read_json(const struct assay_metric_pattern *pattern, const char *text, struct s
 }
 
 void
-assay_metric_line_read(const struct assay_metric_pattern *pattern, const char *bytes,
-                       size_t length, struct assay_metric_line *ret_line)
+assay_metric_line_read(const struct assay_metric_pattern *pattern, const char *bytes, size_t length,
+                       struct assay_metric_line *ret_line)
 {
     struct step step = {.rank = -1, .value = -1};
 

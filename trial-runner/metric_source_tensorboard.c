@@ -35,7 +35,7 @@ struct folder {
     struct event_file *files;
     size_t count, capacity;
     const struct event_file *reading; /* for on_scalar */
-    unsigned char *block; /* READ_BYTES and one longest record */
+    unsigned char *block;             /* READ_BYTES and one longest record */
 };
 
 #define BLOCK_BYTES (READ_BYTES + ASSAY_TENSORBOARD_RECORD_BYTES_MAX + 16)
@@ -122,8 +122,8 @@ on_scalar(void *arg, const struct assay_tensorboard_scalar *scalar)
     full = assay_format("%s%s", folder->reading->prefix, tag);
     if (strlen(full) > ASSAY_METRIC_NAME_LENGTH_MAX)
         return;
-    folder->sink.on_value(folder->sink.arg, is_known(folder, tag) && !is_known(folder, full) ? tag
-                                                                                             : full,
+    folder->sink.on_value(folder->sink.arg,
+                          is_known(folder, tag) && !is_known(folder, full) ? tag : full,
                           scalar->step >= 0 ? scalar->step : -1,
                           scalar->time_us > 0 ? scalar->time_us : ASSAY_TIME_NONE, scalar->value);
 }

@@ -20,8 +20,7 @@ struct assay_output_log {
     int64_t head_bytes;  /* kept at the front */
     int64_t part_bytes;  /* of output.log before it is moved; 0 = no limit */
     int64_t dropped;     /* bytes left out so far */
-    bool has_head;       /* output.log.1 starts with a head of this length */
-    int64_t head_length;
+    int64_t line_length; /* of our line behind the head in output.log.1; 0 = none */
     int trouble;
     char tail[TAIL_BYTES]; /* ring of the last bytes */
     size_t tail_at, tail_length;
@@ -34,8 +33,8 @@ open_part(const char *path, int flags)
 }
 
 assay_status
-assay_output_log_open(const char *directory, int64_t limit_bytes,
-                      struct assay_output_log **ret_log, struct assay_error *err)
+assay_output_log_open(const char *directory, int64_t limit_bytes, struct assay_output_log **ret_log,
+                      struct assay_error *err)
 {
     struct assay_output_log *log = ASSAY_NEW(struct assay_output_log);
     struct stat info;
@@ -125,40 +124,36 @@ merge_older(struct assay_output_log *log)
 
     if (fd < 0 || stat(log->older_path, &info) != 0)
         return;
-    if (!log->has_head) {
-        log->head_length = ASSAY_MIN((int64_t)info.st_size, log->head_bytes);
-        log->dropped += info.st_size - log->head_length;
-        log->has_head = true;
-    } else {
-        /* All after the head and our own line is a former output.log. */
-        log->dropped += log->part_bytes;
-    }
-    copy_file(log, log->older_path, fd, log->head_length);
-    line = assay_format("\n[assay: about %" PRId64 " bytes of output are left out here]\n",
-                        log->dropped);
+    /* All after the head and our own line is a former output.log. */
+    log->dropped += ASSAY_MAX(info.st_size - log->head_bytes - log->line_length, 0);
+    copy_file(log, log->older_path, fd, log->head_bytes);
+    line = assay_format("\n[assay: %" PRId64 " bytes of output are left out here]\n", log->dropped);
+    log->line_length = (int64_t)strlen(line);
     write_all(log, fd, line, strlen(line));
     copy_file(log, log->path, fd, -1);
     if (rename(log->new_path, log->older_path) == 0)
         unlink(log->path);
 }
 
-static void
+/* False when no new part could be begun; the open one goes on. */
+static bool
 rotate(struct assay_output_log *log)
 {
     int fd;
 
     if (access(log->older_path, F_OK) != 0) {
         if (rename(log->path, log->older_path) != 0)
-            return;
+            return false;
     } else {
         merge_older(log);
     }
     fd = open_part(log->path, 0);
     if (fd < 0)
-        return; /* go on with the file that is open */
+        return false;
     close(log->fd);
     log->fd = fd;
     log->length = 0;
+    return true;
 }
 
 static void
@@ -175,15 +170,41 @@ keep_tail(struct assay_output_log *log, const char *bytes, size_t length)
     log->tail_length = ASSAY_MIN(log->tail_length + length, (size_t)TAIL_BYTES);
 }
 
+/* How much of the bytes goes into the part that is open: all, or up to the last
+ * line end that fits. */
+static size_t
+fitting(const struct assay_output_log *log, const char *bytes, size_t length)
+{
+    size_t room = (size_t)ASSAY_MAX(log->part_bytes - log->length, 0);
+    const char *newline;
+
+    if (log->part_bytes == 0 || length <= room)
+        return length;
+    newline = room > 0 ? memrchr(bytes, '\n', room) : NULL;
+    if (newline != NULL)
+        return (size_t)(newline + 1 - bytes);
+    /* Rather a line in the next part than one cut in two, unless it fits in none. */
+    return log->length == 0 ? room : 0;
+}
+
 void
 assay_output_log_write(struct assay_output_log *log, const char *bytes, size_t length)
 {
     keep_tail(log, bytes, length);
-    if (log->part_bytes > 0 && log->length > 0 &&
-        log->length + (int64_t)length > log->part_bytes)
-        rotate(log);
-    if (write_all(log, log->fd, bytes, length))
-        log->length += (int64_t)length;
+    while (length > 0) {
+        size_t n = fitting(log, bytes, length);
+
+        if (n == 0) {
+            if (!rotate(log))
+                n = length; /* better too long than lost */
+            else
+                continue;
+        }
+        if (write_all(log, log->fd, bytes, n))
+            log->length += (int64_t)n;
+        bytes += n;
+        length -= n;
+    }
 }
 
 int
@@ -197,8 +218,8 @@ assay_output_log_trouble(const struct assay_output_log *log)
 static size_t
 utf8_length(const unsigned char *p, size_t left)
 {
-    size_t n = p[0] < 0x20 || p[0] == 0x7f ? 0
-               : p[0] < 0x80               ? 1
+    size_t n = p[0] < 0x20 || p[0] == 0x7f   ? 0
+               : p[0] < 0x80                 ? 1
                : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
                : p[0] >= 0xe0 && p[0] < 0xf0 ? 3
                : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
@@ -225,8 +246,7 @@ assay_output_log_last_lines(const struct assay_output_log *log, size_t n_lines)
     size_t length = log->tail_length, start, lines = 0;
 
     for (size_t i = 0; i < length; i++)
-        bytes[i] = (unsigned char)
-                       log->tail[(log->tail_at + TAIL_BYTES - length + i) % TAIL_BYTES];
+        bytes[i] = (unsigned char)log->tail[(log->tail_at + TAIL_BYTES - length + i) % TAIL_BYTES];
     while (length > 0 && (bytes[length - 1] == '\n' || bytes[length - 1] == '\r'))
         length--;
     for (start = length; start > 0; start--) {

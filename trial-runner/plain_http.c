@@ -19,7 +19,7 @@
 
 struct assay_plain_http {
     char *host, *port, *prefix, *token;
-    int fd; /* -1 = not connected */
+    int fd;                 /* -1 = not connected */
     struct assay_buffer in; /* bytes received and not yet used */
     int64_t deadline_us;
 };
@@ -47,8 +47,8 @@ split_url(const char *url, char **ret_host, char **ret_port, char **ret_prefix)
         colon = memchr(host, ':', (size_t)(end - host));
         *ret_host = assay_strndup(host, (size_t)((colon != NULL ? colon : end) - host));
     }
-    *ret_port = colon != NULL ? assay_strndup(colon + 1, (size_t)(end - colon - 1))
-                              : assay_strdup("80");
+    *ret_port =
+        colon != NULL ? assay_strndup(colon + 1, (size_t)(end - colon - 1)) : assay_strdup("80");
     *ret_prefix = assay_strndup(end, strcspn(end, "?#"));
     for (size_t n = strlen(*ret_prefix); n > 0 && (*ret_prefix)[n - 1] == '/';)
         (*ret_prefix)[--n] = '\0';

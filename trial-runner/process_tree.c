@@ -168,8 +168,8 @@ assay_process_tree_memory_bytes(bool exact)
     mark_below(&table);
     for (size_t i = 0; i < table.count; i++) {
         if (table.items[i].below)
-            sum += exact ? proportional_bytes(table.items[i].pid)
-                         : resident_bytes(table.items[i].pid);
+            sum +=
+                exact ? proportional_bytes(table.items[i].pid) : resident_bytes(table.items[i].pid);
     }
     free(table.items);
     return sum;

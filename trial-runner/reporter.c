@@ -32,7 +32,7 @@ struct assay_reporter {
     size_t batch_limit; /* halved while batches are refused, then BATCH_MAX again */
     int64_t wait_us;    /* before the next try; 0 = none failed */
     int64_t last_heard_us;
-    bool complained;    /* about a daemon that is away */
+    bool complained; /* about a daemon that is away */
 
     pthread_mutex_t mutex;
     pthread_cond_t changed; /* something to send, or `closing` */
@@ -166,9 +166,8 @@ send_request(struct assay_reporter *reporter, const char *action, const struct a
             assay_log(ASSAY_LOG_WARNING, "the daemon does not take reports: %s (HTTP %d); retrying",
                       rc < 0 ? err.message : "it answered with an error", code);
         reporter->complained = true;
-        reporter->wait_us = reporter->wait_us == 0
-                                ? WAIT_US_FIRST
-                                : ASSAY_MIN(reporter->wait_us * 2, WAIT_US_MAX);
+        reporter->wait_us =
+            reporter->wait_us == 0 ? WAIT_US_FIRST : ASSAY_MIN(reporter->wait_us * 2, WAIT_US_MAX);
     } else {
         if (reporter->complained)
             assay_log(ASSAY_LOG_INFO, "the daemon takes reports again");
@@ -245,8 +244,8 @@ ask_for_objectives(struct assay_reporter *reporter, bool *ret_known)
         json_t *answer;
 
         verdict = send_request(reporter, action, NULL, &answer);
-        known = verdict == VERDICT_DONE &&
-                json_array_size(json_object_get(answer, "measurements")) > 0;
+        known =
+            verdict == VERDICT_DONE && json_array_size(json_object_get(answer, "measurements")) > 0;
         json_decref(answer);
     }
     *ret_known = known;
@@ -446,4 +445,3 @@ assay_reporter_get_delivered(struct assay_reporter *reporter)
     pthread_mutex_unlock(&reporter->mutex);
     return delivered;
 }
-

@@ -107,11 +107,10 @@ assay_result_of_ending(const struct assay_ending *ending)
     if (ending->cause != ASSAY_TRIAL_REASON_NONE &&
         (!ending->asked || reason != ASSAY_TRIAL_REASON_NONE)) {
         reason = ending->cause;
-        message = ending->asked
-                      ? assay_strdup(ending->cause_message)
-                      : with_last_lines(ending, ending->cause_message != NULL
-                                                    ? ending->cause_message
-                                                    : assay_trial_reason_text(reason));
+        message = ending->asked ? assay_strdup(ending->cause_message)
+                                : with_last_lines(ending, ending->cause_message != NULL
+                                                              ? ending->cause_message
+                                                              : assay_trial_reason_text(reason));
     } else if (ending->asked && reason != ASSAY_TRIAL_REASON_NONE) {
         assay_auto_free char *how = how_it_ended(ending->wait_status);
 
@@ -119,9 +118,9 @@ assay_result_of_ending(const struct assay_ending *ending)
     } else {
         message = own_message(ending, reason);
     }
-    result = new_result(reason == ASSAY_TRIAL_REASON_NONE ? ASSAY_TRIAL_SUCCEEDED
-                                                          : ASSAY_TRIAL_FAILED,
-                        reason, message);
+    result =
+        new_result(reason == ASSAY_TRIAL_REASON_NONE ? ASSAY_TRIAL_SUCCEEDED : ASSAY_TRIAL_FAILED,
+                   reason, message);
     if (WIFEXITED(ending->wait_status))
         json_object_set_new(result, "exit_code", json_integer(WEXITSTATUS(ending->wait_status)));
     else

@@ -14,15 +14,15 @@
 
 /* What is known about the end of a command. */
 struct assay_ending {
-    int wait_status;          /* of waitpid */
-    bool has_objectives;      /* a value of each was seen, or somebody else tells them */
-    bool killed_by_us;        /* we sent SIGKILL */
-    bool oom_killed;          /* the kernel killed something for lack of memory meanwhile */
+    int wait_status;               /* of waitpid */
+    bool has_objectives;           /* a value of each was seen, or somebody else tells them */
+    bool killed_by_us;             /* we sent SIGKILL */
+    bool oom_killed;               /* the kernel killed something for lack of memory meanwhile */
     enum assay_trial_reason cause; /* why we ended it: timeout, out_of_memory, or what the
                                       daemon said; NONE when we did not */
     const char *cause_message;     /* NULL = the reason's own sentence */
-    bool asked;               /* ended because we were asked to */
-    json_t *metrics;          /* last values, borrowed; NULL = not ours to tell */
+    bool asked;                    /* ended because we were asked to */
+    json_t *metrics;               /* last values, borrowed; NULL = not ours to tell */
     const struct assay_output_log *log; /* for the last lines */
 };
 

@@ -54,7 +54,7 @@ struct runner {
 
     struct assay_command_process process; /* pid 0 when it was reaped */
     struct assay_line_feed out_feed, err_feed;
-    char *block; /* READ_BYTES */
+    char *block;                              /* READ_BYTES */
     struct assay_report reports[REPORTS_MAX]; /* of this turn */
     size_t n_reports;
 
@@ -86,8 +86,8 @@ static void
 on_value(void *arg, const char *name, int64_t step, int64_t time_us, double value)
 {
     struct runner *runner = arg;
-    struct assay_report report = {
-        .time_us = time_us == ASSAY_TIME_NONE ? assay_now_us() : time_us, .value = value};
+    struct assay_report report = {.time_us = time_us == ASSAY_TIME_NONE ? assay_now_us() : time_us,
+                                  .value = value};
 
     report.name = assay_metric_book_enter(runner->book, name, step, value, &report.step);
     if (report.name == NULL)
@@ -297,8 +297,8 @@ start(struct runner *runner, struct assay_error *err)
     runner->environment = assay_environment_build(job, url);
     write_parameters(runner);
     if (job->git_url == NULL) {
-        runner->directory = assay_strdup(job->directory != NULL ? job->directory
-                                                                : job->attempt_dir);
+        runner->directory =
+            assay_strdup(job->directory != NULL ? job->directory : job->attempt_dir);
         return start_command(runner, err);
     }
     runner->directory = assay_job_file(job, "code");
@@ -473,8 +473,9 @@ on_deadlines(struct runner *runner)
 static int
 ms_until_next(const struct runner *runner)
 {
-    const int64_t deadlines[] = {runner->timeout_at_us, runner->kill_at_us, runner->memory_at_us,
-                                 runner->source_at_us, runner->give_up_at_us, runner->folder_at_us};
+    const int64_t deadlines[] = {runner->timeout_at_us, runner->kill_at_us,
+                                 runner->memory_at_us,  runner->source_at_us,
+                                 runner->give_up_at_us, runner->folder_at_us};
     int64_t next_us = 0, left_us;
 
     for (size_t i = 0; i < ASSAY_COUNT(deadlines); i++) {
@@ -554,8 +555,8 @@ open_metrics(struct runner *runner)
     struct assay_metric_sink sink = {
         .on_line = on_metric_line, .on_value = on_value, .arg = runner};
 
-    runner->source = assay_metric_source_new(runner->job, runner->directory, &sink,
-                                             runner->pattern);
+    runner->source =
+        assay_metric_source_new(runner->job, runner->directory, &sink, runner->pattern);
     if (runner->source != NULL)
         runner->source_at_us = assay_monotonic_us();
 }

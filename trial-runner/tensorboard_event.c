@@ -77,8 +77,8 @@ struct wire {
 
 struct field {
     unsigned number, type;
-    uint64_t number_value;        /* varint and fixed */
-    const unsigned char *bytes;   /* length-delimited */
+    uint64_t number_value;      /* varint and fixed */
+    const unsigned char *bytes; /* length-delimited */
     size_t length;
 };
 

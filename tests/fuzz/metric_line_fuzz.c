@@ -40,16 +40,17 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const names[] = {"loss", "val/acc", "valid_1 auc", "a|b-c"};
-    static const char *const filters[] = {NULL, "([\\w|-]+)\\s*=\\s*(\\S+)",
-                                          "{metricName: ([\\w|-]+), metricValue: ((-?\\d+)(\\.\\d+)?)}"};
+    static const char *const filters[] = {
+        NULL, "([\\w|-]+)\\s*=\\s*(\\S+)",
+        "{metricName: ([\\w|-]+), metricValue: ((-?\\d+)(\\.\\d+)?)}"};
     struct metric_line_fuzz fuzz = {0};
     struct assay_line_feed feed = {.on_line = metric_line_fuzz_line, .arg = &fuzz};
     assay_status rc;
 
     if (size == 0)
         return 0;
-    rc = assay_metric_pattern_new(names, ASSAY_COUNT(names), filters[data[0] % ASSAY_COUNT(filters)],
-                                  &fuzz.pattern, NULL);
+    rc = assay_metric_pattern_new(names, ASSAY_COUNT(names),
+                                  filters[data[0] % ASSAY_COUNT(filters)], &fuzz.pattern, NULL);
     ASSAY_ASSERT(rc == ASSAY_OK);
     fuzz.book = assay_metric_book_new(names, ASSAY_COUNT(names), 1);
     assay_line_feed_add(&feed, (const char *)data + 1, size - 1);

@@ -89,19 +89,19 @@ be_born(int pretend_gpus)
 }
 
 /* Runs the loop until the condition holds; fails after ten seconds. */
-#define RUN_UNTIL(life, condition) \
-    do { \
-        uv_timer_t timer_; \
-        int64_t until_ = assay_monotonic_us() + 10 * ASSAY_SECOND_US; \
-        uv_timer_init(&(life)->loop, &timer_); \
-        uv_timer_start(&timer_, on_nothing, 5, 5); \
-        while (!(condition)) { \
-            if (assay_monotonic_us() > until_) \
-                fail_msg("never came: %s", #condition); \
-            uv_run(&(life)->loop, UV_RUN_ONCE); \
-        } \
-        uv_close((uv_handle_t *)&timer_, NULL); \
-        uv_run(&(life)->loop, UV_RUN_NOWAIT); \
+#define RUN_UNTIL(life, condition)                                                                 \
+    do {                                                                                           \
+        uv_timer_t timer_;                                                                         \
+        int64_t until_ = assay_monotonic_us() + 10 * ASSAY_SECOND_US;                              \
+        uv_timer_init(&(life)->loop, &timer_);                                                     \
+        uv_timer_start(&timer_, on_nothing, 5, 5);                                                 \
+        while (!(condition)) {                                                                     \
+            if (assay_monotonic_us() > until_)                                                     \
+                fail_msg("never came: %s", #condition);                                            \
+            uv_run(&(life)->loop, UV_RUN_ONCE);                                                    \
+        }                                                                                          \
+        uv_close((uv_handle_t *)&timer_, NULL);                                                    \
+        uv_run(&(life)->loop, UV_RUN_NOWAIT);                                                      \
     } while (0)
 
 static void
@@ -178,8 +178,8 @@ static struct study *
 make_study(const char *script)
 {
     struct study *study = ASSAY_NEW(struct study);
-    json_t *parameters = json_loads("[{\"name\":\"lr\",\"type\":\"double\",\"min\":0,\"max\":1}]",
-                                    0, NULL);
+    json_t *parameters =
+        json_loads("[{\"name\":\"lr\",\"type\":\"double\",\"min\":0,\"max\":1}]", 0, NULL);
     struct assay_faults faults = {0};
 
     study->id = next_study++;
@@ -372,8 +372,7 @@ starting_is_quick(void **state)
         }
     }
     printf("start() to the command's exec told: p50 %.2f ms, p90 %.2f ms, max %.2f ms\n",
-           (double)took[N / 2] / 1000, (double)took[N * 9 / 10] / 1000,
-           (double)took[N - 1] / 1000);
+           (double)took[N / 2] / 1000, (double)took[N * 9 / 10] / 1000, (double)took[N - 1] / 1000);
     die(life);
     free_study(study);
 }
@@ -490,14 +489,13 @@ a_retry_waits_for_the_attempt_before(void **state)
     struct life *life = be_born(0);
     struct study *study = make_study("echo loss=1; sleep 0.3");
     json_t *parameters = json_pack("{s:f}", "lr", 0.1);
-    struct assay_launch second = {
-        .key = {.study_id = study->id, .trial_number = 1, .attempt = 2},
-        .project = "default",
-        .study = "digits",
-        .spec = &study->spec,
-        .parameters = parameters,
-        .budget = 3,
-        .token = "secret"};
+    struct assay_launch second = {.key = {.study_id = study->id, .trial_number = 1, .attempt = 2},
+                                  .project = "default",
+                                  .study = "digits",
+                                  .spec = &study->spec,
+                                  .parameters = parameters,
+                                  .budget = 3,
+                                  .token = "secret"};
 
     (void)state;
     launch(life, study, 1, false, NULL);

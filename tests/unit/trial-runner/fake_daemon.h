@@ -30,7 +30,8 @@ struct fake_request {
 struct fake_daemon {
     int listen_fd, port, wake[2];
     pthread_t thread;
-    pthread_mutex_t mutex;
+    pthread_mutex_t mutex; /* usable also after fake_stop */
+    bool has_mutex;
     struct fake_request *requests;
     size_t count, capacity;
     /* How to answer; set with the mutex held or before the start. */
@@ -54,13 +55,15 @@ fake_answer(struct fake_daemon *daemon, const struct fake_request *request, int 
     if (*code >= 300)
         return daemon->problem != NULL ? daemon->problem : "<html>not a problem</html>";
     if (strncmp(request->line, "GET", 3) == 0)
-        return daemon->objective_known ? "{\"measurements\":[{\"step\":1}]}" : "{\"measurements\":[]}";
+        return daemon->objective_known ? "{\"measurements\":[{\"step\":1}]}"
+                                       : "{\"measurements\":[]}";
     if (strstr(request->line, "/complete") != NULL)
         return "{\"number\":1}";
     if (daemon->stop_text != NULL && strstr(request->body, daemon->stop_text) != NULL) {
         if (daemon->stopped_us == 0)
             daemon->stopped_us = assay_now_us();
-        return "{\"stop\":true,\"reason\":\"stopped_by_rule\",\"message\":\"worse than the median\"}";
+        return "{\"stop\":true,\"reason\":\"stopped_by_rule\",\"message\":\"worse than the "
+               "median\"}";
     }
     return "{\"stop\":false}";
 }
@@ -79,8 +82,7 @@ fake_serve(struct fake_daemon *daemon, int fd)
     for (;;) {
         ssize_t n;
 
-        if (head_end == NULL && in.length > 0 &&
-            (head_end = strstr(in.data, "\r\n\r\n")) != NULL) {
+        if (head_end == NULL && in.length > 0 && (head_end = strstr(in.data, "\r\n\r\n")) != NULL) {
             length_text = strcasestr(in.data, "Content-Length:");
             length = length_text != NULL && length_text < head_end
                          ? (size_t)strtoul(length_text + 15, NULL, 10)
@@ -163,8 +165,7 @@ fake_write_url(const struct fake_daemon *daemon, const char *data_dir)
 static void
 fake_start(struct fake_daemon *daemon, const char *data_dir)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;
     int fine;
 
@@ -175,7 +176,9 @@ fake_start(struct fake_daemon *daemon, const char *data_dir)
            pipe2(daemon->wake, O_CLOEXEC) == 0;
     ASSAY_ASSERT(fine);
     daemon->port = ntohs(address.sin_port);
-    pthread_mutex_init(&daemon->mutex, NULL);
+    if (!daemon->has_mutex)
+        pthread_mutex_init(&daemon->mutex, NULL);
+    daemon->has_mutex = true;
     pthread_create(&daemon->thread, NULL, fake_run, daemon);
     fake_write_url(daemon, data_dir);
 }
@@ -187,7 +190,6 @@ fake_stop(struct fake_daemon *daemon)
     pthread_join(daemon->thread, NULL);
     close(daemon->wake[0]);
     close(daemon->listen_fd);
-    pthread_mutex_destroy(&daemon->mutex);
 }
 
 static void
@@ -197,6 +199,9 @@ fake_done(struct fake_daemon *daemon)
         free(daemon->requests[i].line);
         free(daemon->requests[i].body);
     }
+    if (daemon->has_mutex)
+        pthread_mutex_destroy(&daemon->mutex);
+    daemon->has_mutex = false;
     free(daemon->requests);
     daemon->requests = NULL;
     daemon->count = daemon->capacity = 0;

@@ -61,7 +61,8 @@ tensorboard(void **state)
 int
 main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(metric_line), cmocka_unit_test(tensorboard)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(metric_line),
+                                       cmocka_unit_test(tensorboard)};
 
     return cmocka_run_group_tests_name("runner's fuzz corpora", tests, NULL, NULL);
 }

@@ -26,8 +26,8 @@ read_line(const char *filter, const char *bytes, size_t length)
     struct assay_metric_line line = {0};
     struct assay_buffer text = {0};
 
-    assert_int_equal(
-        assay_metric_pattern_new(known, ASSAY_COUNT(known), filter, &pattern, NULL), ASSAY_OK);
+    assert_int_equal(assay_metric_pattern_new(known, ASSAY_COUNT(known), filter, &pattern, NULL),
+                     ASSAY_OK);
     assay_metric_line_read(pattern, bytes, length, &line);
     for (size_t i = 0; i < line.count; i++) {
         char value[ASSAY_DOUBLE_TEXT];
@@ -56,10 +56,10 @@ check(const char *filter, const struct row *rows, size_t n)
             fail_msg("\"%s\": \"%s\", should be \"%s\"", rows[i].line, found, rows[i].wanted);
     }
 }
-#define CHECK(filter, ...) \
-    do { \
-        static const struct row rows[] = {__VA_ARGS__}; \
-        check(filter, rows, ASSAY_COUNT(rows)); \
+#define CHECK(filter, ...)                                                                         \
+    do {                                                                                           \
+        static const struct row rows[] = {__VA_ARGS__};                                            \
+        check(filter, rows, ASSAY_COUNT(rows));                                                    \
     } while (0)
 
 static void
@@ -70,7 +70,8 @@ katibs_default_format(void **state)
           {"Score=-7.53e-05", "Score=-7.53e-05;"}, {"loss=1E0", "loss=1;"},
           {"loss = 0.3", "loss=0.3;"}, {"loss\t=\t+0.3", "loss=0.3;"}, {"a|b-c=2", "a|b-c=2;"},
           {"loss=0.5 loss=0.25", "loss=0.5;loss=0.25;"}, {"(loss=3)", "loss=3;"},
-          {"x.loss=0.3", "loss=0.3;"}, {"my-loss = 0.3 ok", ""}, {"my_loss = 0.3 ok", ""}, {"my-loss=0.3", "my-loss=0.3;"},
+          {"x.loss=0.3", "loss=0.3;"}, {"my-loss = 0.3 ok", ""}, {"my_loss = 0.3 ok", ""},
+          {"my-loss=0.3", "my-loss=0.3;"},
           {"2026-01-01T00:00:00Z INFO     Train Epoch: 1 [0/60000 (0%)]\tloss=2.3012",
            "loss=2.3012;@1"},
           {"loss=", ""}, {"loss=abc", ""}, {"loss==3", ""}, {"loss <= 3", ""}, {"loss != 3", ""},
@@ -86,7 +87,8 @@ numbers_are_read_as_what_they_are(void **state)
           {"loss=nano", ""}, {"loss=1.", "loss=1;"}, {"loss=1.e2", "loss=100;"}, {"loss=.", ""},
           {"loss=-", ""}, {"loss=+.5", "loss=0.5;"}, {"loss=0x10", ""}, {"loss=e5", ""},
           {"loss=1e999", "loss=inf;"}, {"loss=97.5%", "loss=97.5;"}, {"loss=12.5ms", "loss=12.5;"},
-          {"loss=0.25.", "loss=0.25;"}, {"loss=00012", "loss=12;"}, {"loss=1e-300", "loss=1e-300;"});
+          {"loss=0.25.", "loss=0.25;"}, {"loss=00012", "loss=12;"},
+          {"loss=1e-300", "loss=1e-300;"});
 }
 
 static void
@@ -105,14 +107,14 @@ static void
 other_names_need_to_look_meant(void **state)
 {
     (void)state;
-    CHECK(NULL, {"acc=0.9", "acc=0.9;"}, {"acc=0.9, f1=0.8; time=12.3s", "acc=0.9;f1=0.8;time=12.3;"},
-          {"[acc=0.9]", "acc=0.9;"}, {"train/acc=0.5", "train/acc=0.5;"}, {"acc = 0.9 yes", ""},
-          {"--lr=0.1", ""}, {"http://x/?a=1&b=2", ""}, {"date=2026-01-01", ""},
-          {"at=10:30", ""}, {"version=1.2.3", ""}, {"size=3x4", ""}, {"a.b(c=3)", "c=3;"},
-          {"ip=127.0.0.1", ""}, {"x: 3 is it", ""}, {"x: 3", "x=3;"},
-          {"x: 3, y: 4 - z: 5", "x=3;y=4;z=5;"}, {"x: 3 y = 4", "x=3;y=4;"}, {"x: 3 y", ""},
-          {"10:30:00 done", ""}, {"File \"x.py\", line 3", ""}, {"a=b=0.5", ""}, {"3=4", ""},
-          {"_x=4", "_x=4;"});
+    CHECK(NULL, {"acc=0.9", "acc=0.9;"},
+          {"acc=0.9, f1=0.8; time=12.3s", "acc=0.9;f1=0.8;time=12.3;"}, {"[acc=0.9]", "acc=0.9;"},
+          {"train/acc=0.5", "train/acc=0.5;"}, {"acc = 0.9 yes", ""}, {"--lr=0.1", ""},
+          {"http://x/?a=1&b=2", ""}, {"date=2026-01-01", ""}, {"at=10:30", ""},
+          {"version=1.2.3", ""}, {"size=3x4", ""}, {"a.b(c=3)", "c=3;"}, {"ip=127.0.0.1", ""},
+          {"x: 3 is it", ""}, {"x: 3", "x=3;"}, {"x: 3, y: 4 - z: 5", "x=3;y=4;z=5;"},
+          {"x: 3 y = 4", "x=3;y=4;"}, {"x: 3 y", ""}, {"10:30:00 done", ""},
+          {"File \"x.py\", line 3", ""}, {"a=b=0.5", ""}, {"3=4", ""}, {"_x=4", "_x=4;"});
 }
 
 static void
@@ -120,26 +122,28 @@ steps(void **state)
 {
     (void)state;
     CHECK(NULL, {"step=3 loss=1", "loss=1;@3"}, {"loss=1 epoch=7", "loss=1;@7"},
-          {"global_step: 100 loss: 1", "loss=1;@100"}, {"global_step=9 epoch=2 step=5 loss=1", "loss=1;@5"},
-          {"Epoch=2 loss=1", "loss=1;@2"}, {"epoch=1.0 loss=1", "loss=1;@1"},
-          {"epoch=0.5 loss=1", "loss=1;"}, {"step=-1 loss=1", "loss=1;"},
-          {"step=nan loss=1", "loss=1;"}, {"step=1e300 loss=1", "loss=1;"},
-          {"epoch=3", "@3"}, {"step=0 loss=1", "loss=1;@0"}, {"my_step=3 loss=1", "my_step=3;loss=1;"});
+          {"global_step: 100 loss: 1", "loss=1;@100"},
+          {"global_step=9 epoch=2 step=5 loss=1", "loss=1;@5"}, {"Epoch=2 loss=1", "loss=1;@2"},
+          {"epoch=1.0 loss=1", "loss=1;@1"}, {"epoch=0.5 loss=1", "loss=1;"},
+          {"step=-1 loss=1", "loss=1;"}, {"step=nan loss=1", "loss=1;"},
+          {"step=1e300 loss=1", "loss=1;"}, {"epoch=3", "@3"}, {"step=0 loss=1", "loss=1;@0"},
+          {"my_step=3 loss=1", "my_step=3;loss=1;"});
 }
 
 static void
 json_lines(void **state)
 {
     (void)state;
-    CHECK(NULL, {"{\"loss\": 0.3, \"acc\": 1}", "loss=0.3;acc=1;"},
-          {"{\"loss\": \"0.3\", \"note\": \"7\", \"step\": 4}", "loss=0.3;@4"},
-          {"  {\"loss\": NaN, \"x\": -Infinity} ", "loss=nan;x=-inf;"},
-          {"{\"loss\": \"nan\", \"x\": \"inf\"}", "loss=nan;x=inf;"},
-          {"{\"metrics\": {\"loss\": 0.25}, \"epoch\": 2}", "loss=0.25;@2"},
-          {"{\"timestamp\": 1700000000.5, \"loss\": \"0.5\", \"global_step\": \"3\"}", "loss=0.5;@3"},
-          {"{\"s\": \"NaN loss=4\", \"loss\": 1}", "loss=1;"},
-          {"{\"loss\": true, \"acc\": null, \"l\": [1]}", ""},
-          {"{\"loss\": 0.3", "loss=0.3;"}, {"{}", ""}, {"{\"loss\": 1e999}", "loss=inf;"});
+    CHECK(
+        NULL, {"{\"loss\": 0.3, \"acc\": 1}", "loss=0.3;acc=1;"},
+        {"{\"loss\": \"0.3\", \"note\": \"7\", \"step\": 4}", "loss=0.3;@4"},
+        {"  {\"loss\": NaN, \"x\": -Infinity} ", "loss=nan;x=-inf;"},
+        {"{\"loss\": \"nan\", \"x\": \"inf\"}", "loss=nan;x=inf;"},
+        {"{\"metrics\": {\"loss\": 0.25}, \"epoch\": 2}", "loss=0.25;@2"},
+        {"{\"timestamp\": 1700000000.5, \"loss\": \"0.5\", \"global_step\": \"3\"}", "loss=0.5;@3"},
+        {"{\"s\": \"NaN loss=4\", \"loss\": 1}", "loss=1;"},
+        {"{\"loss\": true, \"acc\": null, \"l\": [1]}", ""}, {"{\"loss\": 0.3", "loss=0.3;"},
+        {"{}", ""}, {"{\"loss\": 1e999}", "loss=inf;"});
 }
 
 static void
@@ -182,7 +186,8 @@ a_filter_replaces_the_formats(void **state)
           {"loss=4", ""}, {"step=3 {metricName: loss, metricValue: 1}", "loss=1;@3"});
     CHECK("'([\\w|-]+)'\\s*:\\s*([+-]?\\d*(\\.\\d+)?([Ee][+-]?\\d+)?)",
           {"{'loss': 2.5, 'epoch': 3.0}", "loss=2.5;epoch=3;@3"});
-    CHECK("(\\w+\\s\\w+)\\s:\\s((-?\\d+)(\\.\\d+)?)", {"[10]\tvalid_1 auc : 0.75", "valid_1 auc=0.75;"});
+    CHECK("(\\w+\\s\\w+)\\s:\\s((-?\\d+)(\\.\\d+)?)",
+          {"[10]\tvalid_1 auc : 0.75", "valid_1 auc=0.75;"});
     CHECK("score is (\\S+)", {"the score is 1.5 now", "loss=1.5;"}, {"the score is high", ""});
     CHECK(ASSAY_FILTER_KATIB, {"loss=0.3 acc = .5", "loss=0.3;acc=0.5;"}, {"loss=nan", ""});
 }
