@@ -25,7 +25,6 @@ struct assay_attempt {
 };
 
 struct assay_trial {
-    int64_t id;       /* database key */
     int64_t study_id;
     int64_t number;   /* 1, 2, … within the study */
     enum assay_trial_state state;
