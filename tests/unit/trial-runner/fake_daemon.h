@@ -162,7 +162,7 @@ fake_write_url(const struct fake_daemon *daemon, const char *data_dir)
 }
 
 /* Starts it on a fresh port and writes DIR/url.  What was kept before stays. */
-static void
+ASSAY_UNUSED static void
 fake_start(struct fake_daemon *daemon, const char *data_dir)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -183,7 +183,7 @@ fake_start(struct fake_daemon *daemon, const char *data_dir)
     fake_write_url(daemon, data_dir);
 }
 
-static void
+ASSAY_UNUSED static void
 fake_stop(struct fake_daemon *daemon)
 {
     close(daemon->wake[1]);
@@ -192,7 +192,7 @@ fake_stop(struct fake_daemon *daemon)
     close(daemon->listen_fd);
 }
 
-static void
+ASSAY_UNUSED static void
 fake_done(struct fake_daemon *daemon)
 {
     for (size_t i = 0; i < daemon->count; i++) {
@@ -208,7 +208,7 @@ fake_done(struct fake_daemon *daemon)
 }
 
 /* Requests whose line holds the text. */
-static size_t
+ASSAY_UNUSED static size_t
 fake_count(struct fake_daemon *daemon, const char *text)
 {
     size_t n = 0;
@@ -222,7 +222,7 @@ fake_count(struct fake_daemon *daemon, const char *text)
 
 /* Values reported of a metric by step, the last one of a step holding:
  * {"1": 0.5}.  After fake_stop.  New reference. */
-static json_t *
+ASSAY_UNUSED static json_t *
 fake_curve(const struct fake_daemon *daemon, const char *metric)
 {
     json_t *curve = json_object();
@@ -247,7 +247,7 @@ fake_curve(const struct fake_daemon *daemon, const char *metric)
 }
 
 /* Body of the last `complete`; NULL when there was none.  New reference. */
-static json_t *
+ASSAY_UNUSED static json_t *
 fake_completion(const struct fake_daemon *daemon)
 {
     json_t *body = NULL;
