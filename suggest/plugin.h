@@ -95,6 +95,8 @@ struct assay_plugin_study {
     double budget_min, budget_max, budget_eta; /* NaN when the study has no budget */
     uint64_t trials;                        /* the study's limit; 0 = not known */
     uint64_t parallel;                      /* trials live at once; 0 = not known */
+    const double *signs; /* n_objectives items: -1 where the host turned a maximised metric's
+                          * sign, else 1; for what people read (`why`).  NULL = not known */
 };
 
 /* assay_plugin_trial.state */

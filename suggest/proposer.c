@@ -145,6 +145,7 @@ make_instance(struct assay_proposer *proposer, const json_t *spec, struct assay_
             .budget_eta = budget_member(spec, "eta"),
             .trials = limit_member(spec, "trials"),
             .parallel = limit_member(spec, "parallel"),
+            .signs = proposer->signs,
         },
         &proposer->instance, reason, sizeof reason);
     if (result != ASSAY_PLUGIN_OK)

@@ -6,6 +6,7 @@
 /* Below, phi(u) and u Phi(u) nearly cancel and the series takes over. */
 #define SERIES_FROM (-25.0)
 #define UCB_FACTOR 1.8
+#define WIDE_UCB_FACTOR 3.0
 #define PE_PENALTY 10.0
 #define PE_FACTOR 0.5
 
@@ -15,6 +16,7 @@ assay_gp_rule_name(enum assay_gp_rule rule)
     static const char *const names[] = {
         [ASSAY_GP_LOG_EI] = "log_expected_improvement",
         [ASSAY_GP_UCB] = "upper_confidence_bound",
+        [ASSAY_GP_WIDE_UCB] = "wide_upper_confidence_bound",
         [ASSAY_GP_PE] = "pure_exploration",
     };
 
@@ -104,6 +106,10 @@ assay_gp_acquisition_at(const struct assay_gp_acquisition *acquisition, const do
         return log_mean_ei(acquisition, means, sd, ret_by_means, ret_by_sd);
     case ASSAY_GP_UCB:
         value = -means[0] + UCB_FACTOR * sd;
+        break;
+    case ASSAY_GP_WIDE_UCB:
+        by_sd = WIDE_UCB_FACTOR;
+        value = -means[0] + WIDE_UCB_FACTOR * sd;
         break;
     default:
         room = acquisition->thresholds[0] - (means[0] - PE_FACTOR * sd);

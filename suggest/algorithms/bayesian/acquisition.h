@@ -7,7 +7,8 @@
  *           draws at the pending points, each with its own mean and f*, one sd (J.
  *           Snoek, H. Larochelle, R. P. Adams, NIPS 2012).  For each draw the
  *           expectation is exact.
- *   UCB     -(m - 1.8 sd), m without and sd with the pending trials, and
+ *   UCB     -(m - 1.8 sd), m without and sd with the pending trials; or with 3 in place of
+ *           1.8 where all that promises much has been tried (`wide`);
  *   PE      sd + 10 min(tau - (m - sd / 2), 0): explores only where the optimum may lie
  *           (E. Contal et al., "Parallel Gaussian process optimization with upper
  *           confidence bound and pure exploration", 2013; constants of X. Song et al.,
@@ -22,6 +23,7 @@
 enum assay_gp_rule {
     ASSAY_GP_LOG_EI,
     ASSAY_GP_UCB,
+    ASSAY_GP_WIDE_UCB,
     ASSAY_GP_PE,
 };
 

@@ -16,11 +16,16 @@
 #define STARTUP_MIN 5
 #define STARTUP_MAX 20
 #define VALUES_MIN 2
+/* The best logEI below which so many asks go by a wide UCB: e^-5 is under a hundredth of
+ * the standard deviation of all values. */
+#define WIDE_BELOW (-5.0)
+#define WIDE_SHARE 0.35
 
 struct bayesian {
     struct assay_algorithm_base base; /* first */
     struct assay_start start;
     uint64_t startup; /* trials */
+    double sign;      /* -1: values are those of a maximised metric, turned */
     struct assay_gp_features features;
     struct assay_gp_model model;
     bool learned; /* the model holds the history as it is */
@@ -49,6 +54,7 @@ bayesian_create(const struct assay_plugin_study *study, void **ret_instance,
     bayesian->startup = startup > 0
                             ? (uint64_t)startup
                             : ASSAY_MIN(ASSAY_MAX(n + 1, (size_t)STARTUP_MIN), (size_t)STARTUP_MAX);
+    bayesian->sign = study->signs != NULL ? study->signs[0] : 1.0;
     assay_gp_features_init(&bayesian->features, &bayesian->base.transform);
     assay_gp_model_init(&bayesian->model, &bayesian->features, study->seed);
     *ret_instance = bayesian;
@@ -141,7 +147,7 @@ propose_startup(struct bayesian *bayesian, int64_t number,
              number > 1 ? "sequence" : "centre");
 }
 
-/* In the units of the objective as minimised: the host turned a maximised one. */
+/* In the metric's own direction. */
 static void
 write_why(const struct bayesian *bayesian, const struct assay_gp_acquisition *acquisition,
           double mean, double sd, double worth, const struct tally *tally,
@@ -166,31 +172,24 @@ write_why(const struct bayesian *bayesian, const struct assay_gp_acquisition *ac
              "\"acquisition\": {\"name\": \"%s\", \"value\": %.6g}, "
              "\"incumbent\": {\"number\": %lld, \"value\": %.9g}, "
              "\"learned_from\": %zu, \"pending\": %zu}",
-             middle, apart, assay_gp_rule_name(acquisition->rule), worth,
-             (long long)model->data.trials[row]->number, model->data.y[row], model->n_chosen,
+             bayesian->sign * middle, apart, assay_gp_rule_name(acquisition->rule), worth,
+             (long long)model->data.trials[row]->number, bayesian->sign * model->data.y[row], model->n_chosen,
              tally->n_pending);
 }
 
+/* The best point by a rule. */
 static enum assay_gp_found
-propose_by_model(struct bayesian *bayesian, int64_t number, const struct assay_batch *batch,
-                 const struct tally *tally, const struct assay_plugin_suggestion *suggestion)
+search_by(struct bayesian *bayesian, enum assay_gp_rule rule, const struct assay_batch *batch,
+          const struct tally *tally, struct assay_random *random,
+          const struct assay_plugin_suggestion *suggestion, double *ret_worth)
 {
-    struct assay_gp_acquisition acquisition;
-    struct assay_random random;
     assay_auto_free double *scaled =
         assay_alloc(bayesian->features.n_columns + 1, sizeof *scaled);
-    double worth, mean, sd;
+    struct assay_gp_acquisition acquisition;
     enum assay_gp_found found;
 
-    if (!bayesian->learned) {
-        if (!assay_gp_model_learn(&bayesian->model, bayesian->base.history))
-            return ASSAY_GP_INTERRUPTED;
-        bayesian->learned = true;
-    }
-    assay_random_init(&random, bayesian->base.seed, (uint64_t)number, ASSAY_PURPOSE_BAYESIAN);
-    assay_gp_model_pend(&bayesian->model, tally->pending, tally->n_pending,
-                        batch->n_given == 0 && tally->newest_ended > tally->newest_pending,
-                        &random, &acquisition);
+    assay_gp_model_pend(&bayesian->model, tally->pending, tally->n_pending, rule, random,
+                        &acquisition);
     found = assay_gp_maximise(
         &(struct assay_gp_search){
             .model = &bayesian->model,
@@ -199,11 +198,42 @@ propose_by_model(struct bayesian *bayesian, int64_t number, const struct assay_b
             .history = bayesian->base.history,
             .batch = batch,
         },
-        &random, suggestion->point, &worth, scaled);
+        random, suggestion->point, ret_worth, scaled);
     if (found == ASSAY_GP_FOUND) {
+        double mean, sd;
+
         assay_gp_posterior_at(&bayesian->model.posterior, scaled, &mean, &sd);
-        write_why(bayesian, &acquisition, mean, sd, worth, tally, suggestion);
+        write_why(bayesian, &acquisition, mean, sd, *ret_worth, tally, suggestion);
     }
+    return found;
+}
+
+/* logEI while few trials run; past that UCB for the first after a result and PE for
+ * the rest.  Where logEI finds little left, now and then a wide UCB: hyperparameters
+ * that fit the data best are often too sure of themselves. */
+static enum assay_gp_found
+propose_by_model(struct bayesian *bayesian, int64_t number, const struct assay_batch *batch,
+                 const struct tally *tally, const struct assay_plugin_suggestion *suggestion)
+{
+    enum assay_gp_rule rule = ASSAY_GP_LOG_EI;
+    enum assay_gp_found found;
+    struct assay_random random;
+    bool doubtful;
+    double worth;
+
+    if (!bayesian->learned) {
+        if (!assay_gp_model_learn(&bayesian->model, bayesian->base.history))
+            return ASSAY_GP_INTERRUPTED;
+        bayesian->learned = true;
+    }
+    if (tally->n_pending > ASSAY_GP_FANTASY_PENDING_MAX)
+        rule = batch->n_given == 0 && tally->newest_ended > tally->newest_pending ? ASSAY_GP_UCB
+                                                                                 : ASSAY_GP_PE;
+    assay_random_init(&random, bayesian->base.seed, (uint64_t)number, ASSAY_PURPOSE_BAYESIAN);
+    doubtful = assay_random_unit(&random) < WIDE_SHARE;
+    found = search_by(bayesian, rule, batch, tally, &random, suggestion, &worth);
+    if (found == ASSAY_GP_FOUND && rule == ASSAY_GP_LOG_EI && doubtful && worth < WIDE_BELOW)
+        found = search_by(bayesian, ASSAY_GP_WIDE_UCB, batch, tally, &random, suggestion, &worth);
     return found;
 }
 

@@ -14,8 +14,7 @@
 #define EXACT_ROWS_MAX 1000
 #define LOCAL_ROWS_NEAR 500
 #define LOCAL_ROWS_BEST 200
-#define FANTASIES 16
-#define FANTASY_PENDING_MAX 16
+#define FANTASIES 16 /* even; at most ASSAY_GP_FANTASIES_MAX */
 #define PENDING_MAX 64
 
 void
@@ -233,31 +232,27 @@ assay_gp_model_learn(struct assay_gp_model *model, const struct assay_history *h
 
 void
 assay_gp_model_pend(struct assay_gp_model *model, const double *const *points, size_t n,
-                    bool newest_ended, struct assay_random *random,
+                    enum assay_gp_rule rule, struct assay_random *random,
                     struct assay_gp_acquisition *ret_acquisition)
 {
     size_t placed = ASSAY_MIN(n, (size_t)PENDING_MAX);
     assay_auto_free double *row = assay_alloc(model->features->n_columns + 1, sizeof *row);
-    double draws[FANTASIES * FANTASY_PENDING_MAX];
-    bool few = n <= FANTASY_PENDING_MAX;
+    double draws[FANTASIES * ASSAY_GP_FANTASY_PENDING_MAX];
+    bool fantasies = rule == ASSAY_GP_LOG_EI;
 
-    ASSAY_ASSERT(FANTASIES <= ASSAY_GP_FANTASIES_MAX);
+    ASSAY_ASSERT(!fantasies || n <= ASSAY_GP_FANTASY_PENDING_MAX);
     assay_gp_posterior_truncate(&model->posterior, model->n_chosen);
     for (size_t i = n - placed; i < n; i++) {
         assay_gp_features_of_point(model->features, points[i], row);
         assay_gp_posterior_append(&model->posterior, row);
     }
-    *ret_acquisition = (struct assay_gp_acquisition){
-        .rule = few            ? ASSAY_GP_LOG_EI
-                : newest_ended ? ASSAY_GP_UCB
-                               : ASSAY_GP_PE,
-    };
-    for (size_t i = 0; few && i < FANTASIES * n; i += 2) {
+    for (size_t i = 0; fantasies && i < FANTASIES * n; i += 2) {
         draws[i] = assay_random_normal(random);
         draws[i + 1] = -draws[i]; /* FANTASIES is even */
     }
-    assay_gp_posterior_learn(&model->posterior, model->z, model->n_chosen, few ? draws : NULL,
-                             FANTASIES, ret_acquisition->thresholds);
+    *ret_acquisition = (struct assay_gp_acquisition){.rule = rule};
+    assay_gp_posterior_learn(&model->posterior, model->z, model->n_chosen,
+                             fantasies ? draws : NULL, FANTASIES, ret_acquisition->thresholds);
     ret_acquisition->n_means = model->posterior.n_means;
 }
 

@@ -58,11 +58,13 @@ void assay_gp_model_done(struct assay_gp_model *model);
 ASSAY_MUST_CHECK bool assay_gp_model_learn(struct assay_gp_model *model,
                                            const struct assay_history *history);
 
-/* Adds the points of trials that run, after those of the last call are taken out, and
- * says by which rule to choose the next: logEI over fantasies while few run; past 16
- * UCB when the newest of all trials has ended (`newest_ended`) or else PE. */
+/* Trials that run, beyond which logEI over fantasies is not to be had. */
+#define ASSAY_GP_FANTASY_PENDING_MAX 16
+
+/* Makes the points of trials that run pending, in place of those of the last call,
+ * and sets up a rule (its thresholds are the lowest mean). */
 void assay_gp_model_pend(struct assay_gp_model *model, const double *const *points, size_t n,
-                         bool newest_ended, struct assay_random *random,
+                         enum assay_gp_rule rule, struct assay_random *random,
                          struct assay_gp_acquisition *ret_acquisition);
 
 /* The rows with the best values, as indices into data, best first, at

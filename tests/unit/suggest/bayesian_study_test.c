@@ -176,7 +176,8 @@ test_same_answer_however_told(void **state ASSAY_UNUSED)
     json_decref(spec);
 }
 
-/* A maximised metric leads to the same points as the negative minimised. */
+/* A maximised metric leads to the same points as the negative minimised, and what is
+ * said of it is turned back. */
 static void
 test_goal_is_a_sign(void **state ASSAY_UNUSED)
 {
@@ -186,10 +187,14 @@ test_goal_is_a_sign(void **state ASSAY_UNUSED)
     for (int64_t number = 1; number <= 15; number++) {
         json_t *a = ask(down, number, 1), *b = ask(up, number, 1);
         json_t *first = json_array_get(a, 0), *second = json_array_get(b, 0);
+        const json_t *predicted = json_object_get(json_object_get(first, "why"), "predicted");
+        const json_t *turned = json_object_get(json_object_get(second, "why"), "predicted");
         double value = loss(json_object_get(first, "parameters"));
 
         assert_true(json_equal(json_object_get(first, "parameters"),
                                json_object_get(second, "parameters")));
+        assert_near(number_of(predicted, "mean"), -number_of(turned, "mean"), 0.0);
+        assert_near(number_of(predicted, "sd"), number_of(turned, "sd"), 0.0);
         tell_one(down, first, "succeeded", value);
         tell_one(up, second, "succeeded", -value);
         json_decref(a);
