@@ -2,7 +2,7 @@
 #include <ctype.h>
 #include <stdarg.h>
 
-#include "api/json_print.h"
+#include "common/json.h"
 #include "api/server_internal.h"
 #include "common/log.h"
 #include "common/memory.h"
@@ -189,7 +189,7 @@ assay__answer_print(struct assay_request *request)
     if (request->route != NULL)
         trim(request);
     assay_buffer_clear(&answer->text);
-    assay_json_print(answer->json, &answer->text);
+    assay_json_print(answer->json, 0, &answer->text);
     assay_buffer_add(&answer->text, "\n", 1);
     json_decref(answer->json);
     answer->json = NULL;

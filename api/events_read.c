@@ -2,7 +2,7 @@
 #include <inttypes.h>
 
 #include "api/handlers.h"
-#include "api/json_print.h"
+#include "common/json.h"
 #include "api/stream.h"
 #include "common/clock.h"
 #include "common/memory.h"
@@ -65,7 +65,7 @@ print_event(void *arg, const struct assay_event *event)
 
     assay_buffer_printf(output->buffer, "id: %" PRId64 "\nevent: %s\ndata: ", event->id,
                         event->type);
-    assay_json_print(json, output->buffer);
+    assay_json_print(json, 0, output->buffer);
     assay_buffer_puts(output->buffer, "\n\n");
     output->cursor->last_id = event->id;
     json_decref(json);

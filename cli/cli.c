@@ -10,6 +10,7 @@
 
 #include "cli/text.h"
 #include "common/clock.h"
+#include "common/json.h"
 #include "common/memory.h"
 #include "common/number.h"
 #include "schemas/study.h"
@@ -117,7 +118,7 @@ assay_cli_print_json(const json_t *document)
 {
     assay_auto_buffer struct assay_buffer text = {0};
 
-    assay_text_json(&text, document, 2);
+    assay_json_print(document, 2, &text);
     assay_buffer_puts(&text, "\n");
     assay_cli_print(&text);
 }
@@ -187,7 +188,7 @@ print_fault(const struct assay_cli *cli, const char *file, const json_t *fault)
     if (found != NULL) {
         assay_auto_buffer struct assay_buffer text = {0};
 
-        assay_text_json(&text, found, 0);
+        assay_json_print(found, 0, &text);
         fprintf(stderr, "  found:   %s\n", text.data);
     }
     if (allowed != NULL) {

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 
 #include "common/clock.h"
+#include "common/json.h"
 #include "common/memory.h"
 #include "common/number.h"
 
@@ -66,7 +67,7 @@ assay_text_value(const json_t *value)
         return assay_text_clean(json_string_value(value));
     if (json_is_real(value))
         return assay_text_number(json_real_value(value));
-    assay_text_json(&buffer, value, 0);
+    assay_json_print(value, 0, &buffer);
     return assay_buffer_steal(&buffer);
 }
 
@@ -247,89 +248,8 @@ assay_text_csv_value(const json_t *value)
         return assay_strdup("");
     if (json_is_string(value))
         return assay_strdup(json_string_value(value));
-    assay_text_json(&buffer, value, 0);
+    assay_json_print(value, 0, &buffer);
     return assay_buffer_steal(&buffer);
-}
-
-static void
-new_line(struct assay_buffer *buffer, unsigned indent, unsigned level)
-{
-    if (indent > 0)
-        assay_buffer_printf(buffer, "\n%*s", (int)(indent * level), "");
-}
-
-static void
-add_string(struct assay_buffer *buffer, const json_t *value)
-{
-    char *text = json_dumps(value, JSON_ENCODE_ANY);
-
-    /* jansson refuses only what is not UTF-8, and no such string can be made. */
-    assay_buffer_puts(buffer, text != NULL ? text : "\"\"");
-    free(text);
-}
-
-static void
-add_json(struct assay_buffer *buffer, const json_t *value, unsigned indent, unsigned level)
-{
-    const char *key;
-    json_t *item;
-    size_t i;
-    bool first = true;
-
-    if (json_is_object(value) && json_object_size(value) > 0) {
-        /* The iterators of jansson want a mutable object and change nothing. */
-        json_t *object = json_incref((json_t *)(uintptr_t)value);
-
-        assay_buffer_puts(buffer, "{");
-        json_object_foreach(object, key, item)
-        {
-            json_t *name = json_string(key);
-
-            assay_buffer_puts(buffer, first ? "" : indent > 0 ? "," : ", ");
-            first = false;
-            new_line(buffer, indent, level + 1);
-            add_string(buffer, name);
-            assay_buffer_puts(buffer, ": ");
-            add_json(buffer, item, indent, level + 1);
-            json_decref(name);
-        }
-        json_decref(object);
-        new_line(buffer, indent, level);
-        assay_buffer_puts(buffer, "}");
-    } else if (json_is_array(value) && json_array_size(value) > 0) {
-        assay_buffer_puts(buffer, "[");
-        json_array_foreach(value, i, item)
-        {
-            assay_buffer_puts(buffer, i == 0 ? "" : indent > 0 ? "," : ", ");
-            new_line(buffer, indent, level + 1);
-            add_json(buffer, item, indent, level + 1);
-        }
-        new_line(buffer, indent, level);
-        assay_buffer_puts(buffer, "]");
-    } else if (json_is_object(value) || json_is_array(value)) {
-        assay_buffer_puts(buffer, json_is_object(value) ? "{}" : "[]");
-    } else if (json_is_string(value)) {
-        add_string(buffer, value);
-    } else if (json_is_real(value)) {
-        char text[ASSAY_DOUBLE_TEXT];
-
-        assay_print_double(json_real_value(value), text);
-        assay_buffer_puts(buffer, text);
-        if (strpbrk(text, ".en") == NULL)
-            assay_buffer_puts(buffer, ".0"); /* a real stays a real when read back */
-    } else if (json_is_integer(value)) {
-        assay_buffer_printf(buffer, "%" PRId64, (int64_t)json_integer_value(value));
-    } else {
-        assay_buffer_puts(buffer, json_is_true(value)    ? "true"
-                                  : json_is_false(value) ? "false"
-                                                         : "null");
-    }
-}
-
-void
-assay_text_json(struct assay_buffer *buffer, const json_t *value, unsigned indent)
-{
-    add_json(buffer, value, indent, 0);
 }
 
 void

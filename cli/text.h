@@ -49,10 +49,6 @@ void assay_text_shell(struct assay_buffer *buffer, const char *text);
  * their shortest exact form, others as JSON.  Caller frees. */
 char *assay_text_csv_value(const json_t *value);
 
-/* JSON with numbers in their shortest exact form (0.1, not 0.10000000000000001),
- * members in their order; `indent` blanks per level, 0 = one line. */
-void assay_text_json(struct assay_buffer *buffer, const json_t *value, unsigned indent);
-
 /* Columns filled row by row; initialise with {.columns = n}. */
 struct assay_table {
     size_t columns;

@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/text.h"
+#include "common/json.h"
 #include "common/memory.h"
 
 enum format { FORMAT_CSV, FORMAT_JSONL };
@@ -35,7 +36,7 @@ flush(struct export *export)
 static void
 add_line(struct export *export, const json_t *object)
 {
-    assay_text_json(&export->text, object, 0);
+    assay_json_print(object, 0, &export->text);
     assay_buffer_puts(&export->text, "\n");
 }
 

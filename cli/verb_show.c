@@ -7,6 +7,7 @@
 #include "cli/result.h"
 #include "cli/text.h"
 #include "common/clock.h"
+#include "common/json.h"
 #include "common/memory.h"
 
 #define HISTORY_TRIALS_MAX 20000
@@ -69,7 +70,7 @@ add_choice(struct assay_table *table, const char *title, const json_t *choice)
         return;
     if (json_object_size(settings) > 0) {
         assay_buffer_puts(&text, " ");
-        assay_text_json(&text, settings, 0);
+        assay_json_print(settings, 0, &text);
     }
     assay_table_add(table, title);
     assay_table_printf(table, "%s%s", assay_member_text(choice, "name"),

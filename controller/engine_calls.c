@@ -481,8 +481,10 @@ handle_report(struct assay_engine *engine, struct call *call, struct assay__stud
                           (long long)call->number, assay_trial_state_name(trial->row.state));
         return;
     }
-    if (!assay_measurements_decode(call->json, "/measurements", trial->row.last_step + 1,
-                                   assay_now_us(), &call->reply->faults, &list)) {
+    /* Steps that are not said count from 1, as the runner counts them. */
+    if (!assay_measurements_decode(call->json, "/measurements",
+                                   ASSAY_MAX(trial->row.last_step, 0) + 1, assay_now_us(),
+                                   &call->reply->faults, &list)) {
         assay__reply_fail(call->reply, ASSAY_E_INVALID_VALUE, "the measurements are not valid");
         return;
     }

@@ -11,12 +11,6 @@
 #include "schemas/study.h"
 #include "schemas/trial.h"
 
-json_t *
-assay_json_unconst(const json_t *json)
-{
-    return (json_t *)(uintptr_t)json;
-}
-
 const char *
 assay_json_type_name(const json_t *json)
 {

@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 #include "common/error.h"
+#include "common/json.h"
 
 /* What a member is and what it is stored as, at `offset` of the target. */
 enum assay_field_kind {
@@ -76,11 +77,6 @@ json_t *assay_json_number(double value);
 json_t *assay_json_duration(int64_t time_us);
 /* "4Gi", "1500000"; reads back as the same size.  New reference. */
 json_t *assay_json_bytes(int64_t bytes);
-
-/* jansson's iteration takes no const. */
-json_t *assay_json_unconst(const json_t *json);
-#define assay_json_each(object, key, value) \
-    json_object_foreach(assay_json_unconst(object), key, value)
 
 /* 1 to ASSAY_METRIC_NAME_BYTES_MAX bytes, no control characters, no blank at either end. */
 bool assay_metric_name_valid(const char *name);

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <math.h>
 
+#include "common/json.h"
 #include "common/memory.h"
 #include "common/number.h"
 
@@ -82,37 +83,6 @@ scalar_text(const json_t *value)
     return assay_strdup("");
 }
 
-void
-assay_environment_parameters(json_t *parameters, struct assay_buffer *text)
-{
-    const char *name;
-    json_t *value, *both[2];
-    bool first = true;
-
-    assay_buffer_puts(text, "{");
-    json_object_foreach(parameters, name, value)
-    {
-        both[0] = json_string(name);
-        both[1] = value;
-        assay_buffer_puts(text, first ? "" : ", ");
-        for (size_t i = 0; i < ASSAY_COUNT(both); i++) {
-            char *part = json_is_real(both[i])
-                             ? scalar_text(both[i])
-                             : json_dumps(both[i], JSON_ENCODE_ANY | JSON_COMPACT);
-
-            /* A whole real keeps its point: 1.0 is not the int 1 in Python. */
-            assay_buffer_puts(text, part);
-            if (json_is_real(both[i]) && strpbrk(part, ".en") == NULL)
-                assay_buffer_puts(text, ".0");
-            assay_buffer_puts(text, i == 0 ? ": " : "");
-            free(part);
-        }
-        json_decref(both[0]);
-        first = false;
-    }
-    assay_buffer_puts(text, "}");
-}
-
 static void
 set_parameters(struct list *list, const struct assay_job *job)
 {
@@ -120,7 +90,7 @@ set_parameters(struct list *list, const struct assay_job *job)
     const char *name;
     json_t *value;
 
-    assay_environment_parameters(job->parameters, &all);
+    assay_json_print(job->parameters, 0, &all);
     set(list, "ASSAY_PARAMETERS", all.data);
     assay_buffer_done(&all);
     json_object_foreach(job->parameters, name, value)

@@ -13,7 +13,4 @@ char **assay_environment_free(char **environment);
 /* The value of a variable, NULL when it is not there. */
 const char *assay_environment_get(char *const *environment, const char *name);
 
-/* Parameters as JSON with numbers in their shortest form: {"lr": 0.1, "units": 64}. */
-void assay_environment_parameters(json_t *parameters, struct assay_buffer *text);
-
 #endif

@@ -13,6 +13,7 @@
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/log.h"
+#include "common/json.h"
 #include "common/memory.h"
 #include "trial-runner/code_fetch.h"
 #include "trial-runner/command.h"
@@ -256,7 +257,7 @@ write_parameters(const struct runner *runner)
         open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
     ssize_t n;
 
-    assay_environment_parameters(runner->job->parameters, &text);
+    assay_json_print(runner->job->parameters, 0, &text);
     assay_buffer_puts(&text, "\n");
     n = fd >= 0 ? write(fd, text.data, text.length) : -1;
     if (n < 0)

@@ -122,8 +122,9 @@ explain(const struct median *median, struct assay_plugin_decision *decision)
     const char *figures = median->best_so_far ? "best values" : "running averages";
     char value[ASSAY_DOUBLE_TEXT], threshold[ASSAY_DOUBLE_TEXT];
 
-    assay_print_double(decision->value, value);
-    assay_print_double(decision->threshold, threshold);
+    /* Six digits for the reader; the record has the exact figures. */
+    snprintf(value, sizeof value, "%.6g", decision->value);
+    snprintf(threshold, sizeof threshold, "%.6g", decision->threshold);
     if (isnan(decision->value))
         snprintf(decision->sentence, decision->sentence_size,
                  "%.80s had no finite value up to step %lld, while the median of the %s of %llu "

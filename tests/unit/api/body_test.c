@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "api/json_print.h"
+#include "common/json.h"
 #include "common/memory.h"
 
 static assay_status
@@ -29,7 +29,7 @@ test_round_trip(void **state)
         json_t *json;
 
         assert_int_equal(parse(same[i], &json), ASSAY_OK);
-        assay_json_print(json, &text);
+        assay_json_print(json, 0, &text);
         assert_string_equal(text.data, same[i]);
         json_decref(json);
     }

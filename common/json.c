@@ -1,9 +1,8 @@
-#include "api/json_print.h"
+#include "common/json.h"
 
 #include <string.h>
 
 #include "common/number.h"
-#include "schemas/decode.h"
 
 static void
 print_string(const char *text, size_t length, struct assay_buffer *buffer)
@@ -43,34 +42,75 @@ print_real(double value, struct assay_buffer *buffer)
         assay_buffer_puts(buffer, ".0");
 }
 
-void
-assay_json_print(const json_t *json, struct assay_buffer *buffer)
+json_t *
+assay_json_unconst(const json_t *json)
+{
+    return (json_t *)(uintptr_t)json;
+}
+
+struct printer {
+    struct assay_buffer *buffer;
+    unsigned indent;
+};
+
+static void
+new_line(const struct printer *printer, unsigned level)
+{
+    if (printer->indent > 0)
+        assay_buffer_printf(printer->buffer, "\n%*s", (int)(printer->indent * level), "");
+}
+
+static void print(const struct printer *printer, const json_t *json, unsigned level);
+
+static void
+print_object(const struct printer *printer, const json_t *object, unsigned level)
 {
     const char *key;
     const json_t *value;
     bool first = true;
 
+    assay_json_each(object, key, value)
+    {
+        assay_buffer_puts(printer->buffer, first ? "{" : ",");
+        first = false;
+        new_line(printer, level + 1);
+        print_string(key, strlen(key), printer->buffer);
+        assay_buffer_puts(printer->buffer, printer->indent > 0 ? ": " : ":");
+        print(printer, value, level + 1);
+    }
+    if (first)
+        assay_buffer_puts(printer->buffer, "{");
+    else
+        new_line(printer, level);
+    assay_buffer_puts(printer->buffer, "}");
+}
+
+static void
+print_array(const struct printer *printer, const json_t *array, unsigned level)
+{
+    assay_buffer_puts(printer->buffer, "[");
+    for (size_t i = 0; i < json_array_size(array); i++) {
+        if (i > 0)
+            assay_buffer_puts(printer->buffer, ",");
+        new_line(printer, level + 1);
+        print(printer, json_array_get(array, i), level + 1);
+    }
+    if (json_array_size(array) > 0)
+        new_line(printer, level);
+    assay_buffer_puts(printer->buffer, "]");
+}
+
+static void
+print(const struct printer *printer, const json_t *json, unsigned level)
+{
+    struct assay_buffer *buffer = printer->buffer;
+
     switch (json_typeof(json)) {
     case JSON_OBJECT:
-        assay_buffer_add(buffer, "{", 1);
-        assay_json_each (json, key, value) {
-            if (!first)
-                assay_buffer_add(buffer, ",", 1);
-            first = false;
-            print_string(key, strlen(key), buffer);
-            assay_buffer_add(buffer, ":", 1);
-            assay_json_print(value, buffer);
-        }
-        assay_buffer_add(buffer, "}", 1);
+        print_object(printer, json, level);
         return;
     case JSON_ARRAY:
-        assay_buffer_add(buffer, "[", 1);
-        for (size_t i = 0; i < json_array_size(json); i++) {
-            if (i > 0)
-                assay_buffer_add(buffer, ",", 1);
-            assay_json_print(json_array_get(json, i), buffer);
-        }
-        assay_buffer_add(buffer, "]", 1);
+        print_array(printer, json, level);
         return;
     case JSON_STRING:
         print_string(json_string_value(json), json_string_length(json), buffer);
@@ -92,4 +132,10 @@ assay_json_print(const json_t *json, struct assay_buffer *buffer)
         return;
     }
     ASSAY_BUG("a JSON value of no known type");
+}
+
+void
+assay_json_print(const json_t *json, unsigned indent, struct assay_buffer *buffer)
+{
+    print(&(struct printer){buffer, indent}, json, 0);
 }

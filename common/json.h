@@ -1,0 +1,21 @@
+/* What jansson leaves out: iteration over what is const, and text with the
+ * shortest number that reads back the same (0.1, not 0.10000000000000001).
+ * Any thread. */
+#ifndef ASSAY_COMMON_JSON_H
+#define ASSAY_COMMON_JSON_H
+
+#include <jansson.h>
+
+#include "common/buffer.h"
+
+/* jansson's iteration takes no const and changes nothing. */
+json_t *assay_json_unconst(const json_t *json);
+#define assay_json_each(object, key, value) \
+    json_object_foreach(assay_json_unconst(object), key, value)
+
+/* Appends the value, UTF-8 as it is.  `indent` 0: compact, on one line; else that
+ * many blanks a level.  A real stays a real: "1.0", not "1".  Recursion is as deep
+ * as the value, which whoever read it has bounded. */
+void assay_json_print(const json_t *json, unsigned indent, struct assay_buffer *buffer);
+
+#endif
