@@ -19,6 +19,7 @@
 static const struct assay_plugin_algorithm *algorithms[EACH_MAX] = {
     &assay_algorithm_auto,
     &assay_algorithm_bayesian,
+    &assay_algorithm_cmaes,
     &assay_algorithm_grid,
     &assay_algorithm_random,
     &assay_algorithm_sobol,

@@ -6,6 +6,7 @@
 
 extern const struct assay_plugin_algorithm assay_algorithm_auto;
 extern const struct assay_plugin_algorithm assay_algorithm_bayesian;
+extern const struct assay_plugin_algorithm assay_algorithm_cmaes;
 extern const struct assay_plugin_algorithm assay_algorithm_grid;
 extern const struct assay_plugin_algorithm assay_algorithm_random;
 extern const struct assay_plugin_algorithm assay_algorithm_sobol;
@@ -20,6 +21,9 @@ enum assay_purpose {
     ASSAY_PURPOSE_GRID_ORDER = 4,
     ASSAY_PURPOSE_TPE = 5,
     ASSAY_PURPOSE_TPE_DRAWN = 6,
+    ASSAY_PURPOSE_CMAES = 7,
+    ASSAY_PURPOSE_CMAES_CELLS = 8,
+    ASSAY_PURPOSE_CMAES_RESTART = 9,
     ASSAY_PURPOSE_BAYESIAN = 40,
     ASSAY_PURPOSE_BAYESIAN_FALLBACK = 41,
 };

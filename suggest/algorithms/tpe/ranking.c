@@ -337,7 +337,8 @@ assay_tpe_ranking_split(struct assay_tpe_ranking *ranking, double fraction,
     size_t n_good = (size_t)ceil(fraction * (double)ranking->n_ranked);
     size_t most;
 
-    most = (size_t)ASSAY_MIN(fmax(GOOD_PLENTY, sqrt((double)ranking->n_ranked)), ASSAY_TPE_GOOD_MAX);
+    most = (size_t)fmax(GOOD_PLENTY, sqrt((double)ranking->n_ranked));
+    most = ASSAY_MIN(most, (size_t)ASSAY_TPE_GOOD_MAX);
     n_good = ASSAY_MIN(ASSAY_MIN(n_good, ranking->n_usable), most);
     good->n = bad->n = 0;
     for (size_t i = 0; i < ranking->n_ranked; i++)

@@ -291,8 +291,8 @@ tpe_suggest(void *instance, const int64_t *numbers, uint64_t n,
 const struct assay_plugin_algorithm assay_algorithm_tpe = {
     .struct_size = sizeof assay_algorithm_tpe,
     .name = "tpe",
-    .description = "Tree-structured Parzen estimator: models where good trials lie against bad ones "
-                   "and proposes what is most like the good. Strong with many categorical or "
+    .description = "Tree-structured Parzen estimator: models where good trials lie and where bad "
+                   "ones do, and proposes what is most like the good. Strong with many categorical or "
                    "conditional parameters, and quick: well below a millisecond per suggestion.",
     .caps = ASSAY_PLUGIN_CAP_CONDITIONS | ASSAY_PLUGIN_CAP_MULTI_OBJECTIVE |
             ASSAY_PLUGIN_CAP_PARALLEL,

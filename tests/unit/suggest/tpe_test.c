@@ -7,7 +7,7 @@
 
 #define DEFAULTS "{\"start_trials\": 8, \"good_fraction\": 0.17, \"candidates\": 32}"
 
-static const struct assay_tpe_widths adaptive = {.adaptive = true, .factor = 0.8, .narrowest = 0.02};
+static const struct assay_tpe_widths adaptive = {true, .factor = 0.8, .narrowest = 0.02};
 static const struct assay_tpe_widths even = {.factor = 0.5, .narrowest = 0.1};
 
 /* --- densities --- */

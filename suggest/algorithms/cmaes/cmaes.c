@@ -1,0 +1,368 @@
+/* CMA-ES for mixed spaces, with restarts: a normal distribution over the numbers and
+ * probabilities of the choices, moved towards the better half of each group of trials.
+ *
+ * N. Hansen, "The CMA evolution strategy: a tutorial", arXiv 1604.00772; A. Auger and
+ * N. Hansen, "A restart CMA evolution strategy with increasing population size", CEC
+ * 2005, and N. Hansen, "Benchmarking a BI-population CMA-ES", GECCO 2009; R. Hamano et
+ * al., "CMA-ES with margin", GECCO 2022 and "CatCMA", GECCO 2024; M. Nomura et al.,
+ * "Warm starting CMA-ES", AAAI 2021; N. Hansen, "Injecting external solutions into
+ * CMA-ES", 2011.  README.md here says what is done otherwise and why.
+ *
+ * The state is a fold over the ended trials in the order of their numbers, so that it
+ * does not depend on the order in which they were told; a late one takes the fold back
+ * to the last kept state before it. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "common/memory.h"
+#include "suggest/algorithms/cmaes/strategy.h"
+#include "suggest/algorithms/start.h"
+
+/* Draws before a random untried point is taken in a space that is nearly used up. */
+#define DRAWS_MAX 32
+/* States kept to go back to; past it every second of the older ones goes. */
+#define KEPT_MAX 96
+/* A warm start looks back on so many trials. */
+#define LOOK_BACK_MAX 2000
+/* Draws have a mean squared distance of 1; other people's points have more. */
+#define DISTANCE_OF_OTHERS 1.1
+
+struct cmaes {
+    struct assay_algorithm_base base; /* first */
+    struct assay_start start;
+    struct assay_cmaes_layout layout;
+    size_t n_start;
+    struct assay_cmaes_trial **ended; /* by number */
+    size_t n_ended, ended_capacity;
+    struct assay_cmaes_strategy *kept[KEPT_MAX]; /* the last is in force */
+    size_t n_kept;
+    double *unit, *normals, *coordinates, *point;
+};
+
+static const char settings_schema[] =
+    "{\"type\": \"object\", \"additionalProperties\": false, \"properties\": {"
+    "\"start_trials\": {\"type\": \"integer\", \"minimum\": 1, \"maximum\": 1000, \"default\": 8,"
+    " \"description\": \"Trials that must have ended before the first distribution is made from the"
+    " best of them; until then points of the Sobol sequence are tried, the middle first.\"},"
+    "\"population\": {\"type\": \"integer\", \"minimum\": 0, \"maximum\": 1000, \"default\": 0,"
+    " \"description\": \"Trials in a generation of the first run; 0: 4 + ln(parameters). Restarts"
+    " change it.\"}}}";
+
+static int32_t
+cmaes_create(const struct assay_plugin_study *study, void **ret_instance,
+             char *error ASSAY_UNUSED, uint64_t error_size ASSAY_UNUSED)
+{
+    json_t *settings = assay_algorithm_settings(study);
+    struct cmaes *cmaes = ASSAY_NEW(struct cmaes);
+    size_t population = (size_t)json_integer_value(json_object_get(settings, "population")), n;
+
+    cmaes->n_start = (size_t)json_integer_value(json_object_get(settings, "start_trials"));
+    json_decref(settings);
+    assay_algorithm_base_init(&cmaes->base, study);
+    assay_start_init(&cmaes->start, &cmaes->base);
+    assay_cmaes_layout_init(&cmaes->layout, &cmaes->base.transform, study->seed, population);
+    n = cmaes->layout.n_dimensions + 1;
+    cmaes->unit = assay_zalloc(n, sizeof *cmaes->unit);
+    cmaes->normals = assay_zalloc(n, sizeof *cmaes->normals);
+    cmaes->coordinates = assay_zalloc(n, sizeof *cmaes->coordinates);
+    cmaes->point = assay_zalloc((size_t)study->space->n_parameters + 1, sizeof *cmaes->point);
+    cmaes->kept[0] = assay_alloc(1, assay_cmaes_strategy_bytes(&cmaes->layout));
+    assay_cmaes_strategy_init(&cmaes->layout, cmaes->kept[0]);
+    cmaes->n_kept = 1;
+    *ret_instance = cmaes;
+    return ASSAY_PLUGIN_OK;
+}
+
+static void
+free_trial(struct assay_cmaes_trial *trial)
+{
+    free(trial->coordinates);
+    free(trial);
+}
+
+static void
+cmaes_destroy(void *instance)
+{
+    struct cmaes *cmaes = instance;
+
+    for (size_t i = 0; i < cmaes->n_ended; i++)
+        free_trial(cmaes->ended[i]);
+    for (size_t i = 0; i < cmaes->n_kept; i++)
+        free(cmaes->kept[i]);
+    assay_cmaes_layout_done(&cmaes->layout);
+    assay_start_done(&cmaes->start);
+    assay_algorithm_base_done(&cmaes->base);
+    free(cmaes->ended);
+    free(cmaes->unit);
+    free(cmaes->normals);
+    free(cmaes->coordinates);
+    free(cmaes->point);
+    free(cmaes);
+}
+
+/* --- taking trials in --- */
+
+/* The place of the first ended trial whose number is not below. */
+static size_t
+place_of(const struct cmaes *cmaes, int64_t number)
+{
+    size_t low = 0, high = cmaes->n_ended;
+
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+
+        if (cmaes->ended[middle]->number < number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void
+forget_from(struct cmaes *cmaes, size_t place)
+{
+    while (cmaes->n_kept > 1 && cmaes->kept[cmaes->n_kept - 1]->consumed > place)
+        free(cmaes->kept[--cmaes->n_kept]);
+}
+
+static void
+remove_ended(struct cmaes *cmaes, int64_t number)
+{
+    size_t at = place_of(cmaes, number);
+
+    if (at == cmaes->n_ended || cmaes->ended[at]->number != number)
+        return;
+    forget_from(cmaes, at);
+    free_trial(cmaes->ended[at]);
+    memmove(&cmaes->ended[at], &cmaes->ended[at + 1],
+            (--cmaes->n_ended - at) * sizeof *cmaes->ended);
+}
+
+static void
+insert_ended(struct cmaes *cmaes, const struct assay_history_trial *from)
+{
+    struct assay_cmaes_trial *trial = ASSAY_NEW(struct assay_cmaes_trial);
+    size_t at = place_of(cmaes, from->number);
+
+    trial->number = from->number;
+    trial->standing = 2;
+    if (from->usable && from->state == ASSAY_PLUGIN_SUCCEEDED) {
+        trial->standing = 0;
+        trial->first = from->values[0];
+    } else if (from->usable) {
+        trial->standing = 1;
+        trial->first = -(double)from->steps;
+        trial->second = from->values[0];
+    }
+    assay_cmaes_encode(&cmaes->layout, from->point, cmaes->coordinates);
+    trial->coordinates =
+        assay_memdup(cmaes->coordinates, (cmaes->layout.n_dimensions + 1) * sizeof(double));
+    forget_from(cmaes, at);
+    ASSAY_GROW(cmaes->ended, cmaes->n_ended, cmaes->ended_capacity);
+    memmove(&cmaes->ended[at + 1], &cmaes->ended[at],
+            (cmaes->n_ended - at) * sizeof *cmaes->ended);
+    cmaes->ended[at] = trial;
+    cmaes->n_ended++;
+}
+
+static int
+compare_pointers(const void *a, const void *b)
+{
+    const struct assay_cmaes_trial *const *x = a, *const *y = b;
+
+    return assay_cmaes_compare(*x, *y);
+}
+
+static const struct assay_cmaes_trial **
+sorted_trials(const struct cmaes *cmaes, size_t first, size_t n)
+{
+    const struct assay_cmaes_trial **sorted = assay_alloc(n + 1, sizeof *sorted);
+
+    for (size_t i = 0; i < n; i++)
+        sorted[i] = cmaes->ended[first + i];
+    qsort(sorted, n, sizeof *sorted, compare_pointers);
+    return sorted;
+}
+
+static size_t
+group_size(const struct cmaes *cmaes, const struct assay_cmaes_strategy *strategy)
+{
+    return strategy->consumed == 0 ? cmaes->n_start : strategy->n_group;
+}
+
+/* Whether most of the first trials are what the start proposes. */
+static bool
+is_own_start(struct cmaes *cmaes, size_t n)
+{
+    size_t n_dimensions = cmaes->layout.n_dimensions, own = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        bool same = true;
+
+        assay_start_point(&cmaes->start, &cmaes->base, cmaes->ended[i]->number, cmaes->point);
+        assay_cmaes_encode(&cmaes->layout, cmaes->point, cmaes->coordinates);
+        for (size_t d = 0; d < n_dimensions; d++) {
+            double a = cmaes->ended[i]->coordinates[d], b = cmaes->coordinates[d];
+
+            same = same && (isnan(a) || isnan(b) ? isnan(a) && isnan(b) : fabs(a - b) < 1e-9);
+        }
+        own += same;
+    }
+    return 2 * own >= n;
+}
+
+/* The distribution anew from the best of what is known. */
+static void
+warm_start(const struct cmaes *cmaes, struct assay_cmaes_strategy *strategy)
+{
+    size_t n = ASSAY_MIN(strategy->consumed, (size_t)LOOK_BACK_MAX);
+    assay_auto_free const struct assay_cmaes_trial **known =
+        sorted_trials(cmaes, strategy->consumed - n, n);
+
+    assay_cmaes_strategy_warm(&cmaes->layout, strategy, known, n);
+}
+
+/* One more group folded in.  A history that begins with trials of others is taken in
+ * until the trials look like draws from what was made of those before; the groups grow
+ * with it, so that this stays cheap. */
+static void
+fold(struct cmaes *cmaes, struct assay_cmaes_strategy *strategy)
+{
+    size_t n = group_size(cmaes, strategy), from = strategy->consumed;
+    assay_auto_free const struct assay_cmaes_trial **group = sorted_trials(cmaes, from, n);
+
+    strategy->consumed += n;
+    if (from == 0)
+        strategy->importing = !is_own_start(cmaes, n);
+    else if (strategy->importing)
+        strategy->importing = assay_cmaes_strategy_distance(&cmaes->layout, strategy, group, n) >
+                              DISTANCE_OF_OTHERS;
+    if (from == 0 || strategy->importing) {
+        warm_start(cmaes, strategy);
+    } else {
+        assay_cmaes_strategy_update(&cmaes->layout, strategy, group, n);
+        if (assay_cmaes_strategy_ended(&cmaes->layout, strategy))
+            assay_cmaes_strategy_restart(&cmaes->layout, strategy);
+    }
+    strategy->n_group = strategy->n_population;
+    if (strategy->importing)
+        strategy->n_group = ASSAY_MAX(strategy->n_group, strategy->consumed / 16);
+}
+
+static void
+thin_out(struct cmaes *cmaes)
+{
+    size_t n = 1;
+
+    for (size_t i = 1; i < cmaes->n_kept; i++) {
+        if (i < KEPT_MAX * 2 / 3 && i % 2 == 1)
+            free(cmaes->kept[i]);
+        else
+            cmaes->kept[n++] = cmaes->kept[i];
+    }
+    cmaes->n_kept = n;
+}
+
+static void
+catch_up(struct cmaes *cmaes)
+{
+    size_t bytes = assay_cmaes_strategy_bytes(&cmaes->layout);
+
+    for (;;) {
+        struct assay_cmaes_strategy *last = cmaes->kept[cmaes->n_kept - 1];
+
+        if (cmaes->n_ended - last->consumed < group_size(cmaes, last))
+            return;
+        if (cmaes->n_kept == KEPT_MAX)
+            thin_out(cmaes);
+        last = assay_memdup(last, bytes);
+        fold(cmaes, last);
+        cmaes->kept[cmaes->n_kept++] = last;
+    }
+}
+
+static int32_t
+cmaes_update(void *instance, const struct assay_plugin_trial *const *trials, uint64_t n_trials,
+             char *error ASSAY_UNUSED, uint64_t error_size ASSAY_UNUSED)
+{
+    struct cmaes *cmaes = instance;
+
+    for (uint64_t i = 0; i < n_trials; i++) {
+        const struct assay_history_trial *trial;
+
+        assay_history_tell(cmaes->base.history, trials[i]);
+        trial = assay_history_find(cmaes->base.history, trials[i]->number);
+        remove_ended(cmaes, trial->number);
+        if (trial->state != ASSAY_PLUGIN_PENDING && trial->state != ASSAY_PLUGIN_CANCELLED)
+            insert_ended(cmaes, trial);
+    }
+    catch_up(cmaes);
+    return ASSAY_PLUGIN_OK;
+}
+
+/* --- suggesting --- */
+
+static bool
+suggest_one(struct cmaes *cmaes, int64_t number, const struct assay_batch *batch,
+            const struct assay_plugin_suggestion *suggestion)
+{
+    const struct assay_cmaes_strategy *strategy = cmaes->kept[cmaes->n_kept - 1];
+    const struct assay_algorithm_base *base = &cmaes->base;
+    struct assay_random random;
+    bool found = false;
+
+    assay_random_init(&random, base->seed, (uint64_t)number, ASSAY_PURPOSE_CMAES);
+    if (strategy->consumed == 0) {
+        snprintf(suggestion->why, suggestion->why_size,
+                 "{\"proposed_by\": \"cmaes\", \"phase\": \"start\", \"point\": \"%s\"}",
+                 number <= 1 ? "centre" : "sobol");
+        assay_start_point(&cmaes->start, base, number, suggestion->point);
+        found = assay_untried(base->history, batch, base->space, suggestion->point);
+    } else {
+        snprintf(suggestion->why, suggestion->why_size,
+                 "{\"proposed_by\": \"cmaes\", \"phase\": \"model\", \"run\": %zu, "
+                 "\"generation\": %zu, \"population\": %zu, \"sigma\": %.4g}",
+                 strategy->restarts + 1, strategy->generation + 1, strategy->n_population,
+                 strategy->sigma);
+        for (int draw = 0; draw < DRAWS_MAX && !found; draw++) {
+            assay_cmaes_strategy_draw(&cmaes->layout, strategy, &random, cmaes->normals,
+                                      cmaes->unit);
+            assay_transform_decode(&base->transform, cmaes->unit, suggestion->point);
+            found = assay_untried(base->history, batch, base->space, suggestion->point);
+        }
+    }
+    return found || assay_untried_draw(&base->transform, base->history, batch, &random,
+                                       suggestion->point);
+}
+
+static int32_t
+cmaes_suggest(void *instance, const int64_t *numbers, uint64_t n,
+              const struct assay_plugin_suggestion *const *suggestions, uint64_t *ret_count,
+              char *error ASSAY_UNUSED, uint64_t error_size ASSAY_UNUSED)
+{
+    for (uint64_t i = 0; i < n; i++) {
+        struct assay_batch batch = {.given = suggestions, .n_given = i};
+
+        if (!suggest_one(instance, numbers[i], &batch, suggestions[i])) {
+            *ret_count = i;
+            return ASSAY_PLUGIN_EXHAUSTED;
+        }
+    }
+    *ret_count = n;
+    return ASSAY_PLUGIN_OK;
+}
+
+const struct assay_plugin_algorithm assay_algorithm_cmaes = {
+    .struct_size = sizeof assay_algorithm_cmaes,
+    .name = "cmaes",
+    .description = "CMA-ES with restarts: adapts a normal distribution over the numbers, with a "
+                   "margin where they have steps, and probabilities over the choices. For hundreds "
+                   "of trials and more, mostly numeric; a suggestion takes microseconds.",
+    .caps = ASSAY_PLUGIN_CAP_CONDITIONS | ASSAY_PLUGIN_CAP_PARALLEL,
+    .settings_schema = settings_schema,
+    .create = cmaes_create,
+    .update = cmaes_update,
+    .suggest = cmaes_suggest,
+    .destroy = cmaes_destroy,
+};
