@@ -42,8 +42,7 @@ double assay_gp_log_h(double u);
 
 /* The worth, larger is better, at means[n_means] and sd > 0.  Derivatives by each mean
  * and by sd unless NULL. */
-double assay_gp_acquisition_at(const struct assay_gp_acquisition *acquisition,
-                               const double *means, double sd, double *ret_by_means,
-                               double *ret_by_sd);
+double assay_gp_acquisition_at(const struct assay_gp_acquisition *acquisition, const double *means,
+                               double sd, double *ret_by_means, double *ret_by_sd);
 
 #endif

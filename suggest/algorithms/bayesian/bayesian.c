@@ -16,6 +16,9 @@
 #define STARTUP_MIN 5
 #define STARTUP_MAX 20
 #define VALUES_MIN 2
+/* Of a larger batch asked for in one call, the rest is spread over the space: with so
+ * many unknown results the model has nothing left to say. */
+#define BATCH_BY_MODEL 64
 /* The best logEI below which so many asks go by a wide UCB: e^-5 is under a hundredth of
  * the standard deviation of all values. */
 #define WIDE_BELOW (-5.0)
@@ -138,12 +141,12 @@ take_tally(const struct bayesian *bayesian, const struct assay_batch *batch)
 /* --- proposing --- */
 
 static void
-propose_startup(struct bayesian *bayesian, int64_t number,
-                const struct assay_plugin_suggestion *suggestion)
+propose_spread(struct bayesian *bayesian, int64_t number, const char *phase,
+               const struct assay_plugin_suggestion *suggestion)
 {
     assay_start_point(&bayesian->start, &bayesian->base, number, suggestion->point);
     snprintf(suggestion->why, suggestion->why_size,
-             "{\"proposed_by\": \"bayesian\", \"phase\": \"startup\", \"point\": \"%s\"}",
+             "{\"proposed_by\": \"bayesian\", \"phase\": \"%s\", \"point\": \"%s\"}", phase,
              number > 1 ? "sequence" : "centre");
 }
 
@@ -173,8 +176,8 @@ write_why(const struct bayesian *bayesian, const struct assay_gp_acquisition *ac
              "\"incumbent\": {\"number\": %lld, \"value\": %.9g}, "
              "\"learned_from\": %zu, \"pending\": %zu}",
              bayesian->sign * middle, apart, assay_gp_rule_name(acquisition->rule), worth,
-             (long long)model->data.trials[row]->number, bayesian->sign * model->data.y[row], model->n_chosen,
-             tally->n_pending);
+             (long long)model->data.trials[row]->number, bayesian->sign * model->data.y[row],
+             model->n_chosen, tally->n_pending);
 }
 
 /* The best point by a rule. */
@@ -183,8 +186,7 @@ search_by(struct bayesian *bayesian, enum assay_gp_rule rule, const struct assay
           const struct tally *tally, struct assay_random *random,
           const struct assay_plugin_suggestion *suggestion, double *ret_worth)
 {
-    assay_auto_free double *scaled =
-        assay_alloc(bayesian->features.n_columns + 1, sizeof *scaled);
+    assay_auto_free double *scaled = assay_alloc(bayesian->features.n_columns + 1, sizeof *scaled);
     struct assay_gp_acquisition acquisition;
     enum assay_gp_found found;
 
@@ -228,7 +230,7 @@ propose_by_model(struct bayesian *bayesian, int64_t number, const struct assay_b
     }
     if (tally->n_pending > ASSAY_GP_FANTASY_PENDING_MAX)
         rule = batch->n_given == 0 && tally->newest_ended > tally->newest_pending ? ASSAY_GP_UCB
-                                                                                 : ASSAY_GP_PE;
+                                                                                  : ASSAY_GP_PE;
     assay_random_init(&random, bayesian->base.seed, (uint64_t)number, ASSAY_PURPOSE_BAYESIAN);
     doubtful = assay_random_unit(&random) < WIDE_SHARE;
     found = search_by(bayesian, rule, batch, tally, &random, suggestion, &worth);
@@ -249,8 +251,10 @@ suggest_one(struct bayesian *bayesian, int64_t number, const struct assay_batch 
     if (assay_exhausted(base->history, batch, base->space))
         return ASSAY_PLUGIN_EXHAUSTED;
     tally = take_tally(bayesian, batch);
-    if (tally.valued < VALUES_MIN || tally.told + batch->n_given < bayesian->startup) {
-        propose_startup(bayesian, number, suggestion);
+    if (tally.valued < VALUES_MIN || tally.told + batch->n_given < bayesian->startup ||
+        batch->n_given >= BATCH_BY_MODEL) {
+        propose_spread(bayesian, number, batch->n_given < BATCH_BY_MODEL ? "startup" : "spread",
+                       suggestion);
         if (assay_untried(base->history, batch, base->space, suggestion->point))
             found = ASSAY_GP_FOUND;
     } else {
@@ -293,8 +297,7 @@ const struct assay_plugin_algorithm assay_algorithm_bayesian = {
     .description = "Bayesian optimisation: a Gaussian process learns from all results and "
                    "proposes where the most improvement is expected. The best choice for up to a "
                    "few hundred trials that take minutes or longer.",
-    .caps = ASSAY_PLUGIN_CAP_CONDITIONS | ASSAY_PLUGIN_CAP_CONSTRAINTS |
-            ASSAY_PLUGIN_CAP_PARALLEL,
+    .caps = ASSAY_PLUGIN_CAP_CONDITIONS | ASSAY_PLUGIN_CAP_CONSTRAINTS | ASSAY_PLUGIN_CAP_PARALLEL,
     .settings_schema = settings_schema,
     .create = bayesian_create,
     .update = bayesian_update,

@@ -111,8 +111,8 @@ gather(const bool *marked, size_t n, size_t *ret_chosen)
 }
 
 size_t
-assay_gp_data_sample(const struct assay_gp_data *data, size_t n_valued, size_t n_max,
-                     uint64_t seed, size_t *ret_chosen)
+assay_gp_data_sample(const struct assay_gp_data *data, size_t n_valued, size_t n_max, uint64_t seed,
+                     size_t *ret_chosen)
 {
     assay_auto_free bool *marked = assay_zalloc(data->n + 1, sizeof *marked);
     assay_auto_free struct ranked *ranked = assay_alloc(data->n + 1, sizeof *ranked);
@@ -150,8 +150,8 @@ best_row(const struct assay_gp_data *data)
 }
 
 static double
-weighted_distance(const struct assay_gp_features *features, const double *weights,
-                  const double *a, const double *b)
+weighted_distance(const struct assay_gp_features *features, const double *weights, const double *a,
+                  const double *b)
 {
     double sum = 0.0;
 
@@ -175,8 +175,8 @@ assay_gp_data_local(const struct assay_gp_data *data, const struct assay_gp_feat
         weights[g] = exp(log_weights[g]);
     for (size_t i = 0; i < data->n; i++)
         ranked[i] = (struct ranked){
-            .key = weighted_distance(features, weights, centre,
-                                     &data->rows[i * features->n_columns]),
+            .key =
+                weighted_distance(features, weights, centre, &data->rows[i * features->n_columns]),
             .row = i,
         };
     left -= mark_first(ranked, data->n, n_near, marked);

@@ -11,9 +11,9 @@
 #include "suggest/history.h"
 
 struct assay_gp_data {
-    size_t n, n_valued; /* rows; those with a value */
-    double *rows;       /* n x columns */
-    double *y;          /* NaN: none */
+    size_t n, n_valued;                        /* rows; those with a value */
+    double *rows;                              /* n x columns */
+    double *y;                                 /* NaN: none */
     const struct assay_history_trial **trials; /* borrowed until the next tell */
 };
 

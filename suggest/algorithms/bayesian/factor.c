@@ -65,9 +65,8 @@ solve(const struct assay_gp_factor *factor, CBLAS_TRANSPOSE transpose, double *b
         cblas_dtrsv(CblasColMajor, CblasUpper, transpose, CblasNonUnit, (int)factor->n,
                     factor->upper, (int)factor->ld, b, 1);
     else
-        cblas_dtrsm(CblasColMajor, CblasLeft, CblasUpper, transpose, CblasNonUnit,
-                    (int)factor->n, (int)k, 1.0, factor->upper, (int)factor->ld, b,
-                    (int)factor->n);
+        cblas_dtrsm(CblasColMajor, CblasLeft, CblasUpper, transpose, CblasNonUnit, (int)factor->n,
+                    (int)k, 1.0, factor->upper, (int)factor->ld, b, (int)factor->n);
 }
 
 void

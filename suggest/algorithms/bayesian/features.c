@@ -7,6 +7,9 @@
 #include "common/random.h"
 
 #define TYPICAL_DRAWS 64
+/* Columns of one parameter at most, and of all together about. */
+#define CHOICE_COLUMNS_MAX 64
+#define COLUMNS_AIM 2048
 
 static bool
 same_condition(const struct assay_plugin_condition *a, const struct assay_plugin_condition *b)
@@ -48,9 +51,18 @@ add_set(struct assay_gp_features *features, size_t parameter)
     features->sets[features->n_sets++] = parameter;
 }
 
-static struct assay_gp_dimension
-dimension_of(const struct assay_plugin_space *space, size_t i, size_t first)
+static size_t
+choice_columns(const struct assay_transform *transform)
 {
+    size_t each = COLUMNS_AIM / ASSAY_MAX(transform->n_dimensions, (size_t)1);
+
+    return ASSAY_MIN(ASSAY_MAX(each, (size_t)4), (size_t)CHOICE_COLUMNS_MAX);
+}
+
+static struct assay_gp_dimension
+dimension_of(const struct assay_transform *transform, size_t i, size_t first)
+{
+    const struct assay_plugin_space *space = transform->space;
     const struct assay_plugin_parameter *parameter = space->parameters[i];
     struct assay_gp_dimension dimension = {
         .kind = ASSAY_GP_CONTINUOUS,
@@ -64,6 +76,9 @@ dimension_of(const struct assay_plugin_space *space, size_t i, size_t first)
         dimension.kind = ASSAY_GP_CHOICE;
         if (parameter->cardinality > 2.0)
             dimension.count = (size_t)parameter->cardinality;
+        dimension.hashed = dimension.count > choice_columns(transform);
+        if (dimension.hashed)
+            dimension.count = choice_columns(transform);
     } else if (isfinite(parameter->cardinality)) {
         dimension.kind = ASSAY_GP_STEPPED;
     }
@@ -107,13 +122,13 @@ assay_gp_features_init(struct assay_gp_features *features, const struct assay_tr
         .sets = assay_alloc(n + 1, sizeof *features->sets),
     };
     for (size_t d = 0; d < n; d++) {
-        features->dimensions[d] = dimension_of(
-            transform->space, transform->dimensions[d].parameter, features->n_columns);
+        features->dimensions[d] =
+            dimension_of(transform, transform->dimensions[d].parameter, features->n_columns);
         features->n_columns += features->dimensions[d].count;
         add_set(features, features->dimensions[d].parameter);
     }
-    features->group_of = assay_alloc(features->n_columns + features->n_sets + 1,
-                                     sizeof *features->group_of);
+    features->group_of =
+        assay_alloc(features->n_columns + features->n_sets + 1, sizeof *features->group_of);
     for (size_t d = 0; d < n; d++) {
         for (size_t c = 0; c < features->dimensions[d].count; c++)
             features->group_of[features->dimensions[d].first + c] = d;
@@ -133,6 +148,17 @@ assay_gp_features_done(struct assay_gp_features *features)
     *features = (struct assay_gp_features){0};
 }
 
+/* The finaliser of SplitMix64 (Steele, Lea, Flood 2014): 64 bits like random ones. */
+static uint64_t
+signs_of(uint64_t choice)
+{
+    uint64_t bits = (choice + 1) * UINT64_C(0x9E3779B97F4A7C15);
+
+    bits = (bits ^ bits >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
+    bits = (bits ^ bits >> 27) * UINT64_C(0x94D049BB133111EB);
+    return bits ^ bits >> 31;
+}
+
 /* The columns of a choice; NaN: inactive, evenly far from every choice. */
 static void
 write_choice(const struct assay_gp_dimension *dimension, double value, double *row)
@@ -141,6 +167,14 @@ write_choice(const struct assay_gp_dimension *dimension, double value, double *r
 
     if (dimension->count == 1) {
         columns[0] = ASSAY_GP_HAMMING * (isnan(value) ? 0.5 : value);
+        return;
+    }
+    if (dimension->hashed) {
+        double size = ASSAY_GP_HAMMING / sqrt(2.0 * (double)dimension->count);
+        uint64_t signs = isnan(value) ? 0 : signs_of((uint64_t)value);
+
+        for (size_t c = 0; c < dimension->count; c++)
+            columns[c] = isnan(value) ? 0.0 : signs >> c & 1 ? size : -size;
         return;
     }
     for (size_t c = 0; c < dimension->count; c++)

@@ -6,6 +6,9 @@
  *   bool, two choices      one column of 0 or h
  *   more choices           one column each, 0 or h / sqrt(2): any two different
  *                          choices are at distance h (Hamming)
+ *   very many choices      64 columns (fewer where there are many parameters) of
+ *                          +-h / sqrt(128) by a hash of the choice: at distance h on
+ *                          average
  *   conditions             for each distinct set of conditions one more column, h
  *                          where it holds; the parameters below it stand in the
  *                          middle where it does not
@@ -39,6 +42,7 @@ struct assay_gp_dimension {
     enum assay_gp_kind kind;
     size_t parameter;
     size_t first, count; /* columns */
+    bool hashed;         /* a choice of very many */
     double values;       /* cardinality */
     bool is_parent;      /* a condition looks at it */
 };

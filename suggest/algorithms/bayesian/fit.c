@@ -96,6 +96,8 @@ static bool
 climb(struct fitting *fitting, int direction, struct candidate *best, struct candidate *spare)
 {
     for (;;) {
+        struct candidate other;
+
         if (direction < 0 ? best->warp == 0 : best->warp + 1 >= ASSAY_GP_WARPS)
             return true;
         spare->warp = direction < 0 ? best->warp - 1 : best->warp + 1;
@@ -104,13 +106,9 @@ climb(struct fitting *fitting, int direction, struct candidate *best, struct can
             return false;
         if (!(spare->score > best->score + WORTHWHILE))
             return true;
-        ASSAY_ASSERT(spare->theta != best->theta);
-        {
-            struct candidate other = *best;
-
-            *best = *spare;
-            *spare = other;
-        }
+        other = *best;
+        *best = *spare;
+        *spare = other;
     }
 }
 

@@ -18,12 +18,11 @@ struct assay_gp_fit {
     size_t warp;   /* strength's index */
 };
 
-/* `rows` (n x columns) and `y` (finite, n >= 2) are the data, `middle` as in warp.h.  `start` may be NULL.
- * `explore`: tries other strengths than the start's.  False when interrupted. */
+/* `rows` (n x columns) and `y` (finite, n >= 2) are the data, `middle` as in warp.h.  `start` may
+ * be NULL. `explore`: tries other strengths than the start's.  False when interrupted. */
 ASSAY_MUST_CHECK bool assay_gp_fit_make(const struct assay_gp_features *features,
                                         const double *rows, const double *y, size_t n,
-                                        double middle,
-                                        const struct assay_gp_fit *start, bool explore,
-                                        struct assay_gp_fit *ret_fit);
+                                        double middle, const struct assay_gp_fit *start,
+                                        bool explore, struct assay_gp_fit *ret_fit);
 
 #endif

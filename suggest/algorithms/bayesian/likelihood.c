@@ -159,8 +159,8 @@ add_weight_gradient(struct assay_gp_likelihood *l, double signal, double *gradie
         sums[i] = 0.0;
     for (size_t j = 0; j < n; j++) {
         for (size_t i = 0; i < j; i++) {
-            double t = signal * (l->inverse[i + j * n] - l->alpha[i] * l->alpha[j]) *
-                       l->slopes[i + j * n];
+            double t =
+                signal * (l->inverse[i + j * n] - l->alpha[i] * l->alpha[j]) * l->slopes[i + j * n];
 
             l->slopes[i + j * n] = t;
             sums[i] += t;
@@ -174,8 +174,7 @@ add_weight_gradient(struct assay_gp_likelihood *l, double signal, double *gradie
         for (size_t c = 0; c < n_columns; c++) {
             double x = l->scaled[i * n_columns + c];
 
-            gradient[l->features->group_of[c]] +=
-                x * (sums[i] * x - l->product[i * n_columns + c]);
+            gradient[l->features->group_of[c]] += x * (sums[i] * x - l->product[i * n_columns + c]);
         }
     }
 }
@@ -202,8 +201,8 @@ assay_gp_likelihood_at(struct assay_gp_likelihood *l, const double *theta, doubl
         double diagonal = l->inverse[j + j * n] - l->alpha[j] * l->alpha[j];
 
         for (size_t i = 0; i < j; i++)
-            by_signal += (l->inverse[i + j * n] - l->alpha[i] * l->alpha[j]) *
-                         l->correlations[i + j * n];
+            by_signal +=
+                (l->inverse[i + j * n] - l->alpha[i] * l->alpha[j]) * l->correlations[i + j * n];
         by_signal += 0.5 * diagonal;
         trace += diagonal;
     }
@@ -246,8 +245,8 @@ assay_gp_likelihood_leave_one_out(struct assay_gp_likelihood *l, const double *t
     for (size_t i = 0; i < l->n; i++) {
         double precision = l->inverse[i + i * l->n];
 
-        ret_densities[i] = 0.5 * log(precision / (2.0 * M_PI)) -
-                           0.5 * l->alpha[i] * l->alpha[i] / precision;
+        ret_densities[i] =
+            0.5 * log(precision / (2.0 * M_PI)) - 0.5 * l->alpha[i] * l->alpha[i] / precision;
     }
     return true;
 }

@@ -48,13 +48,11 @@ double assay_gp_likelihood_at(struct assay_gp_likelihood *likelihood, const doub
  * Sundararajan, S. S. Keerthi, Neural Computation 13, 2001).  False where the matrix
  * can not be factored. */
 ASSAY_MUST_CHECK bool assay_gp_likelihood_leave_one_out(struct assay_gp_likelihood *likelihood,
-                                                        const double *theta,
-                                                        double *ret_densities);
+                                                        const double *theta, double *ret_densities);
 
 /* Of the rows last factored, how much each counts: inversely to the sum of its
  * correlations with all; together 1. */
-void assay_gp_likelihood_shares(const struct assay_gp_likelihood *likelihood,
-                                double *ret_shares);
+void assay_gp_likelihood_shares(const struct assay_gp_likelihood *likelihood, double *ret_shares);
 
 /* The mean mu at its best given a factor of C: fills alpha and returns mu.  `ones` is
  * scratch of n items. */

@@ -23,6 +23,10 @@
 /* Numbers with more values than this are also searched as if continuous. */
 #define RELAXED_FROM 16
 #define GAIN_MIN 1e-6
+/* Choices of a parameter tried in one go, random ones when there are more; and numbers
+ * held for all changes of all parameters. */
+#define CHOICES_TRIED 64
+#define CHANGES_NUMBERS_MAX 4000000
 /* How far such a number is moved at once, in steps; a power of two. */
 #define STEPS_MAX 256.0
 
@@ -99,8 +103,7 @@ add_spread(struct maximiser *m)
         double *unit = pool_unit(m, &m->candidates, m->candidates.n++);
 
         for (size_t d = 0; d < m->n_dimensions; d++)
-            unit[d] = ((assay_sobol_digits(m->search->sequence, d, i) ^ shifts[d]) + 0.5) *
-                      0x1p-32;
+            unit[d] = ((assay_sobol_digits(m->search->sequence, d, i) ^ shifts[d]) + 0.5) * 0x1p-32;
     }
 }
 
@@ -194,10 +197,10 @@ screen(struct maximiser *m)
     order = sorted(pool);
     pool_init(&kept, m, 2 * SCREEN_KEPT);
     for (size_t i = 0; i < 2 * SCREEN_KEPT; i++) {
-        size_t from = i < SCREEN_KEPT
-                          ? order[i]
-                          : order[SCREEN_KEPT +
-                                  (size_t)assay_random_below(m->random, pool->n - SCREEN_KEPT)];
+        size_t from =
+            i < SCREEN_KEPT
+                ? order[i]
+                : order[SCREEN_KEPT + (size_t)assay_random_below(m->random, pool->n - SCREEN_KEPT)];
 
         memcpy(pool_unit(m, &kept, kept.n++), pool_unit(m, pool, from),
                m->n_dimensions * sizeof(double));
@@ -332,8 +335,8 @@ ascend_once(struct maximiser *m, struct ascent *ascents, double *scaled, double 
         if (ascent->lbfgs.done)
             continue;
         for (size_t i = 0; i < ascent->lbfgs.n; i++)
-            gradient[i] = -gradients[k * m->n_columns +
-                                     m->features->dimensions[ascent->dimensions[i]].first];
+            gradient[i] =
+                -gradients[k * m->n_columns + m->features->dimensions[ascent->dimensions[i]].first];
         assay_lbfgs_tell(&ascent->lbfgs, -worths[k], gradient);
         k++;
     }
@@ -391,6 +394,11 @@ add_changes(struct maximiser *m, struct pool *pool, const double *unit, size_t d
         transform->space->parameters[dimension->parameter];
     double at = m->point[dimension->parameter];
 
+    if (dimension->kind == ASSAY_GP_CHOICE && dimension->values > CHOICES_TRIED) {
+        for (size_t i = 0; i < CHOICES_TRIED; i++)
+            add_change(m, pool, unit, d, assay_random_unit(m->random));
+        return;
+    }
     if (dimension->kind == ASSAY_GP_CHOICE || dimension->values <= RELAXED_FROM) {
         for (double v = 0.0; v < dimension->values; v++) {
             double value = parameter->min + v * parameter->step;
@@ -418,13 +426,17 @@ change_once(struct maximiser *m, struct pool *changes, bool *settled)
 
     changes->n = 0;
     for (size_t r = 0; r < m->starts.n; r++) {
-        size_t from = changes->n, best = SIZE_MAX;
+        size_t from = changes->n, best = SIZE_MAX, first;
         double *unit = pool_unit(m, &m->starts, r);
 
         if (settled[r])
             continue;
         set_scaled(m, unit, &m->starts.scaled[r * m->n_columns]); /* for m->point */
-        for (size_t d = 0; d < m->n_dimensions; d++) {
+        /* From anywhere on, as there may not be room for all. */
+        first = (size_t)assay_random_below(m->random, m->n_dimensions);
+        for (size_t i = 0; i < m->n_dimensions; i++) {
+            size_t d = (first + i) % m->n_dimensions;
+
             if (m->features->dimensions[d].kind != ASSAY_GP_CONTINUOUS &&
                 !isnan(m->point[m->features->dimensions[d].parameter]))
                 add_changes(m, changes, unit, d);
@@ -498,11 +510,11 @@ count_changes(const struct maximiser *m)
         const struct assay_gp_dimension *dimension = &m->features->dimensions[d];
 
         if (dimension->kind == ASSAY_GP_CHOICE || dimension->values <= RELAXED_FROM)
-            n += (size_t)dimension->values;
+            n += (size_t)fmin(dimension->values, CHOICES_TRIED);
         else if (dimension->kind == ASSAY_GP_STEPPED)
             n += 18;
     }
-    return n;
+    return ASSAY_MIN(n, CHANGES_NUMBERS_MAX / (m->n_columns + m->n_dimensions + 1));
 }
 
 static void

@@ -82,8 +82,7 @@ fit_to(struct assay_gp_model *model, size_t m, const struct assay_gp_known_fit *
     uint64_t key = mix(start != NULL ? start->key : 1, &(uint64_t){m}, 1);
 
     for (size_t i = 0; i < n; i++) {
-        memcpy(&rows[i * columns], &model->data.rows[chosen[i] * columns],
-               columns * sizeof *rows);
+        memcpy(&rows[i * columns], &model->data.rows[chosen[i] * columns], columns * sizeof *rows);
         y[i] = model->data.y[chosen[i]];
     }
     key = mix(mix(mix(key, rows, n * columns), y, n), &model->middle, 1);
@@ -93,8 +92,7 @@ fit_to(struct assay_gp_model *model, size_t m, const struct assay_gp_known_fit *
         known->fit.theta = assay_zalloc(model->features->n_groups + 2, sizeof(double));
     known->key = 0;
     if (!assay_gp_fit_make(model->features, rows, y, n, model->middle,
-                           start != NULL ? &start->fit : NULL,
-                           m <= EXPLORE_UP_TO, &known->fit))
+                           start != NULL ? &start->fit : NULL, m <= EXPLORE_UP_TO, &known->fit))
         return false;
     known->key = key;
     return true;
@@ -126,9 +124,9 @@ choose_rows(struct assay_gp_model *model, size_t m)
     free(model->chosen);
     model->chosen = assay_alloc(data->n + 1, sizeof *model->chosen);
     if (data->n > EXACT_ROWS_MAX) {
-        model->n_chosen = assay_gp_data_local(data, model->features, model->last.fit.theta,
-                                              LOCAL_ROWS_NEAR, LOCAL_ROWS_BEST, EXACT_ROWS_MAX,
-                                              model->seed, model->chosen);
+        model->n_chosen =
+            assay_gp_data_local(data, model->features, model->last.fit.theta, LOCAL_ROWS_NEAR,
+                                LOCAL_ROWS_BEST, EXACT_ROWS_MAX, model->seed, model->chosen);
         return model->n_chosen;
     }
     for (size_t i = 0; i < data->n; i++) {
@@ -203,16 +201,14 @@ warp_values(struct assay_gp_model *model, const double *y, size_t n)
     for (size_t i = 0; i < model->n_chosen; i++) {
         double value = data->y[model->chosen[i]];
 
-        model->z[i] =
-            isnan(value) ? model->warp.worst : assay_gp_warp_apply(&model->warp, value);
+        model->z[i] = isnan(value) ? model->warp.worst : assay_gp_warp_apply(&model->warp, value);
     }
 }
 
 bool
 assay_gp_model_learn(struct assay_gp_model *model, const struct assay_history *history)
 {
-    assay_auto_free double *y =
-        assay_alloc(assay_history_count(history) + 1, sizeof *y);
+    assay_auto_free double *y = assay_alloc(assay_history_count(history) + 1, sizeof *y);
     size_t n, m;
 
     assay_gp_data_done(&model->data);
@@ -251,8 +247,8 @@ assay_gp_model_pend(struct assay_gp_model *model, const double *const *points, s
         draws[i + 1] = -draws[i]; /* FANTASIES is even */
     }
     *ret_acquisition = (struct assay_gp_acquisition){.rule = rule};
-    assay_gp_posterior_learn(&model->posterior, model->z, model->n_chosen,
-                             fantasies ? draws : NULL, FANTASIES, ret_acquisition->thresholds);
+    assay_gp_posterior_learn(&model->posterior, model->z, model->n_chosen, fantasies ? draws : NULL,
+                             FANTASIES, ret_acquisition->thresholds);
     ret_acquisition->n_means = model->posterior.n_means;
 }
 

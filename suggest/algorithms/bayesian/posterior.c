@@ -135,10 +135,10 @@ lowest_mean(const struct assay_gp_posterior *posterior, const double *z, size_t 
     double lowest = INFINITY;
 
     for (size_t i = 0; i < factor->n; i++) {
-        double value = i < n ? z[i]
-                             : posterior->mean + cblas_ddot((int)i + 1,
-                                                            &factor->upper[i * factor->ld], 1,
-                                                            whitened, 1);
+        double value =
+            i < n ? z[i]
+                  : posterior->mean +
+                        cblas_ddot((int)i + 1, &factor->upper[i * factor->ld], 1, whitened, 1);
 
         lowest = fmin(lowest, value - posterior->noise * alpha[i]);
     }
@@ -204,8 +204,8 @@ set_covariances(const struct assay_gp_posterior *posterior, const double *scaled
 {
     size_t n = posterior->factor.n;
 
-    assay_gp_squares(posterior->scaled, n, scaled, k, posterior->features->n_columns,
-                     parts->norms, parts->point_norms, parts->covariances, n);
+    assay_gp_squares(posterior->scaled, n, scaled, k, posterior->features->n_columns, parts->norms,
+                     parts->point_norms, parts->covariances, n);
     assay_gp_matern(parts->covariances, n * k, slopes ? parts->slopes : NULL);
     for (size_t i = 0; i < n * k; i++)
         parts->covariances[i] *= posterior->signal;
@@ -249,8 +249,8 @@ average(const double *values, size_t n)
 }
 
 void
-assay_gp_posterior_at(struct assay_gp_posterior *posterior, const double *scaled,
-                      double *ret_mean, double *ret_sd)
+assay_gp_posterior_at(struct assay_gp_posterior *posterior, const double *scaled, double *ret_mean,
+                      double *ret_sd)
 {
     struct parts parts = parts_of(posterior, 1);
 
@@ -323,9 +323,8 @@ assay_gp_posterior_worths(struct assay_gp_posterior *posterior,
             continue;
         }
         for (size_t j = 0; j < part; j++)
-            ret_worths[from + j] =
-                assay_gp_acquisition_at(acquisition, &parts.means[j * posterior->n_means],
-                                        parts.sds[j], NULL, NULL);
+            ret_worths[from + j] = assay_gp_acquisition_at(
+                acquisition, &parts.means[j * posterior->n_means], parts.sds[j], NULL, NULL);
     }
 }
 

@@ -18,9 +18,9 @@
 
 struct assay_gp_posterior {
     const struct assay_gp_features *features;
-    double *theta;  /* as in likelihood.h */
-    double *roots;  /* per column, the square root of its weight */
-    double *scaled; /* rows of the data times roots */
+    double *theta;                 /* as in likelihood.h */
+    double *roots;                 /* per column, the square root of its weight */
+    double *scaled;                /* rows of the data times roots */
     struct assay_gp_factor factor; /* factor.n rows */
     double signal, noise, mean;
     double *whitened; /* U'^-1 (z - mean) */
@@ -52,12 +52,11 @@ void assay_gp_posterior_at(struct assay_gp_posterior *posterior, const double *s
 
 /* Worths of `k` scaled rows; their gradients (k x columns) unless NULL. */
 void assay_gp_posterior_worths(struct assay_gp_posterior *posterior,
-                               const struct assay_gp_acquisition *acquisition,
-                               const double *scaled, size_t k, double *ret_worths,
-                               double *ret_gradients);
+                               const struct assay_gp_acquisition *acquisition, const double *scaled,
+                               size_t k, double *ret_worths, double *ret_gradients);
 
 /* Averaged means only, which costs O(n) and not O(n^2) a point. */
-void assay_gp_posterior_means(struct assay_gp_posterior *posterior, const double *scaled,
-                              size_t k, double *ret_means);
+void assay_gp_posterior_means(struct assay_gp_posterior *posterior, const double *scaled, size_t k,
+                              double *ret_means);
 
 #endif

@@ -136,6 +136,35 @@ test_choices_are_at_hamming_distance(void **state ASSAY_UNUSED)
     bed_done(&bed);
 }
 
+/* Beyond 64 choices about that distance, from any to any. */
+static void
+test_very_many_choices(void **state ASSAY_UNUSED)
+{
+    json_t *values = json_array(), *parameters;
+    assay_auto_free char *text = NULL;
+    struct bed bed;
+    double sum = 0.0;
+
+    for (json_int_t v = 0; v < 3000; v++)
+        json_array_append_new(values, json_integer(v));
+    parameters = json_pack("[{s:s,s:s,s:o}]", "name", "a", "type", "categorical", "values", values);
+    text = json_dumps(parameters, 0);
+    bed_init(&bed, text, 300, 3);
+    assert_int_equal(bed.features.n_columns, 64);
+    for (size_t i = 0; i + 1 < bed.n; i++) {
+        const double *a = &bed.rows[64 * i], *b = a + 64;
+        double square = 0.0;
+
+        for (size_t c = 0; c < 64; c++)
+            square += (a[c] - b[c]) * (a[c] - b[c]);
+        assert_int_equal(square == 0.0, bed.points[i] == bed.points[i + 1]);
+        sum += square;
+    }
+    assert_near(sum / 299.0, 1.0 / 3.0, 0.01);
+    json_decref(parameters);
+    bed_done(&bed);
+}
+
 /* --- kernel --- */
 
 static void
@@ -349,8 +378,7 @@ test_log_ei_against_reference(void **state ASSAY_UNUSED)
     };
 
     for (size_t i = 0; i < ASSAY_COUNT(known); i++)
-        assert_near(assay_gp_log_h(known[i][0]), known[i][1],
-                    2e-12 * fmax(1.0, fabs(known[i][1])));
+        assert_near(assay_gp_log_h(known[i][0]), known[i][1], 2e-12 * fmax(1.0, fabs(known[i][1])));
     assert_true(isfinite(assay_gp_log_h(-1e7)));
     for (double u = -40.0; u < 10.0; u += 0.01)
         assert_true(assay_gp_log_h(u) < assay_gp_log_h(u + 0.01));
@@ -436,8 +464,7 @@ test_worth_gradients(void **state ASSAY_UNUSED)
             scaled[i] = middle + h;
             assay_gp_posterior_worths(&posterior, &acquisition, row, 1, &high, NULL);
             scaled[i] = middle;
-            assert_near(gradients[i], (high - low) / (2.0 * h),
-                        1e-4 * (1.0 + fabs(gradients[i])));
+            assert_near(gradients[i], (high - low) / (2.0 * h), 1e-4 * (1.0 + fabs(gradients[i])));
         }
     }
     assay_gp_posterior_done(&posterior);
@@ -523,9 +550,8 @@ static void
 test_warp_takes_anything_finite(void **state ASSAY_UNUSED)
 {
     static const double hostile[][4] = {
-        {1.0, 1.0, 1.0, 1.0},          {-1.7e308, 1.7e308, 0.0, 1.0},
-        {0.0, 1e-300, 5e-324, 0.0},    {1.0, 1.0, 1.0, 1.7e308},
-        {-1e-310, 1e-310, 0.0, 1e300}, {1e300, 2e300, 3e300, 4e300},
+        {1.0, 1.0, 1.0, 1.0},     {-1.7e308, 1.7e308, 0.0, 1.0}, {0.0, 1e-300, 5e-324, 0.0},
+        {1.0, 1.0, 1.0, 1.7e308}, {-1e-310, 1e-310, 0.0, 1e300}, {1e300, 2e300, 3e300, 4e300},
     };
 
     for (size_t k = 0; k < ASSAY_COUNT(hostile); k++) {
@@ -574,7 +600,8 @@ test_lbfgs(void **state ASSAY_UNUSED)
         assay_lbfgs_init(&search, 5, from, low, bounded ? tight : high, &limits);
         while (!search.done) {
             for (size_t i = 0; i < 5; i++)
-                assert_true(search.trial[i] >= -2.0 && search.trial[i] <= (bounded && i == 0 ? 0.5 : 2.0));
+                assert_true(search.trial[i] >= -2.0 &&
+                            search.trial[i] <= (bounded && i == 0 ? 0.5 : 2.0));
             value = rosenbrock(search.trial, 5, gradient);
             assay_lbfgs_tell(&search, value, gradient);
             assert_true(search.value <= value);
@@ -608,14 +635,14 @@ test_fit_finds_what_matters(void **state ASSAY_UNUSED)
     for (size_t i = 0; i < 60; i++) {
         y[i] = exp(3.0 * sin(9.0 * bed.rows[2 * i]) + 0.2 * assay_random_normal(&random));
     }
-    assert_true(assay_gp_fit_make(&bed.features, bed.rows, y, 60, assay_gp_warp_middle(y, 60),
-                                  NULL, true, &fit));
+    assert_true(assay_gp_fit_make(&bed.features, bed.rows, y, 60, assay_gp_warp_middle(y, 60), NULL,
+                                  true, &fit));
     assert_true(fit.theta[0] - fit.theta[1] > 3.0);
     assert_true(fit.warp >= 3);
     for (size_t i = 0; i < 60; i++)
         y[i] = sin(6.0 * bed.rows[2 * i]) + 1e-3 * bed.z[i];
-    assert_true(assay_gp_fit_make(&bed.features, bed.rows, y, 60, assay_gp_warp_middle(y, 60),
-                                  NULL, true, &plain));
+    assert_true(assay_gp_fit_make(&bed.features, bed.rows, y, 60, assay_gp_warp_middle(y, 60), NULL,
+                                  true, &plain));
     assert_true(plain.theta[0] - plain.theta[1] > 3.0);
     assert_true(plain.warp <= 1);
     bed_done(&bed);
@@ -627,6 +654,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_features_of_units_are_those_of_points),
         cmocka_unit_test(test_choices_are_at_hamming_distance),
+        cmocka_unit_test(test_very_many_choices),
         cmocka_unit_test(test_kernel_is_positive_definite),
         cmocka_unit_test(test_matern_and_its_slope),
         cmocka_unit_test(test_append_equals_refactoring),

@@ -58,7 +58,7 @@ static json_t *
 ask(struct assay_proposer *proposer, int64_t first, size_t n)
 {
     struct assay_error err = {0};
-    int64_t numbers[100];
+    int64_t numbers[200];
     json_t *trials;
     bool exhausted;
 
@@ -85,8 +85,7 @@ tell_one(struct assay_proposer *proposer, json_t *trial, const char *state, doub
     json_t *trials = json_pack("[O]", trial);
 
     json_object_set_new(trial, "state", json_string(state));
-    json_object_set_new(trial, "values",
-                        isfinite(value) ? json_pack("[f]", value) : json_null());
+    json_object_set_new(trial, "values", isfinite(value) ? json_pack("[f]", value) : json_null());
     tell(proposer, trials);
     json_decref(trials);
 }
@@ -226,11 +225,17 @@ test_parallel_trials_differ(void **state ASSAY_UNUSED)
         assert_null(json_object_get(seen, text));
         json_object_set_new(seen, text, json_true());
         assert_int_equal(json_integer_value(json_object_get(why, "pending")), i);
-        explored += strcmp(json_string_value(
-                               json_object_get(json_object_get(why, "acquisition"), "name")),
-                           "pure_exploration") == 0;
+        explored +=
+            strcmp(json_string_value(json_object_get(json_object_get(why, "acquisition"), "name")),
+                   "pure_exploration") == 0;
     }
     assert_int_equal(explored, 40 - 17);
+    json_decref(asked);
+    asked = ask(proposer, 21, 100);
+    for (size_t i = 0; i < 100; i++)
+        assert_string_equal(json_string_value(json_object_get(
+                                json_object_get(json_array_get(asked, i), "why"), "phase")),
+                            i < 64 ? "model" : "spread");
     json_decref(asked);
     json_decref(seen);
     json_decref(history);
@@ -288,7 +293,7 @@ test_hostile_values(void **state ASSAY_UNUSED)
             } else {
                 json_object_set_new(trial, "state", json_string("succeeded"));
                 json_object_set_new(trial, "values",
-                                    json_pack("[s]", isnan(value)   ? "nan"
+                                    json_pack("[s]", isnan(value)  ? "nan"
                                                      : value > 0.0 ? "inf"
                                                                    : "-inf"));
                 list = json_pack("[O]", trial);
@@ -344,8 +349,8 @@ test_startup_setting(void **state ASSAY_UNUSED)
         const char *phase;
 
         asked = ask(proposer, number, 1);
-        phase = json_string_value(json_object_get(
-            json_object_get(json_array_get(asked, 0), "why"), "phase"));
+        phase = json_string_value(
+            json_object_get(json_object_get(json_array_get(asked, 0), "why"), "phase"));
         assert_string_equal(phase, number <= 9 ? "startup" : "model");
         tell_one(proposer, json_array_get(asked, 0), "succeeded", (double)number);
         json_decref(asked);
