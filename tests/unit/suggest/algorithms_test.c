@@ -64,7 +64,8 @@ static const struct {
 #define ASK_US_MAX 1000
 #endif
 
-static const char *const algorithms[] = {"random", "grid", "sobol", "tpe", "cmaes", "bayesian", "auto"};
+static const char *const algorithms[] = {"random", "grid",     "sobol", "tpe",
+                                         "cmaes",  "bayesian", "auto"};
 
 /* Takes milliseconds for an ask, not microseconds: fewer asks have to do. */
 static bool

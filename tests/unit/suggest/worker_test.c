@@ -280,7 +280,8 @@ expect_error(struct process *process, const char *code)
     json_decref(message);
 }
 
-static const char *const algorithms[] = {"random", "grid", "sobol", "tpe", "cmaes", "bayesian", "auto"};
+static const char *const algorithms[] = {"random", "grid",     "sobol", "tpe",
+                                         "cmaes",  "bayesian", "auto"};
 #define STUDIES 4
 #define NUMBERS 60
 
