@@ -21,7 +21,7 @@ typedef int32_t masks __attribute__((vector_size(ASSAY_TPE_LANES * sizeof(int32_
 #if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
 #define SANITIZED
 #endif
-#if defined __x86_64__ && defined __gnu_linux__ && !defined SANITIZED
+#if defined __x86_64__ && defined __GLIBC__ && !defined SANITIZED
 #define WIDER_REGISTERS __attribute__((target_clones("avx2", "default")))
 #else
 #define WIDER_REGISTERS
