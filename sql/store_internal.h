@@ -25,9 +25,22 @@ void assay__add_trial_states(struct assay__pg_args *args, uint32_t states);
 void assay__add_study_states(struct assay__pg_args *args, uint32_t states);
 
 /* The columns that assay__read_trial reads. */
+/* While a trial lives its row says nothing of what it measured: a report does not
+ * write it.  One look into the index per metric gives the last point. */
+#define ASSAY__LAST_POINTS                                                                         \
+    " FROM metric k CROSS JOIN LATERAL (SELECT m.step, m.value FROM measurement m"                 \
+    "  WHERE m.study_id = t.study_id AND m.trial = t.number AND m.metric = k.id"                   \
+    "  ORDER BY m.step DESC LIMIT 1) p WHERE k.study_id = t.study_id)"
 #define ASSAY__TRIAL_COLUMNS                                                                       \
-    "t.number, t.state, t.reason, t.message, t.parameters, t.metrics, t.value, t.budget, t.why,"   \
-    " t.client, t.lease_expires_at, t.last_step, t.created_at, t.started_at, t.finished_at"
+    "t.number, t.state, t.reason, t.message, t.parameters,"                                        \
+    " CASE WHEN t.finished_at IS NOT NULL THEN t.metrics ELSE (SELECT"                             \
+    "  coalesce(json_object_agg(k.name, CASE p.value WHEN 'NaN' THEN '\"nan\"'::json"              \
+    "   WHEN 'Infinity' THEN '\"inf\"' WHEN '-Infinity' THEN '\"-inf\"' ELSE to_json(p.value) END" \
+    "   ORDER BY k.id), '{}')" ASSAY__LAST_POINTS " END,"                                          \
+    " t.value, t.budget, t.why, t.client, t.lease_expires_at,"                                     \
+    " CASE WHEN t.finished_at IS NOT NULL THEN t.last_step ELSE (SELECT max(p.step)"               \
+    ASSAY__LAST_POINTS " END,"                                                                     \
+    " t.created_at, t.started_at, t.finished_at"
 #define ASSAY__TRIAL_COLUMN_TYPES "itttjjddjtzqzzz"
 void assay__read_trial(const PGresult *result, int row, int64_t study_id,
                        struct assay_trial *ret_trial);

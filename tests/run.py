@@ -22,7 +22,7 @@ from harness.assayd import Assayd
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PYTHON = sys.executable
-UNITTEST = [PYTHON, "-m", "unittest", "-v"]
+DISCOVER = [PYTHON, "-m", "unittest", "discover", "-v", "-s"]
 
 
 class Suite:
@@ -36,13 +36,13 @@ def suites(build):
     for program in sorted((build / "tests").glob("*/*_test")):
         found.append(Suite(f"unit/{program.parent.name}/{program.name}", [str(program)], "tap"))
     found += [
-        Suite("examples/digits", UNITTEST + ["test_digits"], "unittest", ROOT / "examples/digits"),
-        Suite("cli", UNITTEST + ["discover", "-s", "tests/cli"], "unittest", server=True),
-        Suite("python", UNITTEST + ["discover", "-s", "tests", "-t", "."], "unittest",
+        Suite("examples/digits", DISCOVER + ["examples/digits"], "unittest"),
+        Suite("cli", DISCOVER + ["tests/cli"], "unittest", server=True),
+        Suite("python", DISCOVER + ["tests", "-t", "."], "unittest",
               ROOT / "python", server=True),
         Suite("dashboard", ["make", "-s", f"BUILD={build}", "check-dashboard"], "node"),
-        Suite("api", UNITTEST + ["discover", "-s", "tests/api"], "unittest", timeout=1200),
-        Suite("system", UNITTEST + ["discover", "-s", "tests/system"], "unittest", timeout=1800,
+        Suite("api", DISCOVER + ["tests/api"], "unittest", timeout=1200),
+        Suite("system", DISCOVER + ["tests/system"], "unittest", timeout=1800,
               alone=True),
     ]
     return found

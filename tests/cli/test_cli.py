@@ -270,9 +270,11 @@ class Server(WithStudies):
         suite = xml.etree.ElementTree.parse(self.folder / "report.xml").getroot()[0]
         self.assertEqual(suite.get("tests"), "7")
         self.assertEqual(suite.get("failures"), "0")
-        # The name is taken now.
-        again = self.assay("run", path, code=2)
-        self.assertIn("--name", again.stderr)
+        # The name is taken now: the file run again is another study, unless it is named.
+        again = self.assay("run", path)
+        self.assertIn(f"{name}-2 succeeded", again.stdout)
+        taken = self.assay("run", path, "--name", name, code=2)
+        self.assertIn("--name", taken.stderr)
 
     def test_run_json_is_one_document(self):
         name, path = self.study()
