@@ -173,7 +173,10 @@ class Life(unittest.TestCase):
         with concurrent.futures.ThreadPoolExecutor(12) as pool:
             waits = [pool.submit(wait, "?wait=50s&until=final") for _ in range(6)]
             waits += [pool.submit(wait, "/events", "text/event-stream") for _ in range(6)]
-            time.sleep(0.5)
+            deadline = time.monotonic() + 20
+            while "assay_notifier_waiting 12\n" not in api.get("/metrics").body.decode():
+                self.assertLess(time.monotonic(), deadline, "twelve requests wait")
+                time.sleep(0.05)
             start = time.monotonic()
             self.assertEqual(daemon.stop(), "")
             self.assertLess(time.monotonic() - start, 10)
