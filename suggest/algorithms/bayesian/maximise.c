@@ -20,6 +20,12 @@
 #define TRIAL_STARTS 2
 #define ROUNDS 3
 #define CHANGES_MAX 6
+/* Starts that step 4 goes on from: as long as that is cheap, and then. */
+#define CHANGED_STARTS 8
+#define CHANGED_STARTS_LATER 4
+#define CHEAP_ROWS 150
+/* Starts closer together than this, in lengthscales squared, are taken for one. */
+#define SAME_SQUARE 1e-6
 /* Numbers with more values than this are also searched as if continuous. */
 #define RELAXED_FROM 16
 #define GAIN_MIN 1e-6
@@ -44,6 +50,7 @@ struct maximiser {
     size_t n_dimensions, n_columns;
     double *point; /* scratch */
     struct pool candidates, starts;
+    bool *moved; /* starts whose continuous parameters are to be looked at (again) */
 };
 
 static void
@@ -272,7 +279,7 @@ ascent_init(struct maximiser *m, struct ascent *ascent, size_t start, unsigned e
 {
     const struct assay_lbfgs_limits limits = {
         .tolerance = 1e-3,
-        .least_gain = 1e-5,
+        .least_gain = 1e-4,
         .first_step = 0.2,
         .evaluations = evaluations,
     };
@@ -295,7 +302,7 @@ ascent_init(struct maximiser *m, struct ascent *ascent, size_t start, unsigned e
         from[n++] = unit[d] * root;
     }
     assay_lbfgs_init(&ascent->lbfgs, n, from, ascent->low, ascent->high, &limits);
-    ascent->lbfgs.done = n == 0;
+    ascent->lbfgs.done = n == 0 || !m->moved[start];
 }
 
 static void
@@ -455,6 +462,7 @@ change_once(struct maximiser *m, struct pool *changes, bool *settled)
                    m->n_columns * sizeof(double));
             m->starts.worths[r] = changes->worths[best];
             settled[r] = false;
+            m->moved[r] = true;
             any = true;
         }
         changes->n = from;
@@ -462,13 +470,48 @@ change_once(struct maximiser *m, struct pool *changes, bool *settled)
     return any;
 }
 
+static bool
+is_same(const struct maximiser *m, size_t a, size_t b)
+{
+    double square = 0.0;
+
+    for (size_t c = 0; c < m->n_columns; c++) {
+        double apart =
+            m->starts.scaled[a * m->n_columns + c] - m->starts.scaled[b * m->n_columns + c];
+
+        square += apart * apart;
+    }
+    return square < SAME_SQUARE;
+}
+
+/* All but the best starts that differ from each other are settled. */
+static void
+settle_others(const struct maximiser *m, bool *ret_settled)
+{
+    assay_auto_free size_t *order = sorted(&m->starts);
+    size_t open[CHANGED_STARTS], n = 0;
+    size_t most = m->posterior->factor.n <= CHEAP_ROWS ? CHANGED_STARTS : CHANGED_STARTS_LATER;
+
+    for (size_t i = 0; i < m->starts.n; i++) {
+        bool settled = n == most;
+
+        for (size_t k = 0; k < n && !settled; k++)
+            settled = is_same(m, order[i], open[k]);
+        ret_settled[order[i]] = settled;
+        if (!settled)
+            open[n++] = order[i];
+    }
+}
+
 /* Whether anything changed. */
 static bool
 change(struct maximiser *m, struct pool *changes)
 {
-    assay_auto_free bool *settled = assay_zalloc(m->starts.n + 1, sizeof *settled);
+    assay_auto_free bool *settled = assay_alloc(m->starts.n + 1, sizeof *settled);
     bool any = false;
 
+    settle_others(m, settled);
+    memset(m->moved, 0, m->starts.n * sizeof *m->moved);
     for (unsigned i = 0; i < CHANGES_MAX && change_once(m, changes, settled); i++)
         any = true;
     return any;
@@ -524,6 +567,8 @@ improve(struct maximiser *m)
     size_t n_changes = count_changes(m);
     struct pool changes;
 
+    for (size_t r = 0; r < m->starts.n; r++)
+        m->moved[r] = true;
     for (size_t d = 0; d < m->n_dimensions; d++)
         continuous = continuous || is_relaxed(&m->features->dimensions[d]);
     pool_init(&changes, m, n_changes + 1);
@@ -556,6 +601,7 @@ assay_gp_maximise(const struct assay_gp_search *search, struct assay_random *ran
 
     pool_init(&m.candidates, &m, SPREAD_CANDIDATES + NEAR_CANDIDATES);
     pool_init(&m.starts, &m, starts + TRIAL_STARTS);
+    m.moved = assay_zalloc(starts + TRIAL_STARTS, sizeof *m.moved);
     add_spread(&m);
     add_near(&m);
     if (m.posterior->factor.n > SCREEN_ROWS)
@@ -571,5 +617,6 @@ assay_gp_maximise(const struct assay_gp_search *search, struct assay_random *ran
     pool_done(&m.candidates);
     pool_done(&m.starts);
     free(m.point);
+    free(m.moved);
     return result;
 }

@@ -4,7 +4,8 @@
  *   2. Starts: the best candidates, drawn by their worth, and the best trials.
  *   3. Continuous parameters, and numbers with many values as if they were: L-BFGS in
  *      units of lengthscales, all starts in lockstep.
- *   4. Parameters with values: the best single change of any of them, again and again.
+ *   4. Parameters with values: the best single change of any of them, again and again,
+ *      from the best starts that differ.
  *   3 and 4 take turns.  What has been tried gives way to the next best.
  *
  * Where a parameter is rounded, worth is judged at the rounded value. */
