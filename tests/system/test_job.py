@@ -244,6 +244,7 @@ class VerbsTest(DaemonTest):
         self.submit(quick_study("stop", trials=1, parallel=1,
                                 trial=python_trial(CURVE, "${x}", "1000", "0.05")))
         path = f"{STUDIES}/stop/trials/1"
+        wait_for(lambda: self.call("GET", f"{STUDIES}/stop")["trials"]["running"], "the trial")
         wait_for(lambda: len(self.call("GET", path + "/measurements")["measurements"]) > 2,
                  "measurements")
         self.assertIn(self.call("POST", path + "/stop")["state"], ("stopping", "stopped"))
