@@ -85,14 +85,12 @@ write_all(int fd, const char *bytes, size_t length, const char *path, struct ass
         bytes += n;
         length -= (size_t)n;
     }
-    if (fsync(fd) != 0)
-        return assay_fail_errno(err, errno, "writing %s to disk", path);
     return ASSAY_OK;
 }
 
-assay_status
-assay_file_write(const char *path, const void *bytes, size_t length, mode_t mode,
-                 struct assay_error *err)
+static assay_status
+replace(const char *path, const void *bytes, size_t length, mode_t mode, bool durable,
+        struct assay_error *err)
 {
     assay_auto_free char *temporary = assay_format("%s.%ld.new", path, (long)getpid());
     assay_auto_close int fd =
@@ -102,11 +100,27 @@ assay_file_write(const char *path, const void *bytes, size_t length, mode_t mode
     if (fd < 0)
         return assay_fail_errno(err, errno, "creating %s", temporary);
     status = write_all(fd, bytes, length, temporary, err);
+    if (status == ASSAY_OK && durable && fsync(fd) != 0)
+        status = assay_fail_errno(err, errno, "writing %s to disk", temporary);
     if (status == ASSAY_OK && rename(temporary, path) != 0)
         status = assay_fail_errno(err, errno, "renaming %s to %s", temporary, path);
     if (status != ASSAY_OK)
         unlink(temporary);
     return status;
+}
+
+assay_status
+assay_file_write(const char *path, const void *bytes, size_t length, mode_t mode,
+                 struct assay_error *err)
+{
+    return replace(path, bytes, length, mode, true, err);
+}
+
+assay_status
+assay_file_replace(const char *path, const void *bytes, size_t length, mode_t mode,
+                   struct assay_error *err)
+{
+    return replace(path, bytes, length, mode, false, err);
 }
 
 assay_status

@@ -17,6 +17,11 @@ ASSAY_MUST_CHECK assay_status assay_file_read_line(const char *path, char **ret_
 /* Temporary file beside it, fsync, rename. */
 ASSAY_MUST_CHECK assay_status assay_file_write(const char *path, const void *bytes, size_t length,
                                                mode_t mode, struct assay_error *err);
+/* As assay_file_write without the fsync: a reader sees the old or the new content,
+ * but a power cut may lose it.  For what can be made again. */
+ASSAY_MUST_CHECK assay_status assay_file_replace(const char *path, const void *bytes,
+                                                 size_t length, mode_t mode,
+                                                 struct assay_error *err);
 /* Makes the directory and its missing parents. */
 ASSAY_MUST_CHECK assay_status assay_make_directories(const char *path, mode_t mode,
                                                      struct assay_error *err);

@@ -9,6 +9,7 @@
 #include "client/http.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/json.h"
 #include "common/memory.h"
 #include "common/number.h"
 #include "trial-runner/daemon_link.h"
@@ -275,12 +276,8 @@ send_result(struct assay_reporter *reporter)
     if (known)
         make_success(result);
     if (verdict != VERDICT_AGAIN) {
-        char *text = json_dumps(result, JSON_COMPACT | JSON_REAL_PRECISION(17));
-
-        ASSAY_ASSERT(text != NULL);
         assay_buffer_clear(&reporter->body);
-        assay_buffer_puts(&reporter->body, text);
-        free(text);
+        assay_json_print(result, 0, &reporter->body);
         verdict = send_request(reporter, "complete", &reporter->body, &answer);
         json_decref(answer);
     }

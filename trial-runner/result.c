@@ -1,12 +1,10 @@
 #include "trial-runner/result.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "common/file.h"
+#include "common/json.h"
 #include "common/memory.h"
 #include "common/number.h"
 
@@ -139,17 +137,10 @@ assay_result_start_failed(const char *message)
 assay_status
 assay_result_write(const char *path, const json_t *result, struct assay_error *err)
 {
-    assay_auto_free char *temporary = assay_format("%s.new", path);
-    assay_auto_close int fd =
-        open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    assay_auto_buffer struct assay_buffer text = {0};
 
-    if (fd < 0)
-        return assay_fail_errno(err, errno, "creating %s", temporary);
-    if (json_dumpfd(result, fd, JSON_COMPACT | JSON_REAL_PRECISION(17)) != 0)
-        return assay_fail_errno(err, errno, "writing %s", temporary);
-    if (rename(temporary, path) != 0)
-        return assay_fail_errno(err, errno, "renaming %s", temporary);
-    return ASSAY_OK;
+    assay_json_print(result, 0, &text);
+    return assay_file_replace(path, text.data, text.length, 0600, err);
 }
 
 json_t *

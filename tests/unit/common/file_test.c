@@ -57,7 +57,7 @@ files_are_written_and_read(void **state)
     assert_int_equal(assay_file_read_line(path, &text, &err), ASSAY_OK);
     assert_string_equal(text, "x");
     free(text);
-    assert_int_equal(assay_file_write(path, "", 0, 0600, &err), ASSAY_OK);
+    assert_int_equal(assay_file_replace(path, "", 0, 0600, &err), ASSAY_OK);
     assert_int_equal(assay_file_read(path, 10, &text, NULL, &err), ASSAY_OK);
     assert_string_equal(text, "");
     free(text);
@@ -74,6 +74,7 @@ what_is_not_there_is_told(void **state)
     assert_int_equal(assay_file_read(path, 10, &text, NULL, &err), ASSAY_E_NOT_FOUND);
     assert_null(text);
     assert_int_equal(assay_file_write(path, "x", 1, 0600, &err), ASSAY_E_IO);
+    assert_int_equal(assay_file_replace(path, "x", 1, 0600, &err), ASSAY_E_IO);
     assert_int_equal(assay_file_read(directory, 10, &text, NULL, &err), ASSAY_E_IO);
     assert_int_equal(assay_remove_tree(path, &err), ASSAY_OK);
 }
