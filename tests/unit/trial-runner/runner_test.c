@@ -287,13 +287,13 @@ the_environment_is_as_promised(void **state)
         "\nASSAY_TOKEN=secret\n",
         "\nASSAY_PROJECT=default\n",
         "\nASSAY_STUDY=digits\n",
-        "\nASSAY_PARAMETERS={\"lr\": 0.1, ",
+        "\nASSAY_PARAMETERS={\"lr\":0.1,",
         "\nASSAY_ATTEMPT=1\n",
         "\nPYTHONUNBUFFERED=1\n",
         "\nGREETING=hello\n",
         "\nASSAY_ATTEMPT_KEY=0123456789abcdef.1.1.1\n",
         "\nCUDA_VISIBLE_DEVICES=GPU-a,GPU-b\n",
-        "\"optimizer\": \"sgd\", \"nesterov\": true}\n",
+        "\"optimizer\":\"sgd\",\"nesterov\":true}\n",
     };
 
     (void)state;
