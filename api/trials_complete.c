@@ -5,7 +5,7 @@
 struct result {
     int64_t number;
     int state; /* index in result_states */
-    const json_t *metrics;
+    const json_t *metrics, *measurements;
     char *reason;
     char *message;
     int64_t exit_code, signal;
@@ -19,6 +19,8 @@ static const struct assay_field fields[] = {
     {.key = "state", .kind = ASSAY_FIELD_ENUM, .flags = ASSAY_FIELD_REQUIRED,
      .offset = offsetof(struct result, state), .names = result_states},
     {.key = "metrics", .kind = ASSAY_FIELD_ANY, .offset = offsetof(struct result, metrics)},
+    {.key = "measurements", .kind = ASSAY_FIELD_ARRAY,
+     .offset = offsetof(struct result, measurements)},
     {.key = "reason", .kind = ASSAY_FIELD_STRING, .offset = offsetof(struct result, reason)},
     {.key = "message", .kind = ASSAY_FIELD_STRING, .offset = offsetof(struct result, message)},
     {.key = "exit_code", .kind = ASSAY_FIELD_INT, .offset = offsetof(struct result, exit_code),
@@ -70,6 +72,14 @@ assay_completion_decode(const json_t *body, const char *pointer, struct assay_fa
 
         if (!assay_metrics_decode(result.metrics, inner, faults, &ret_completion->metrics))
             ret_completion->metrics = NULL;
+    }
+    /* A copy: a value of a body belongs to its request's thread. */
+    ret_completion->measurements = json_deep_copy(result.measurements);
+    if (json_array_size(result.measurements) > ASSAY_MEASUREMENTS_PER_CALL_MAX) {
+        assay_auto_free char *inner = assay_pointer_key(pointer, "measurements");
+
+        assay_fault_add(faults, inner, NULL, "at most 10000 measurements", "holds %zu",
+                        json_array_size(result.measurements));
     }
     if (ret_number != NULL)
         *ret_number = result.number;

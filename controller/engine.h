@@ -115,6 +115,7 @@ struct assay_completion {
     enum assay_trial_reason reason; /* NONE: reported_by_client for a failure */
     char *message;                  /* NULL = none */
     json_t *metrics;                /* final values as told, normalised; NULL = the last measured */
+    json_t *measurements;           /* array of the request, stored with the result; NULL = none */
     int exit_code;                  /* -1 = none */
     int signal;                     /* 0 = none */
 };

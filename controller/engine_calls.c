@@ -453,6 +453,21 @@ report_on_ended(struct call *call, const struct assay_trial *row)
     assay__reply_send(call->reply, ASSAY_OK, NULL);
 }
 
+/* Decodes the array (NULL: none); answers and returns true when it has faults. */
+static bool
+refuse_measurements(const struct call *call, const struct assay__trial *trial, const json_t *array,
+                    struct assay_measurements *ret_list)
+{
+    /* Steps that are not said count from 1, as the runner counts them. */
+    int64_t next_step = ASSAY_MAX(trial->row.last_step, 0) + 1;
+
+    if (array == NULL || assay_measurements_decode(array, "/measurements", next_step,
+                                                   assay_now_us(), &call->reply->faults, ret_list))
+        return false;
+    assay__reply_fail(call->reply, ASSAY_E_INVALID_VALUE, "the measurements are not valid");
+    return true;
+}
+
 static void
 handle_report(struct assay_engine *engine, struct call *call, struct assay__study *study)
 {
@@ -481,15 +496,10 @@ handle_report(struct assay_engine *engine, struct call *call, struct assay__stud
                           (long long)call->number, assay_trial_state_name(trial->row.state));
         return;
     }
-    /* Steps that are not said count from 1, as the runner counts them. */
-    if (!assay_measurements_decode(call->json, "/measurements",
-                                   ASSAY_MAX(trial->row.last_step, 0) + 1, assay_now_us(),
-                                   &call->reply->faults, &list)) {
-        assay__reply_fail(call->reply, ASSAY_E_INVALID_VALUE, "the measurements are not valid");
+    if (refuse_measurements(call, trial, call->json, &list))
         return;
-    }
     commit = assay__commit_new(study);
-    assay__trial_report(trial, &list, commit);
+    assay__trial_report(trial, &list, true, commit);
     assay_measurements_done(&list);
     assay__trial_renew_lease(trial, commit);
     call->reply->answer.stop = trial->row.state == ASSAY_TRIAL_STOPPING;
@@ -552,9 +562,20 @@ answer_repeat(struct call *call, const struct assay_trial *row)
     return true;
 }
 
+static bool
+has_metric(const struct assay_measurements *list, const char *name)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (strcmp(list->items[i].metric, name) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* A worker that says "succeeded" without a value made a mistake it can mend. */
 static bool
-refuse_without_objective(const struct call *call, const struct assay__trial *trial)
+refuse_without_objective(const struct call *call, const struct assay__trial *trial,
+                         const struct assay_measurements *list)
 {
     const struct assay_study_spec *spec = trial->study->spec;
 
@@ -565,7 +586,7 @@ refuse_without_objective(const struct call *call, const struct assay__trial *tri
         const char *metric = spec->objectives[i].metric;
 
         if (json_object_get(call->completion.metrics, metric) == NULL &&
-            json_object_get(trial->row.metrics, metric) == NULL)
+            json_object_get(trial->row.metrics, metric) == NULL && !has_metric(list, metric))
             assay_fault_add(&call->reply->faults, "/metrics", call->completion.metrics,
                             "every objective, told here or measured before",
                             "the objective %s has no value", metric);
@@ -581,6 +602,7 @@ static void
 handle_complete(struct assay_engine *engine, struct call *call, struct assay__study *study)
 {
     struct assay__trial *trial = study != NULL ? assay__trial_find(study, call->number) : NULL;
+    struct assay_measurements list = {0};
     struct assay__commit *commit;
 
     if (trial == NULL) {
@@ -609,9 +631,15 @@ handle_complete(struct assay_engine *engine, struct call *call, struct assay__st
                           (long long)call->number, assay_trial_state_name(trial->row.state));
         return;
     }
-    if (refuse_without_objective(call, trial))
+    if (refuse_measurements(call, trial, call->completion.measurements, &list))
         return;
+    if (refuse_without_objective(call, trial, &list)) {
+        assay_measurements_done(&list);
+        return;
+    }
     commit = assay__commit_new(study);
+    assay__trial_report(trial, &list, false, commit);
+    assay_measurements_done(&list);
     if (trial->attempt.number > 0) {
         struct assay_attempt_end end = {
             .reason = call->completion.state == ASSAY_TRIAL_SUCCEEDED ? ASSAY_TRIAL_REASON_NONE
@@ -635,6 +663,7 @@ assay_completion_done(struct assay_completion *completion)
 {
     free(completion->message);
     json_decref(completion->metrics);
+    json_decref(completion->measurements);
     *completion = (struct assay_completion){0};
 }
 

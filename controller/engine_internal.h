@@ -210,9 +210,10 @@ enum assay__objective {
     ASSAY__OBJECTIVE_FINE,
 };
 enum assay__objective assay__trial_evaluate(struct assay__trial *trial);
-/* Stores measurements (decoded, in arrival order) and lets the rule judge them. */
+/* Stores measurements (decoded, in arrival order).  The rule hears them; what it
+ * decides counts while the trial goes on (`judged`). */
 void assay__trial_report(struct assay__trial *trial, const struct assay_measurements *list,
-                         struct assay__commit *commit);
+                         bool judged, struct assay__commit *commit);
 /* Trials given by the user: decoded whole (ret_rows has an item for each), then
  * inserted one by one. */
 bool assay__add_decode(const struct assay__study *study, const json_t *trials,

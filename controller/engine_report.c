@@ -7,14 +7,15 @@
 #include "controller/engine_internal.h"
 
 static void
-judge(struct assay__trial *trial, int64_t step, double value, struct assay__commit *commit)
+judge(struct assay__trial *trial, int64_t step, double value, bool judged,
+      struct assay__commit *commit)
 {
     struct assay__study *study = trial->study;
     struct assay_decision decision;
     json_t *record;
 
     assay_stopping_report(study->stopping, trial->row.number, step, value, &decision);
-    if (!decision.stop || trial->row.state != ASSAY_TRIAL_RUNNING)
+    if (!judged || !decision.stop || trial->row.state != ASSAY_TRIAL_RUNNING)
         return;
     record = assay_decision_encode(&decision);
     json_object_set(trial->row.why, "stop", record);
@@ -27,7 +28,7 @@ judge(struct assay__trial *trial, int64_t step, double value, struct assay__comm
 }
 
 void
-assay__trial_report(struct assay__trial *trial, const struct assay_measurements *list,
+assay__trial_report(struct assay__trial *trial, const struct assay_measurements *list, bool judged,
                     struct assay__commit *commit)
 {
     struct assay__study *study = trial->study;
@@ -48,6 +49,6 @@ assay__trial_report(struct assay__trial *trial, const struct assay_measurements 
         assay_changes_measurements(commit->changes, study->id, trial->row.number, values, n);
     for (size_t i = 0; i < list->count && study->stopping != NULL; i++) {
         if (strcmp(list->items[i].metric, objective) == 0)
-            judge(trial, list->items[i].step, list->items[i].value, commit);
+            judge(trial, list->items[i].step, list->items[i].value, judged, commit);
     }
 }

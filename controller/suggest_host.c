@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <unistd.h>
 #include <uthash.h>
 
 #include "common/buffer.h"
@@ -59,6 +60,7 @@ struct assay_suggest_host {
     struct assay_suggest_host_options options;
     char *program;
     char *memory_limit;
+    char **environment; /* ours, and one BLAS thread: the same sums on every machine */
     struct worker *workers;
     struct hosted *studies;
     int64_t respawns;
@@ -323,6 +325,7 @@ process_start(struct worker *worker)
     uv_process_options_t options = {
         .file = host->program,
         .args = arguments,
+        .env = host->environment,
         .stdio = stdio,
         .stdio_count = 3,
         .exit_cb = process_exited,
@@ -416,6 +419,21 @@ pump(struct worker *worker)
     watch_first(worker);
 }
 
+static char **
+worker_environment(void)
+{
+    size_t n = 0;
+    char **copy;
+
+    while (environ[n] != NULL)
+        n++;
+    copy = assay_zalloc(n + 2, sizeof *copy);
+    copy[0] = assay_strdup("OPENBLAS_NUM_THREADS=1"); /* the first of a name holds */
+    for (size_t i = 0; i < n; i++)
+        copy[i + 1] = assay_strdup(environ[i]);
+    return copy;
+}
+
 struct assay_suggest_host *
 assay_suggest_host_new(const struct assay_suggest_host_options *options)
 {
@@ -424,6 +442,7 @@ assay_suggest_host_new(const struct assay_suggest_host_options *options)
     host->options = *options;
     host->program = assay_strdup(options->program);
     host->memory_limit = assay_format("%lld", (long long)options->memory_bytes);
+    host->environment = worker_environment();
     host->workers = assay_zalloc((size_t)options->workers, sizeof *host->workers);
     for (int i = 0; i < options->workers; i++) {
         struct worker *worker = &host->workers[i];
@@ -544,6 +563,9 @@ assay_suggest_host_free(struct assay_suggest_host *host)
     free(host->workers);
     free(host->program);
     free(host->memory_limit);
+    for (char **entry = host->environment; *entry != NULL; entry++)
+        free(*entry);
+    free(host->environment);
     free(host);
     return NULL;
 }

@@ -4,7 +4,7 @@
 tests: $(TESTS)
 
 ## check            build everything and run every test suite (TEST_ONLY=word … for some)
-check: all tests dashboard examples check-layers check-generated
+check: all tests dashboard examples bench check-layers check-generated check-states
 	$(PYTHON) tests/run.py --build $(BUILD) $(if $(TEST_ONLY),--only $(TEST_ONLY))
 
 ## check-fast       unit tests only
@@ -27,11 +27,11 @@ lint:
 	cppcheck --quiet --error-exitcode=1 --enable=warning,portability --inline-suppr \
 	    --suppress=missingIncludeSystem --suppress=unknownMacro -I. $(ROOMS)
 
-## check-sanitized  unit, API and system tests under ASan + UBSan (clang), unit tests under TSan
+## check-sanitized  unit and API tests under ASan + UBSan (clang); under TSan those with threads
 check-sanitized:
 	$(MAKE) --no-print-directory BUILD=build/asan CC=clang SANITIZE=address,undefined DEVELOPER=1 \
-	    OPTIMIZE=-O1 all tests examples >build.log 2>&1 || { tail -n 40 build.log; exit 1; }
+	    OPTIMIZE=-O1 all tests >build.log 2>&1 || { tail -n 40 build.log; exit 1; }
 	$(PYTHON) tests/run.py --build build/asan --only unit/ api
 	$(MAKE) --no-print-directory BUILD=build/tsan CC=clang SANITIZE=thread DEVELOPER=1 \
-	    OPTIMIZE=-O1 all tests examples >build.log 2>&1 || { tail -n 40 build.log; exit 1; }
-	$(PYTHON) tests/run.py --build build/tsan --only unit/sql unit/controller unit/api
+	    OPTIMIZE=-O1 all tests >build.log 2>&1 || { tail -n 40 build.log; exit 1; }
+	$(PYTHON) tests/run.py --build build/tsan --only unit/sql unit/controller unit/trial-runner

@@ -217,6 +217,12 @@ assay_report_queue_is_empty(const struct assay_report_queue *queue)
     return queue->count == 0 && !has_spooled(queue);
 }
 
+bool
+assay_report_queue_is_only(const struct assay_report_queue *queue, size_t count)
+{
+    return queue->count == count && !has_spooled(queue);
+}
+
 int64_t
 assay_report_queue_lost(const struct assay_report_queue *queue)
 {

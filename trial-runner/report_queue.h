@@ -31,6 +31,8 @@ size_t assay_report_queue_peek(struct assay_report_queue *queue, size_t max,
 /* Removes the oldest `count` of those that were peeked at. */
 void assay_report_queue_pop(struct assay_report_queue *queue, size_t count);
 bool assay_report_queue_is_empty(const struct assay_report_queue *queue);
+/* Whether the oldest `count`, which were peeked at, are all there are. */
+bool assay_report_queue_is_only(const struct assay_report_queue *queue, size_t count);
 /* Measurements that were lost for want of space. */
 int64_t assay_report_queue_lost(const struct assay_report_queue *queue);
 

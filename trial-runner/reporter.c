@@ -17,6 +17,9 @@
 #define BATCH_MAX 2000
 #define REQUEST_US (10 * ASSAY_SECOND_US)
 #define WAIT_US_FIRST 20000
+/* Measurements wait so long for others, and for the command's end: what comes with
+ * the last breath travels with the result, in one request and one commit. */
+#define COMPANY_US 2000
 #define WAIT_US_MAX ASSAY_SECOND_US
 #define STACK_BYTES ((size_t)512 * 1024)
 
@@ -38,7 +41,9 @@ struct assay_reporter {
     pthread_mutex_t mutex;
     pthread_cond_t changed; /* something to send, or `closing` */
     struct assay_report_queue *queue;
+    int64_t pending_us; /* since when the oldest measurement waits; 0 = none does */
     json_t *result; /* NULL until the command has ended */
+    bool alone; /* the result goes by itself: with measurements it was refused */
     bool closing, delivered, stop;
     char *stop_reason, *stop_message;
 };
@@ -89,14 +94,13 @@ joins(const struct assay_report *reports, size_t from, size_t i)
     return i - from < 64;
 }
 
-/* {"measurements":[{"step":3,"time":"…","metrics":{"loss":0.4}}]} */
+/* Appends "measurements":[{"step":3,"time":"…","metrics":{"loss":0.4}}]} */
 static void
-build_measurements(const struct assay_report *reports, size_t count, struct assay_buffer *body)
+add_measurements(const struct assay_report *reports, size_t count, struct assay_buffer *body)
 {
     char time[ASSAY_TIME_TEXT];
 
-    assay_buffer_clear(body);
-    assay_buffer_puts(body, "{\"measurements\":[");
+    assay_buffer_puts(body, "\"measurements\":[");
     for (size_t from = 0, to; from < count; from = to) {
         assay_print_time(reports[from].time_us, time);
         assay_buffer_printf(body, "%s{\"step\":%" PRId64 ",\"time\":\"%s\",\"metrics\":{",
@@ -203,7 +207,9 @@ send_measurements(struct assay_reporter *reporter)
     json_t *answer;
 
     pthread_mutex_unlock(&reporter->mutex);
-    build_measurements(reporter->batch, count, &reporter->body);
+    assay_buffer_clear(&reporter->body);
+    assay_buffer_puts(&reporter->body, "{");
+    add_measurements(reporter->batch, count, &reporter->body);
     verdict = send_request(reporter, "measurements", &reporter->body, &answer);
     pthread_mutex_lock(&reporter->mutex);
     switch (verdict) {
@@ -253,6 +259,14 @@ ask_for_objectives(struct assay_reporter *reporter, bool *ret_known)
     return verdict;
 }
 
+static bool
+lacks_objective(const json_t *result)
+{
+    const char *reason = json_string_value(json_object_get(result, "reason"));
+
+    return reason != NULL && strcmp(reason, "no_objective") == 0;
+}
+
 static void
 make_success(json_t *result)
 {
@@ -261,32 +275,70 @@ make_success(json_t *result)
     json_object_del(result, "message");
 }
 
-/* The lock as in send_measurements. */
+/* The result, and all that is left to report with it when it fits (the daemon has
+ * yet to be asked what it knows of a result without an objective).  The lock as in
+ * send_measurements. */
 static void
-send_result(struct assay_reporter *reporter)
+send_result(struct assay_reporter *reporter, size_t n_left)
 {
     json_t *result = json_deep_copy(reporter->result), *answer = NULL;
-    const char *reason = json_string_value(json_object_get(result, "reason"));
     enum verdict verdict = VERDICT_DONE;
     bool known = false;
 
     pthread_mutex_unlock(&reporter->mutex);
-    if (reason != NULL && strcmp(reason, "no_objective") == 0)
+    if (lacks_objective(result))
         verdict = ask_for_objectives(reporter, &known);
     if (known)
         make_success(result);
     if (verdict != VERDICT_AGAIN) {
         assay_buffer_clear(&reporter->body);
         assay_json_print(result, 0, &reporter->body);
+        if (n_left > 0) {
+            reporter->body.data[reporter->body.length - 1] = ','; /* for the final "}" */
+            add_measurements(reporter->batch, n_left, &reporter->body);
+        }
         verdict = send_request(reporter, "complete", &reporter->body, &answer);
         json_decref(answer);
     }
     json_decref(result);
     pthread_mutex_lock(&reporter->mutex);
-    if (verdict != VERDICT_AGAIN) {
+    if (verdict == VERDICT_MALFORMED && n_left > 0) {
+        reporter->alone = true;
+    } else if (verdict != VERDICT_AGAIN) {
+        assay_report_queue_pop(reporter->queue, n_left);
         reporter->delivered = true;
         wake_main(reporter);
     }
+}
+
+/* Sends what is next; false when there is nothing to send before `*ret_until_us`. */
+static bool
+send_next(struct assay_reporter *reporter, int64_t *ret_until_us)
+{
+    int64_t now_us = assay_monotonic_us();
+    bool waiting = !assay_report_queue_is_empty(reporter->queue);
+    size_t n_left = 0;
+
+    *ret_until_us = reporter->last_heard_us + ASSAY_REPORTER_HEARTBEAT_US;
+    if (reporter->result != NULL) {
+        if (waiting && !reporter->alone && !lacks_objective(reporter->result))
+            n_left =
+                assay_report_queue_peek(reporter->queue, reporter->batch_limit, reporter->batch);
+        if (!waiting || (n_left > 0 && assay_report_queue_is_only(reporter->queue, n_left)))
+            send_result(reporter, n_left);
+        else
+            send_measurements(reporter);
+        return true;
+    }
+    if (waiting && now_us < reporter->pending_us + COMPANY_US) {
+        *ret_until_us = reporter->pending_us + COMPANY_US;
+        return false;
+    }
+    if (!waiting && now_us < *ret_until_us)
+        return false;
+    reporter->pending_us = 0;
+    send_measurements(reporter);
+    return true;
 }
 
 /* Waits until there is something to do or `until_us` has come; with the lock. */
@@ -306,15 +358,10 @@ talk(void *arg)
 
     pthread_mutex_lock(&reporter->mutex);
     while (!reporter->closing && !reporter->delivered) {
-        int64_t heartbeat_us = reporter->last_heard_us + ASSAY_REPORTER_HEARTBEAT_US;
-        bool waiting = !assay_report_queue_is_empty(reporter->queue);
+        int64_t next_us;
 
-        if (waiting || (reporter->result == NULL && assay_monotonic_us() >= heartbeat_us))
-            send_measurements(reporter);
-        else if (reporter->result != NULL)
-            send_result(reporter);
-        else
-            wait_until(reporter, heartbeat_us);
+        if (!send_next(reporter, &next_us))
+            wait_until(reporter, next_us);
         for (int64_t until_us = assay_monotonic_us() + reporter->wait_us;
              reporter->wait_us > 0 && !reporter->closing && assay_monotonic_us() < until_us;)
             wait_until(reporter, until_us);
@@ -396,6 +443,8 @@ assay_reporter_push(struct assay_reporter *reporter, const struct assay_report *
     pthread_mutex_lock(&reporter->mutex);
     for (size_t i = 0; i < count; i++)
         assay_report_queue_push(reporter->queue, &reports[i]);
+    if (reporter->pending_us == 0)
+        reporter->pending_us = assay_monotonic_us();
     pthread_cond_signal(&reporter->changed);
     pthread_mutex_unlock(&reporter->mutex);
 }

@@ -251,6 +251,22 @@ class Read(ApiTest):
         rows = self.api.get(self.api.path(self.name, "/trials/6/measurements")).json
         self.assertEqual([row["metrics"]["loss"] for row in rows["measurements"]], [5.0, 2.0])
 
+    def test_measurements_with_the_result(self):
+        name = self.api.create()
+        number = self.api.ask(name)[0]["number"]
+        path = self.api.path(name, f"/trials/{number}")
+        points = [{"step": 1, "metrics": {"loss": 3.0}}, {"step": 2, "metrics": {"loss": 2.0}}]
+        done = self.api.post(path + "/complete", {"state": "succeeded", "measurements": points})
+        self.assertEqual((done.status, done.json["metrics"]), (200, {"loss": 2.0}), done.body)
+        rows = self.api.get(path + "/measurements").json["measurements"]
+        self.assertEqual([(r["step"], r["metrics"]["loss"]) for r in rows], [(1, 3.0), (2, 2.0)])
+        # Told again after the answer was lost: the same result, nothing twice.
+        again = self.api.post(path + "/complete", {"state": "succeeded", "measurements": points})
+        self.assertEqual((again.status, again.json["metrics"]), (200, {"loss": 2.0}))
+        bad = self.api.post(self.api.path(name, f"/trials/{self.api.ask(name)[0]['number']}/complete"),
+                            {"state": "succeeded", "measurements": [{"step": -1, "metrics": {}}]})
+        self.refused(bad, 422, "invalid_value", "/measurements/0/step")
+
     def test_curves(self):
         answer = self.api.get(self.api.path(self.name, "/curves") + "?metric=loss&state=succeeded")
         self.assertEqual([c["number"] for c in answer.json["curves"]], [1, 2, 3, 4, 5])
