@@ -124,15 +124,9 @@ static void
 fill_slots(struct assay__study *study)
 {
     int64_t room = study->spec->limits.parallel - study->slots;
-    int64_t waiting = 0;
-    const struct assay__trial *trial;
 
     start_queued(study, &room);
-    for (trial = study->trials; trial != NULL; trial = trial->hh.next) {
-        if (trial->row.state == ASSAY_TRIAL_QUEUED)
-            waiting++;
-    }
-    room = ASSAY_MIN(room - waiting, assay__study_room(study));
+    room = ASSAY_MIN(room - study->trials_in[ASSAY_TRIAL_QUEUED], assay__study_room(study));
     if (room > 0 && study->asked == 0 && !study->exhausted && !study->later &&
         assay__attempt_fits(study))
         assay__ask_host(study, room);
@@ -162,6 +156,8 @@ assay__reconcile(struct assay__study *study)
     }
     if (study->record.state == ASSAY_STUDY_PAUSED)
         return;
+    if (assay__study_live(study) == 0)
+        study->later = false; /* nothing is left to wait for */
     if (assay__study_live(study) == 0 && study->asked == 0 &&
         (study->exhausted || (assay__study_room(study) == 0 && finished(study) > 0))) {
         end_study(study);
