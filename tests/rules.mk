@@ -1,4 +1,4 @@
-.PHONY: check check-layers check-fast hdr-check tests lint
+.PHONY: check check-layers check-fast check-sanitized coverage hdr-check tests lint
 
 ## tests            build every test program
 tests: $(TESTS)
@@ -35,3 +35,10 @@ check-sanitized:
 	$(MAKE) --no-print-directory BUILD=build/tsan CC=clang SANITIZE=thread DEVELOPER=1 \
 	    OPTIMIZE=-O1 all tests >build.log 2>&1 || { tail -n 40 build.log; exit 1; }
 	$(PYTHON) tests/run.py --build build/tsan --only unit/sql unit/controller unit/trial-runner
+
+## coverage         lines the unit tests reach (needs gcovr)
+coverage:
+	@command -v gcovr >/dev/null || { echo "coverage needs gcovr: apt-get install gcovr" >&2; exit 2; }
+	$(MAKE) --no-print-directory BUILD=build/coverage COVERAGE=1 OPTIMIZE=-O0 all tests
+	$(PYTHON) tests/run.py --build build/coverage --only unit/
+	gcovr --root . --object-directory build/coverage --exclude tests --exclude examples --print-summary
