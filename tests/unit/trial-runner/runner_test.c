@@ -802,7 +802,7 @@ two_runners_of_a_trial_can_not_be(void **state)
     begin(&run);
     log = in_folder(&run, "output.log");
     wait_for_text(log, "loss=1");
-    other = run;
+    other = (struct run){.job = run.job, .folder = run.folder, .trial = run.trial};
     begin(&other);
     finish(&other);
     assert_int_equal(other.exit_code, 75);
