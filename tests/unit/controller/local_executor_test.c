@@ -126,8 +126,15 @@ die(struct life *life)
 static void
 reap_orphans(void)
 {
-    while (waitpid(-1, NULL, 0) > 0)
-        ;
+    int64_t until_us = assay_monotonic_us() + 20 * ASSAY_SECOND_US;
+    pid_t pid;
+
+    while ((pid = waitpid(-1, NULL, WNOHANG)) >= 0) {
+        if (assay_monotonic_us() > until_us)
+            fail_msg("a process of a dead daemon does not end");
+        if (pid == 0)
+            usleep(5000);
+    }
 }
 
 static int
