@@ -1,8 +1,6 @@
 /* Quasi-random search: the middle of the space, then scrambled Sobol' points (the
  * construction and its papers are in suggest/sobol.h).  Trial number n has point
- * n - 2 of the sequence, so workers that ask at the same time need no counter.
- *
- * `auto` is the same for now, under its own name. */
+ * n - 2 of the sequence, so workers that ask at the same time need no counter. */
 #include <stdlib.h>
 
 #include "common/memory.h"
@@ -14,11 +12,11 @@ struct sobol {
     struct assay_sobol sequence;
     uint64_t scrambling;
     double *unit;
-    const char *prefix; /* begins each `why` */
 };
 
-static struct sobol *
-sobol_new(const struct assay_plugin_study *study, const char *prefix)
+static int32_t
+sobol_create(const struct assay_plugin_study *study, void **ret_instance, char *error ASSAY_UNUSED,
+             uint64_t error_size ASSAY_UNUSED)
 {
     struct sobol *sobol = ASSAY_NEW(struct sobol);
     struct assay_random random;
@@ -28,23 +26,7 @@ sobol_new(const struct assay_plugin_study *study, const char *prefix)
     assay_random_init(&random, study->seed, 0, ASSAY_PURPOSE_SOBOL_SCRAMBLING);
     sobol->scrambling = assay_random_u64(&random);
     sobol->unit = assay_zalloc(sobol->base.transform.n_dimensions + 1, sizeof *sobol->unit);
-    sobol->prefix = prefix;
-    return sobol;
-}
-
-static int32_t
-sobol_create(const struct assay_plugin_study *study, void **ret_instance, char *error ASSAY_UNUSED,
-             uint64_t error_size ASSAY_UNUSED)
-{
-    *ret_instance = sobol_new(study, "{\"proposed_by\": \"sobol\"");
-    return ASSAY_PLUGIN_OK;
-}
-
-static int32_t
-auto_create(const struct assay_plugin_study *study, void **ret_instance, char *error ASSAY_UNUSED,
-            uint64_t error_size ASSAY_UNUSED)
-{
-    *ret_instance = sobol_new(study, "{\"proposed_by\": \"sobol\", \"algorithm\": \"auto\"");
+    *ret_instance = sobol;
     return ASSAY_PLUGIN_OK;
 }
 
@@ -67,23 +49,22 @@ suggest_one(struct sobol *sobol, int64_t number, const struct assay_batch *batch
 
     if (number == 1) {
         assay_transform_centre(&base->transform, suggestion->point);
-        snprintf(suggestion->why, suggestion->why_size, "%s, \"point\": \"centre\"}",
-                 sobol->prefix);
+        snprintf(suggestion->why, suggestion->why_size,
+                 "{\"proposed_by\": \"sobol\", \"point\": \"centre\"}");
     } else {
         uint32_t index = (uint32_t)(number - 2);
 
         sequence_point(sobol, index, suggestion->point);
         snprintf(suggestion->why, suggestion->why_size,
-                 "%s, \"point\": \"sequence\", \"index\": %lu}", sobol->prefix,
+                 "{\"proposed_by\": \"sobol\", \"point\": \"sequence\", \"index\": %lu}",
                  (unsigned long)index);
     }
     if (assay_untried(base->history, batch, base->space, suggestion->point))
         return true;
     assay_random_init(&random, base->seed, (uint64_t)number, ASSAY_PURPOSE_SOBOL_FALLBACK);
-    snprintf(
-        suggestion->why, suggestion->why_size,
-        "%s, \"point\": \"random\", \"reason\": \"the point of the sequence was tried before\"}",
-        sobol->prefix);
+    snprintf(suggestion->why, suggestion->why_size,
+             "{\"proposed_by\": \"sobol\", \"point\": \"random\", "
+             "\"reason\": \"the point of the sequence was tried before\"}");
     return assay_untried_draw(&base->transform, base->history, batch, &random, suggestion->point);
 }
 
@@ -126,21 +107,6 @@ const struct assay_plugin_algorithm assay_algorithm_sobol = {
             ASSAY_PLUGIN_CAP_CONSTRAINTS | ASSAY_PLUGIN_CAP_PARALLEL,
     .settings_schema = ASSAY_NO_SETTINGS,
     .create = sobol_create,
-    .update = assay_algorithm_base_update,
-    .suggest = sobol_suggest,
-    .destroy = sobol_destroy,
-};
-
-const struct assay_plugin_algorithm assay_algorithm_auto = {
-    .struct_size = sizeof assay_algorithm_auto,
-    .name = "auto",
-    .description =
-        "Chooses for you. At present it always uses the quasi-random sequence of `sobol`, "
-        "which does not learn from results; algorithms that do will take its place.",
-    .caps = ASSAY_PLUGIN_CAP_CONDITIONS | ASSAY_PLUGIN_CAP_MULTI_OBJECTIVE |
-            ASSAY_PLUGIN_CAP_CONSTRAINTS | ASSAY_PLUGIN_CAP_PARALLEL,
-    .settings_schema = ASSAY_NO_SETTINGS,
-    .create = auto_create,
     .update = assay_algorithm_base_update,
     .suggest = sobol_suggest,
     .destroy = sobol_destroy,

@@ -71,7 +71,7 @@ static const char *const algorithms[] = {"random", "grid",     "sobol", "tpe",
 static bool
 is_slow(const char *algorithm)
 {
-    return strcmp(algorithm, "bayesian") == 0;
+    return strcmp(algorithm, "bayesian") == 0 || strcmp(algorithm, "auto") == 0;
 }
 
 static json_t *
