@@ -1,5 +1,5 @@
 /** One trial: parameters, result, why it was stopped, its attempts, curve and log. */
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
 import {
   type Attempt, FINAL_TRIAL, type MeasurementPage, type Problem, type StopDecision, type Study, type Trial, paths,
@@ -29,7 +29,7 @@ export function TrialPanel({ study, number, canEdit, open }: Props) {
   useEffect(() => {
     heading.current?.focus({ preventScroll: true });
   }, []);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const keys = (event: KeyboardEvent) => {
       const target = event.target as Element;
       if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey || document.querySelector("dialog[open]")) return;

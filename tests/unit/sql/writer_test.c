@@ -260,7 +260,7 @@ a_lost_writer_says_so(void **state)
     study = harness_study(h, "lost", false);
     h->writer = assay_writer_stop(h->writer);
     options.url = assay_cluster_url(h->cluster);
-    assert_ok(assay_writer_start(&options, 0, &h->writer, &err), &err);
+    assert_ok(assay_writer_start(&options, 10 * ASSAY_SECOND_US, &h->writer, &err), &err);
     other = start_psql("SELECT pg_advisory_lock(7020310931501002), pg_sleep(60)");
     usleep(500000); /* it waits for the lock */
     cut_connection();
@@ -453,7 +453,7 @@ patience_ends(void **state)
     study = harness_study(h, "patience", false);
     h->writer = assay_writer_stop(h->writer);
     options.url = assay_cluster_url(h->cluster);
-    assert_ok(assay_writer_start(&options, 0, &writer, &err), &err);
+    assert_ok(assay_writer_start(&options, 10 * ASSAY_SECOND_US, &writer, &err), &err);
     harness_kill(h->cluster);
     usleep(300000); /* a backend serves on until it notices */
     for (int i = 0; i < 2; i++) {
