@@ -106,27 +106,36 @@ assay__trial_insert(struct assay__study *study, struct assay_trial *row,
     return trial;
 }
 
+/* The trial's final value of a metric, or null.  New reference. */
+static json_t *
+final_value(const struct assay__trial *trial, const char *metric)
+{
+    json_t *value = json_object_get(trial->row.metrics, metric);
+
+    return value != NULL ? json_incref(value) : json_null();
+}
+
 void
 assay__trial_tell_host(const struct assay__trial *trial)
 {
     const struct assay_study_spec *spec = trial->study->spec;
-    json_t *values = json_null();
+    json_t *values = json_null(), *constraints = json_null();
     json_t *message;
 
     if (assay_trial_state_is_final(trial->row.state)) {
         values = json_array();
-        for (size_t i = 0; i < spec->n_objectives; i++) {
-            json_t *value = json_object_get(trial->row.metrics, spec->objectives[i].metric);
-
-            json_array_append_new(values, value != NULL ? json_incref(value) : json_null());
-        }
+        for (size_t i = 0; i < spec->n_objectives; i++)
+            json_array_append_new(values, final_value(trial, spec->objectives[i].metric));
+        constraints = json_array();
+        for (size_t i = 0; i < spec->n_constraints; i++)
+            json_array_append_new(constraints, final_value(trial, spec->constraints[i].metric));
     }
-    message = json_pack("{s:I, s:s, s:O, s:o, s:o, s:I}", "number", (json_int_t)trial->row.number,
+    message = json_pack("{s:I, s:s, s:O, s:o, s:o, s:o, s:I}", "number", (json_int_t)trial->row.number,
                         "state",
                         assay_trial_state_is_final(trial->row.state)
                             ? assay_trial_state_name(trial->row.state)
                             : "pending",
-                        "parameters", trial->row.parameters, "values", values, "budget",
+                        "parameters", trial->row.parameters, "values", values, "constraints", constraints, "budget",
                         isnan(trial->row.budget) ? json_null() : json_real(trial->row.budget),
                         "steps", (json_int_t)trial->row.last_step);
     assay_suggest_host_tell(trial->study->engine->host, trial->study->id, message);

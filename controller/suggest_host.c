@@ -391,7 +391,7 @@ open_study(struct hosted *study)
 {
     struct assay_suggest_host *host = study->worker->host;
 
-    send_message(study->worker->process, assay_protocol_open(study->id, study->document));
+    send_message(study->worker->process, assay_protocol_open(study->id, study->document, NULL));
     json_array_clear(study->tells);
     study->opened = true;
     host->options.events.replay(host->options.events.arg, study->id);

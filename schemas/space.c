@@ -12,6 +12,7 @@
 const char *const assay__parameter_types[] = {"double", "int", "discrete", "categorical", "bool",
                                               NULL};
 const char *const assay__scales[] = {"linear", "log", "reverse_log", NULL};
+const char *const assay__confidences[] = {"low", "medium", "high", NULL};
 
 const char *
 assay_parameter_type_name(enum assay_parameter_type type)
@@ -228,6 +229,12 @@ encode_parameter(const struct assay_space *space, const struct assay_parameter *
     if (!isnan(parameter->default_value))
         json_object_set_new(json, "default",
                             assay__parameter_value_json(parameter, parameter->default_value));
+    if (!isnan(parameter->prior_value))
+        json_object_set_new(
+            json, "prior",
+            json_pack("{s:o, s:s}", "value",
+                      assay__parameter_value_json(parameter, parameter->prior_value), "confidence",
+                      assay__confidences[parameter->prior_confidence]));
     if (parameter->n_conditions > 0)
         json_object_set_new(json, "when", encode_conditions(space, parameter));
     return json;

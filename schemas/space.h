@@ -20,6 +20,9 @@ enum assay_parameter_type {
 
 enum assay_scale { ASSAY_SCALE_LINEAR, ASSAY_SCALE_LOG, ASSAY_SCALE_REVERSE_LOG };
 
+/* How sure the user is of a parameter's prior. */
+enum assay_confidence { ASSAY_CONFIDENCE_LOW, ASSAY_CONFIDENCE_MEDIUM, ASSAY_CONFIDENCE_HIGH };
+
 /* One condition: the parent must be active and have an allowed value.  A
  * choice-typed parent lists choice indices; a numeric one lists values or
  * gives a range. */
@@ -44,6 +47,8 @@ struct assay_parameter {
     size_t n_choices;        /* 0 for double, int */
     json_t *choice_numbers;  /* categorical: text of each choice -> its index; private */
     double default_value;    /* as in a point; NaN when there is none */
+    double prior_value;      /* where the user expects the best, as in a point; NaN: nowhere */
+    enum assay_confidence prior_confidence;
     struct assay_condition *conditions; /* all must hold */
     size_t n_conditions;
 };

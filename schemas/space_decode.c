@@ -22,6 +22,7 @@ struct parameter_file {
     double min, max, step;
     const json_t *values;
     const json_t *default_value;
+    const json_t *prior;
     const json_t *when;
 };
 
@@ -59,6 +60,7 @@ static const struct assay_field parameter_fields[] = {
      .offset = offsetof(struct parameter_file, values)},
     {.key = "default", .kind = ASSAY_FIELD_ANY,
      .offset = offsetof(struct parameter_file, default_value)},
+    {.key = "prior", .kind = ASSAY_FIELD_OBJECT, .offset = offsetof(struct parameter_file, prior)},
     {.key = "when", .kind = ASSAY_FIELD_OBJECT, .offset = offsetof(struct parameter_file, when)},
 };
 
@@ -410,6 +412,33 @@ decode_bool(const json_t *json, const char *pointer, struct assay_faults *faults
 
 /* --- the array --- */
 
+struct prior_file {
+    const json_t *value;
+    int confidence;
+};
+
+static const struct assay_field prior_fields[] = {
+    {.key = "value", .kind = ASSAY_FIELD_ANY, .flags = ASSAY_FIELD_REQUIRED,
+     .offset = offsetof(struct prior_file, value)},
+    {.key = "confidence", .kind = ASSAY_FIELD_ENUM, .names = assay__confidences,
+     .offset = offsetof(struct prior_file, confidence)},
+};
+
+static void
+decode_prior(const json_t *json, const char *pointer, struct assay_faults *faults,
+             struct assay_parameter *parameter)
+{
+    struct prior_file file = {.confidence = ASSAY_CONFIDENCE_MEDIUM};
+    assay_auto_free char *at = assay_pointer_key(pointer, "prior");
+    assay_auto_free char *at_value = assay_pointer_key(at, "value");
+
+    if (!assay_decode_object(json, at, prior_fields, ASSAY_COUNT(prior_fields), &file, faults))
+        return;
+    parameter->prior_confidence = (enum assay_confidence)file.confidence;
+    (void)!assay_parameter_decode(parameter, file.value, at_value, faults,
+                                  &parameter->prior_value);
+}
+
 /* Returns whether the parameter has no faults so far. */
 static bool
 decode_parameter(const json_t *json, const char *pointer, struct assay_faults *faults,
@@ -419,6 +448,7 @@ decode_parameter(const json_t *json, const char *pointer, struct assay_faults *f
     size_t before = faults->count;
 
     parameter->default_value = NAN;
+    parameter->prior_value = NAN;
     assay_decode_object(json, pointer, parameter_fields, ASSAY_COUNT(parameter_fields), &file,
                         faults);
     parameter->name = file.name;
@@ -444,6 +474,8 @@ decode_parameter(const json_t *json, const char *pointer, struct assay_faults *f
                                     &parameter->default_value))
             return false;
     }
+    if (faults->count == before && file.prior != NULL)
+        decode_prior(file.prior, pointer, faults, parameter);
     return faults->count == before;
 }
 

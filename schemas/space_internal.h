@@ -6,6 +6,7 @@
 
 extern const char *const assay__parameter_types[]; /* by enum assay_parameter_type, then NULL */
 extern const char *const assay__scales[];
+extern const char *const assay__confidences[];
 
 void assay__parameter_done(struct assay_parameter *parameter);
 /* Discrete, categorical, bool: its points hold a choice's index. */

@@ -18,7 +18,7 @@ struct table {
 
 struct assay_history {
     const struct assay_plugin_space *space;
-    size_t n_objectives;
+    size_t n_objectives, n_constraints;
     struct assay_history_trial *trials;
     uint64_t *hashes; /* of the trials' points */
     size_t count, capacity, hashes_capacity;
@@ -28,12 +28,14 @@ struct assay_history {
 };
 
 struct assay_history *
-assay_history_new(const struct assay_plugin_space *space, size_t n_objectives)
+assay_history_new(const struct assay_plugin_space *space, size_t n_objectives,
+                  size_t n_constraints)
 {
     struct assay_history *history = ASSAY_NEW(struct assay_history);
 
     history->space = space;
     history->n_objectives = n_objectives;
+    history->n_constraints = n_constraints;
     return history;
 }
 
@@ -45,6 +47,7 @@ assay_history_free(struct assay_history *history)
     for (size_t i = 0; i < history->count; i++) {
         free(history->trials[i].point);
         free(history->trials[i].values);
+        free(history->trials[i].constraints);
     }
     free(history->trials);
     free(history->hashes);
@@ -127,7 +130,7 @@ reindex(struct assay_history *history)
 }
 
 static bool
-is_usable(const struct assay_history *history, const struct assay_history_trial *trial)
+is_measured(const struct assay_history *history, const struct assay_history_trial *trial)
 {
     if (trial->state != ASSAY_PLUGIN_SUCCEEDED && trial->state != ASSAY_PLUGIN_STOPPED)
         return false;
@@ -136,6 +139,16 @@ is_usable(const struct assay_history *history, const struct assay_history_trial 
             return false;
     }
     return true;
+}
+
+static double
+violation_of(const struct assay_history *history, const struct assay_history_trial *trial)
+{
+    double sum = 0.0;
+
+    for (size_t k = 0; k < history->n_constraints; k++)
+        sum += isnan(trial->constraints[k]) ? INFINITY : fmax(trial->constraints[k], 0.0);
+    return sum;
 }
 
 static void
@@ -149,7 +162,11 @@ fill(struct assay_history *history, size_t i, const struct assay_plugin_trial *t
     trial->steps = told->steps;
     memcpy(trial->point, told->point, history->space->n_parameters * sizeof *trial->point);
     memcpy(trial->values, told->values, history->n_objectives * sizeof *trial->values);
-    trial->usable = is_usable(history, trial);
+    for (size_t k = 0; k < history->n_constraints; k++)
+        trial->constraints[k] = told->constraints[k];
+    trial->violation = violation_of(history, trial);
+    trial->measured = is_measured(history, trial);
+    trial->usable = trial->measured && trial->violation <= 0.0;
     history->hashes[i] = assay_view_hash(history->space, trial->point);
 }
 
@@ -173,6 +190,7 @@ assay_history_tell(struct assay_history *history, const struct assay_plugin_tria
     ASSAY_GROW(history->hashes, history->count, history->hashes_capacity);
     history->trials[i].point = assay_alloc(history->space->n_parameters + 1, sizeof(double));
     history->trials[i].values = assay_alloc(history->n_objectives + 1, sizeof(double));
+    history->trials[i].constraints = assay_alloc(history->n_constraints + 1, sizeof(double));
     fill(history, i, trial);
     *slot = history->count++;
     index_point(history, i);

@@ -10,18 +10,21 @@
 struct assay_history_trial {
     int64_t number;
     uint32_t state; /* ASSAY_PLUGIN_PENDING, ... */
-    bool usable;    /* ended, and every value is finite: a model may learn from it */
+    bool measured;  /* succeeded or stopped, and every value is finite */
+    bool usable;    /* measured, and no constraint is violated: may be the best */
+    double violation; /* sum of what passes the bounds: 0 = none, +inf = not measured */
     double budget;  /* NaN = none */
     int64_t steps;  /* -1 = none */
     double *point;  /* owned by the history, n_parameters items */
     double *values; /* owned, n_objectives items, smaller is better; NaN = none */
+    double *constraints; /* owned, n_constraints items, <= 0 holds; NaN = not measured */
 };
 
 struct assay_history;
 
 /* `space` is borrowed for the life of the history. */
 struct assay_history *assay_history_new(const struct assay_plugin_space *space,
-                                        size_t n_objectives);
+                                        size_t n_objectives, size_t n_constraints);
 struct assay_history *assay_history_free(struct assay_history *history); /* returns NULL */
 
 /* Takes the trial in, in place of what was known of its number. */

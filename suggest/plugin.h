@@ -28,7 +28,7 @@ extern "C" {
 #endif
 
 #define ASSAY_PLUGIN_ABI_MAJOR 1u
-#define ASSAY_PLUGIN_ABI_MINOR 0u
+#define ASSAY_PLUGIN_ABI_MINOR 1u
 
 /* What a slot returns.  Negative: it failed and the error text says why. */
 #define ASSAY_PLUGIN_OK 0
@@ -76,6 +76,13 @@ struct assay_plugin_parameter {
     const double *numbers; /* discrete: its choices as numbers; else NULL */
     uint64_t n_conditions; /* all must hold for the parameter to be active */
     const struct assay_plugin_condition *const *conditions;
+    /* Since 1.1: where the user expects the best value, by which a search may lean.
+     * Numbers: a normal around prior_value with this standard deviation where the
+     * whole scale is [0, 1], cut off at the ends.  Choices: prior_value is so many
+     * times as likely as each other one. */
+    double prior_value;    /* as in a point; NaN = no expectation */
+    double prior_spread;   /* double, int, discrete: > 0; else NaN */
+    double prior_weight;   /* categorical, bool: > 1; else NaN */
 };
 
 struct assay_plugin_space {
@@ -86,18 +93,6 @@ struct assay_plugin_space {
 };
 
 /* --- algorithms --- */
-
-struct assay_plugin_study {
-    const struct assay_plugin_space *space; /* lives until destroy */
-    uint64_t n_objectives;                  /* >= 1; all are minimised, see trial.values */
-    const char *settings;                   /* JSON object; fits the schema, defaults filled in */
-    uint64_t seed;
-    double budget_min, budget_max, budget_eta; /* NaN when the study has no budget */
-    uint64_t trials;                        /* the study's limit; 0 = not known */
-    uint64_t parallel;                      /* trials live at once; 0 = not known */
-    const double *signs; /* n_objectives items: -1 where the host turned a maximised metric's
-                          * sign, else 1; for what people read (`why`).  NULL = not known */
-};
 
 /* assay_plugin_trial.state */
 #define ASSAY_PLUGIN_PENDING 0u /* queued, running or paused */
@@ -116,6 +111,34 @@ struct assay_plugin_trial {
                            * ones, so smaller is better; NaN = none, may be infinite */
     double budget;        /* NaN = none */
     int64_t steps;        /* last step measured; -1 = none */
+    /* Since 1.1: n_constraints items, by how much each bound is passed, as a share of
+     * its size (of 1 where it is 0): <= 0 holds, > 0 is violated, NaN = not measured.
+     * A trial that ended with one violated or not measured can not be the best. */
+    const double *constraints;
+};
+
+/* Since 1.1: what an earlier study found.  Its trials ended, and stand in the space of
+ * this study; the scale of their values may be another. */
+struct assay_plugin_source {
+    const char *name;
+    uint64_t n_trials; /* >= 1 */
+    const struct assay_plugin_trial *const *trials; /* numbers are the source's own */
+};
+
+struct assay_plugin_study {
+    const struct assay_plugin_space *space; /* lives until destroy */
+    uint64_t n_objectives;                  /* >= 1; all are minimised, see trial.values */
+    const char *settings;                   /* JSON object; fits the schema, defaults filled in */
+    uint64_t seed;
+    double budget_min, budget_max, budget_eta; /* NaN when the study has no budget */
+    uint64_t trials;                        /* the study's limit; 0 = not known */
+    uint64_t parallel;                      /* trials live at once; 0 = not known */
+    const double *signs; /* n_objectives items: -1 where the host turned a maximised metric's
+                          * sign, else 1; for what people read (`why`).  NULL = not known */
+    /* Since 1.1. */
+    uint64_t n_constraints;                           /* bounds of metrics: trial.constraints */
+    uint64_t n_sources;                               /* earlier studies to learn from */
+    const struct assay_plugin_source *const *sources; /* borrowed for the time of the call */
 };
 
 #define ASSAY_PLUGIN_WHY_BYTES 2048u

@@ -14,6 +14,13 @@
 
 #define REASON_BYTES 256
 
+/* One side of a constraint. */
+struct bound {
+    size_t constraint; /* index in the file */
+    double sign;       /* 1: at most `value`, -1: at least */
+    double value;
+};
+
 struct assay_proposer {
     struct assay_space *space;
     struct assay_view *view;
@@ -21,6 +28,8 @@ struct assay_proposer {
     void *instance;
     double *signs; /* per objective: 1 minimised, -1 maximised */
     size_t n_objectives;
+    struct bound *bounds;
+    size_t n_bounds, n_constraints;
 };
 
 /* --- opening --- */
@@ -45,6 +54,34 @@ take_objectives(struct assay_proposer *proposer, const json_t *spec, struct assa
                               "objective %zu has the goal %s, not minimize or maximize", i,
                               goal != NULL ? goal : "none");
         proposer->signs[i] = strcmp(goal, "maximize") == 0 ? -1.0 : 1.0;
+    }
+    return ASSAY_OK;
+}
+
+static assay_status
+take_constraints(struct assay_proposer *proposer, const json_t *spec, struct assay_error *err)
+{
+    static const struct {
+        const char *key;
+        double sign;
+    } sides[] = {{"max", 1.0}, {"min", -1.0}};
+    const json_t *list = json_object_get(spec, "constraints");
+
+    proposer->n_constraints = json_array_size(list);
+    proposer->bounds = assay_alloc(2 * proposer->n_constraints + 1, sizeof *proposer->bounds);
+    for (size_t i = 0; i < proposer->n_constraints; i++) {
+        size_t before = proposer->n_bounds;
+
+        for (size_t side = 0; side < ASSAY_COUNT(sides); side++) {
+            const json_t *value = json_object_get(json_array_get(list, i), sides[side].key);
+
+            if (json_is_number(value))
+                proposer->bounds[proposer->n_bounds++] = (struct bound){
+                    .constraint = i, .sign = sides[side].sign, .value = json_number_value(value)};
+        }
+        if (proposer->n_bounds == before)
+            return assay_fail(err, ASSAY_E_INVALID_STUDY, "constraint %zu has neither min nor max",
+                              i);
     }
     return ASSAY_OK;
 }
@@ -116,83 +153,14 @@ plugin_failure(struct assay_error *err, const struct assay_plugin_algorithm *alg
                       reason[0] != '\0' ? reason : "it gave no reason");
 }
 
-static assay_status
-make_instance(struct assay_proposer *proposer, const json_t *spec, struct assay_error *err)
-{
-    const json_t *choice = json_object_get(spec, "algorithm");
-    const char *name = json_string_value(json_object_get(choice, "name"));
-    assay_auto_free char *settings = NULL;
-    char reason[REASON_BYTES] = "";
-    const struct assay_plugin_algorithm *algorithm;
-    assay_status status;
-    int32_t result;
+/* --- trials as they come --- */
 
-    algorithm = assay_registry_algorithm(name != NULL ? name : "auto");
-    if (algorithm == NULL)
-        return assay_fail_at(err, ASSAY_E_INVALID_STUDY, "/algorithm/name",
-                             "there is no algorithm %s", name);
-    status = make_settings(algorithm, json_object_get(choice, "settings"), &settings, err);
-    if (status != ASSAY_OK)
-        return status;
-    result = algorithm->create(
-        &(struct assay_plugin_study){
-            .space = assay_view_space(proposer->view),
-            .n_objectives = proposer->n_objectives,
-            .settings = settings,
-            .seed = (uint64_t)json_integer_value(json_object_get(spec, "seed")),
-            .budget_min = budget_member(spec, "min"),
-            .budget_max = budget_member(spec, "max"),
-            .budget_eta = budget_member(spec, "eta"),
-            .trials = limit_member(spec, "trials"),
-            .parallel = limit_member(spec, "parallel"),
-            .signs = proposer->signs,
-        },
-        &proposer->instance, reason, sizeof reason);
-    if (result != ASSAY_PLUGIN_OK)
-        return plugin_failure(err, algorithm, "to start", result, reason);
-    proposer->algorithm = algorithm;
-    return ASSAY_OK;
-}
-
-assay_status
-assay_proposer_new(const json_t *spec, struct assay_proposer **ret_proposer,
-                   struct assay_error *err)
-{
-    struct assay_proposer *proposer = ASSAY_NEW(struct assay_proposer);
-    assay_status status = take_objectives(proposer, spec, err);
-
-    if (status == ASSAY_OK)
-        status = take_space(proposer, spec, err);
-    if (status == ASSAY_OK)
-        status = make_instance(proposer, spec, err);
-    if (status == ASSAY_OK)
-        *ret_proposer = proposer;
-    else
-        assay_proposer_free(proposer);
-    return status;
-}
-
-struct assay_proposer *
-assay_proposer_free(struct assay_proposer *proposer)
-{
-    if (proposer == NULL)
-        return NULL;
-    if (proposer->algorithm != NULL)
-        proposer->algorithm->destroy(proposer->instance);
-    assay_view_free(proposer->view);
-    assay_space_free(proposer->space);
-    free(proposer->signs);
-    free(proposer);
-    return NULL;
-}
-
-/* --- telling --- */
-
-/* Trials of one call, decoded; everything in four allocations. */
+/* Trials of one call, decoded; everything in five allocations. */
 struct told {
+    size_t n;
     struct assay_plugin_trial *trials;
     const struct assay_plugin_trial **pointers;
-    double *points, *values;
+    double *points, *values, *constraints;
 };
 
 static void
@@ -202,6 +170,7 @@ told_done(struct told *told)
     free(told->pointers);
     free(told->points);
     free(told->values);
+    free(told->constraints);
 }
 
 static assay_status
@@ -227,6 +196,33 @@ decode_values(const struct assay_proposer *proposer, const json_t *list, double 
     return ASSAY_OK;
 }
 
+/* By how much each bound is passed, as a share of its size. */
+static assay_status
+decode_constraints(const struct assay_proposer *proposer, const json_t *list,
+                   double *ret_constraints, struct assay_error *err)
+{
+    if (list == NULL || json_is_null(list)) {
+        for (size_t k = 0; k < proposer->n_bounds; k++)
+            ret_constraints[k] = NAN;
+        return ASSAY_OK;
+    }
+    if (!json_is_array(list) || json_array_size(list) != proposer->n_constraints)
+        return assay_fail(err, ASSAY_E_INVALID_VALUE, "constraints is not an array of %zu items",
+                          proposer->n_constraints);
+    for (size_t k = 0; k < proposer->n_bounds; k++) {
+        const struct bound *bound = &proposer->bounds[k];
+        const json_t *item = json_array_get(list, bound->constraint);
+        double value = NAN;
+
+        if (!json_is_null(item) && !assay_json_get_real(item, &value))
+            return assay_fail(err, ASSAY_E_INVALID_VALUE, "constraint %zu is not a number",
+                              bound->constraint);
+        ret_constraints[k] = bound->sign * (value - bound->value) /
+                             (fabs(bound->value) > 0.0 ? fabs(bound->value) : 1.0);
+    }
+    return ASSAY_OK;
+}
+
 static assay_status
 decode_state(const json_t *json, uint32_t *ret_state, struct assay_error *err)
 {
@@ -245,7 +241,8 @@ decode_state(const json_t *json, uint32_t *ret_state, struct assay_error *err)
 
 static assay_status
 decode_trial(const struct assay_proposer *proposer, const json_t *json, double *point,
-             double *values, struct assay_plugin_trial *ret_trial, struct assay_error *err)
+             double *values, double *constraints, struct assay_plugin_trial *ret_trial,
+             struct assay_error *err)
 {
     const json_t *budget = json_object_get(json, "budget"), *steps = json_object_get(json, "steps");
     struct assay_faults faults = {0};
@@ -255,6 +252,7 @@ decode_trial(const struct assay_proposer *proposer, const json_t *json, double *
         .number = json_integer_value(json_object_get(json, "number")),
         .point = point,
         .values = values,
+        .constraints = constraints,
         .budget = json_is_number(budget) ? json_number_value(budget) : NAN,
         .steps = json_is_integer(steps) ? json_integer_value(steps) : -1,
     };
@@ -263,6 +261,9 @@ decode_trial(const struct assay_proposer *proposer, const json_t *json, double *
     status = decode_state(json_object_get(json, "state"), &ret_trial->state, err);
     if (status == ASSAY_OK)
         status = decode_values(proposer, json_object_get(json, "values"), values, err);
+    if (status == ASSAY_OK)
+        status =
+            decode_constraints(proposer, json_object_get(json, "constraints"), constraints, err);
     if (status == ASSAY_OK &&
         !assay_point_decode(proposer->space, json_object_get(json, "parameters"), "/parameters",
                             false, &faults, point))
@@ -273,30 +274,177 @@ decode_trial(const struct assay_proposer *proposer, const json_t *json, double *
                               : assay_wrap(err, "trial %lld", (long long)ret_trial->number);
 }
 
-assay_status
-assay_proposer_tell(struct assay_proposer *proposer, const json_t *trials, struct assay_error *err)
+/* `ret_told` is to be freed whether or not that worked. */
+static assay_status
+decode_trials(const struct assay_proposer *proposer, const json_t *trials, struct told *ret_told,
+              struct assay_error *err)
 {
     size_t n = json_array_size(trials), n_parameters = proposer->space->n_parameters;
-    char reason[REASON_BYTES] = "";
     assay_status status = ASSAY_OK;
     struct told told;
-    int32_t result;
 
-    if (!json_is_array(trials))
-        return assay_fail(err, ASSAY_E_INVALID_VALUE, "the trials are not an array");
     told = (struct told){
+        .n = n,
         .trials = assay_alloc(n + 1, sizeof *told.trials),
         .pointers = assay_alloc(n + 1, sizeof *told.pointers),
         .points = assay_alloc(n * n_parameters + 1, sizeof *told.points),
         .values = assay_alloc(n * proposer->n_objectives + 1, sizeof *told.values),
+        .constraints = assay_alloc(n * proposer->n_bounds + 1, sizeof *told.constraints),
     };
+    *ret_told = told;
+    if (!json_is_array(trials))
+        return assay_fail(err, ASSAY_E_INVALID_VALUE, "the trials are not an array");
     for (size_t i = 0; i < n && status == ASSAY_OK; i++) {
         told.pointers[i] = &told.trials[i];
         status = decode_trial(proposer, json_array_get(trials, i), &told.points[i * n_parameters],
-                              &told.values[i * proposer->n_objectives], &told.trials[i], err);
+                              &told.values[i * proposer->n_objectives],
+                              &told.constraints[i * proposer->n_bounds], &told.trials[i], err);
     }
+    return status;
+}
+
+/* The sources of a study, decoded. */
+struct lent {
+    size_t n;
+    struct told *told; /* one per source */
+    struct assay_plugin_source *sources;
+    const struct assay_plugin_source **pointers;
+};
+
+static void
+lent_done(struct lent *lent)
+{
+    for (size_t i = 0; i < lent->n; i++)
+        told_done(&lent->told[i]);
+    free(lent->told);
+    free(lent->sources);
+    free(lent->pointers);
+}
+
+/* `ret_lent` is to be freed whether or not that worked. */
+static assay_status
+decode_sources(const struct assay_proposer *proposer, const json_t *sources,
+               struct lent *ret_lent, struct assay_error *err)
+{
+    size_t n = json_array_size(sources);
+    assay_status status = ASSAY_OK;
+
+    *ret_lent = (struct lent){
+        .told = assay_zalloc(n + 1, sizeof *ret_lent->told),
+        .sources = assay_zalloc(n + 1, sizeof *ret_lent->sources),
+        .pointers = assay_zalloc(n + 1, sizeof *ret_lent->pointers),
+    };
+    for (size_t i = 0; i < n && status == ASSAY_OK; i++) {
+        const json_t *source = json_array_get(sources, i);
+        const char *name = json_string_value(json_object_get(source, "name"));
+        struct told *told = &ret_lent->told[ret_lent->n++];
+
+        status = decode_trials(proposer, json_object_get(source, "trials"), told, err);
+        if (status == ASSAY_OK && (name == NULL || told->n == 0))
+            status = assay_fail(err, ASSAY_E_INVALID_STUDY, "source %zu lacks name or trials", i);
+        ret_lent->sources[i] = (struct assay_plugin_source){
+            .name = name, .n_trials = told->n, .trials = told->pointers};
+        ret_lent->pointers[i] = &ret_lent->sources[i];
+    }
+    return status;
+}
+
+static assay_status
+make_instance(struct assay_proposer *proposer, const json_t *spec, const json_t *sources,
+              struct assay_error *err)
+{
+    const json_t *choice = json_object_get(spec, "algorithm");
+    const char *name = json_string_value(json_object_get(choice, "name"));
+    assay_auto_free char *settings = NULL;
+    char reason[REASON_BYTES] = "";
+    const struct assay_plugin_algorithm *algorithm;
+    struct lent lent;
+    assay_status status;
+    int32_t result;
+
+    algorithm = assay_registry_algorithm(name != NULL ? name : "auto");
+    if (algorithm == NULL)
+        return assay_fail_at(err, ASSAY_E_INVALID_STUDY, "/algorithm/name",
+                             "there is no algorithm %s", name);
+    status = make_settings(algorithm, json_object_get(choice, "settings"), &settings, err);
+    if (status != ASSAY_OK)
+        return status;
+    status = decode_sources(proposer, sources, &lent, err);
+    if (status != ASSAY_OK) {
+        lent_done(&lent);
+        return status;
+    }
+    result = algorithm->create(
+        &(struct assay_plugin_study){
+            .space = assay_view_space(proposer->view),
+            .n_objectives = proposer->n_objectives,
+            .settings = settings,
+            .seed = (uint64_t)json_integer_value(json_object_get(spec, "seed")),
+            .budget_min = budget_member(spec, "min"),
+            .budget_max = budget_member(spec, "max"),
+            .budget_eta = budget_member(spec, "eta"),
+            .trials = limit_member(spec, "trials"),
+            .parallel = limit_member(spec, "parallel"),
+            .signs = proposer->signs,
+            .n_constraints = proposer->n_bounds,
+            .n_sources = lent.n,
+            .sources = lent.pointers,
+        },
+        &proposer->instance, reason, sizeof reason);
+    lent_done(&lent);
+    if (result != ASSAY_PLUGIN_OK)
+        return plugin_failure(err, algorithm, "to start", result, reason);
+    proposer->algorithm = algorithm;
+    return ASSAY_OK;
+}
+
+assay_status
+assay_proposer_new(const json_t *spec, const json_t *sources,
+                   struct assay_proposer **ret_proposer, struct assay_error *err)
+{
+    struct assay_proposer *proposer = ASSAY_NEW(struct assay_proposer);
+    assay_status status = take_objectives(proposer, spec, err);
+
+    if (status == ASSAY_OK)
+        status = take_constraints(proposer, spec, err);
+    if (status == ASSAY_OK)
+        status = take_space(proposer, spec, err);
+    if (status == ASSAY_OK)
+        status = make_instance(proposer, spec, sources, err);
+    if (status == ASSAY_OK)
+        *ret_proposer = proposer;
+    else
+        assay_proposer_free(proposer);
+    return status;
+}
+
+struct assay_proposer *
+assay_proposer_free(struct assay_proposer *proposer)
+{
+    if (proposer == NULL)
+        return NULL;
+    if (proposer->algorithm != NULL)
+        proposer->algorithm->destroy(proposer->instance);
+    assay_view_free(proposer->view);
+    assay_space_free(proposer->space);
+    free(proposer->signs);
+    free(proposer->bounds);
+    free(proposer);
+    return NULL;
+}
+
+/* --- telling --- */
+
+assay_status
+assay_proposer_tell(struct assay_proposer *proposer, const json_t *trials, struct assay_error *err)
+{
+    char reason[REASON_BYTES] = "";
+    struct told told;
+    assay_status status = decode_trials(proposer, trials, &told, err);
+    int32_t result;
+
     if (status == ASSAY_OK) {
-        result = proposer->algorithm->update(proposer->instance, told.pointers, n, reason,
+        result = proposer->algorithm->update(proposer->instance, told.pointers, told.n, reason,
                                              sizeof reason);
         if (result < 0)
             status = plugin_failure(err, proposer->algorithm, "to take in trials", result, reason);

@@ -16,19 +16,23 @@ struct assay_proposer;
 #define ASSAY_PROPOSER_ASK_MAX 1000
 
 /* `spec` is the normalised study document, of which parameters, objectives (or
- * objective), algorithm, seed, budget and limits are looked at; it is not kept.
+ * objective), constraints, algorithm, seed, budget and limits are looked at; it is
+ * not kept.  `sources` (NULL: none) are ended trials of earlier studies in the space
+ * of this one, as assay_proposer_tell takes them:
+ *   [{"name": "digits-v1", "trials": [{"number": 3, …}]}]
  * ASSAY_E_INVALID_STUDY, or ASSAY_E_PLUGIN when the algorithm fails. */
-ASSAY_MUST_CHECK assay_status assay_proposer_new(const json_t *spec,
+ASSAY_MUST_CHECK assay_status assay_proposer_new(const json_t *spec, const json_t *sources,
                                                  struct assay_proposer **ret_proposer,
                                                  struct assay_error *err);
 struct assay_proposer *assay_proposer_free(struct assay_proposer *proposer); /* returns NULL */
 
 /* Tells trials, new or changed:
  *   [{"number": 3, "state": "succeeded", "parameters": {…}, "values": [0.3],
- *     "budget": 9, "steps": 12}]
+ *     "constraints": [17.5], "budget": 9, "steps": 12}]
  * state: "pending" (or queued, running, paused, stopping) or a final state of a
- * trial.  values: one per objective as measured, null where there is none, or null
- * altogether; budget and steps may be left out.  All or nothing:
+ * trial.  values, constraints: one per objective and per constraint of the study as
+ * measured, null where there is none, or null altogether; constraints, budget and
+ * steps may be left out.  All or nothing:
  * ASSAY_E_INVALID_VALUE, ASSAY_E_PLUGIN. */
 ASSAY_MUST_CHECK assay_status assay_proposer_tell(struct assay_proposer *proposer,
                                                   const json_t *trials, struct assay_error *err);

@@ -85,11 +85,13 @@ set_borrowed(json_t *object, const char *key, const json_t *value)
 }
 
 json_t *
-assay_protocol_open(int64_t study, const json_t *spec)
+assay_protocol_open(int64_t study, const json_t *spec, const json_t *sources)
 {
     json_t *message = request_message("open", study);
 
     set_borrowed(message, "spec", spec);
+    if (sources != NULL)
+        set_borrowed(message, "sources", sources);
     return message;
 }
 

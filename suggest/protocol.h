@@ -2,7 +2,8 @@
  *
  * A frame is a length (4 bytes, little-endian) and so many bytes of one JSON
  * object.  The host sends
- *   {"op":"open","study":ID,"spec":{…}}             start (again) with no trials
+ *   {"op":"open","study":ID,"spec":{…},"sources":[…]}
+ *                                                    start (again) with no trials
  *   {"op":"tell","study":ID,"trials":[…]}           no reply unless it fails
  *   {"op":"ask","study":ID,"request":N,"numbers":[17,18]}
  *   {"op":"close","study":ID}
@@ -41,9 +42,10 @@ ASSAY_MUST_CHECK assay_status assay_protocol_frame_take(struct assay_buffer *in,
                                                         json_t **ret_message,
                                                         struct assay_error *err);
 
-/* Messages of the host.  New references.  `spec` and `trials` (as
- * assay_proposer_tell takes them) are borrowed. */
-json_t *assay_protocol_open(int64_t study, const json_t *spec);
+/* Messages of the host.  New references.  `spec` and `sources` (as
+ * assay_proposer_new takes them; NULL: none) and `trials` (as assay_proposer_tell
+ * does) are borrowed. */
+json_t *assay_protocol_open(int64_t study, const json_t *spec, const json_t *sources);
 json_t *assay_protocol_tell(int64_t study, const json_t *trials);
 json_t *assay_protocol_ask(int64_t study, int64_t request, const int64_t *numbers, size_t n);
 json_t *assay_protocol_close(int64_t study);

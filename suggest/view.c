@@ -15,6 +15,21 @@ struct assay_view {
     uint64_t *order;
 };
 
+/* The figures stand in schemas/study.schema.yaml. */
+static void
+show_prior(const struct assay_parameter *from, struct assay_plugin_parameter *shown)
+{
+    static const double spreads[] = {0.5, 0.25, 0.125}, weights[] = {2.0, 4.0, 8.0};
+    bool ordered = from->type != ASSAY_PARAMETER_CATEGORICAL && from->type != ASSAY_PARAMETER_BOOL;
+
+    shown->prior_value = from->prior_value;
+    shown->prior_spread = shown->prior_weight = NAN;
+    if (!isnan(from->prior_value) && ordered)
+        shown->prior_spread = spreads[from->prior_confidence];
+    else if (!isnan(from->prior_value))
+        shown->prior_weight = weights[from->prior_confidence];
+}
+
 static struct assay_plugin_parameter
 show_parameter(const struct assay_parameter *from)
 {
@@ -39,6 +54,7 @@ show_parameter(const struct assay_parameter *from)
     } else if (from->type == ASSAY_PARAMETER_INT && from->step <= 0.0) {
         shown.step = 1.0;
     }
+    show_prior(from, &shown);
     return shown;
 }
 

@@ -73,7 +73,8 @@ handle_open(struct open_study **at, const char *key, const json_t *message, stru
     assay_status status;
 
     drop(at);
-    status = assay_proposer_new(json_object_get(message, "spec"), &proposer, err);
+    status = assay_proposer_new(json_object_get(message, "spec"),
+                                json_object_get(message, "sources"), &proposer, err);
     if (status != ASSAY_OK)
         return status;
     study = ASSAY_NEW(struct open_study);

@@ -12,6 +12,7 @@
 struct assay_algorithm_base {
     const struct assay_plugin_space *space; /* borrowed from the study */
     uint64_t seed;
+    size_t n_objectives, n_constraints;
     struct assay_transform transform;
     struct assay_history *history;
 };

@@ -91,7 +91,7 @@ proposer_of_json(const json_t *spec)
     struct assay_error err = {0};
     struct assay_proposer *proposer;
 
-    if (assay_proposer_new(spec, &proposer, &err) != ASSAY_OK)
+    if (assay_proposer_new(spec, NULL, &proposer, &err) != ASSAY_OK)
         fail_msg("%s", err.message);
     return proposer;
 }
@@ -314,7 +314,7 @@ test_two_hundred_parameters(void **state ASSAY_UNUSED)
 
         json_object_set(spec, "parameters", parameters);
         if (strcmp(algorithms[a], "grid") == 0) { /* says so rather than try */
-            assert_int_equal(assay_proposer_new(spec, &proposer, &err), ASSAY_E_PLUGIN);
+            assert_int_equal(assay_proposer_new(spec, NULL, &proposer, &err), ASSAY_E_PLUGIN);
             assert_non_null(strstr(err.message, "too many points"));
             json_decref(spec);
             continue;
@@ -642,7 +642,7 @@ test_bad_specifications(void **state ASSAY_UNUSED)
         struct assay_error err = {0};
         json_t *spec = json_of(bad[i]);
 
-        assert_int_not_equal(assay_proposer_new(spec, &proposer, &err), ASSAY_OK);
+        assert_int_not_equal(assay_proposer_new(spec, NULL, &proposer, &err), ASSAY_OK);
         assert_int_not_equal(err.message[0], '\0');
         json_decref(spec);
     }

@@ -49,7 +49,7 @@ proposer_of(const json_t *spec)
     struct assay_proposer *proposer;
     struct assay_error err = {0};
 
-    if (assay_proposer_new(spec, &proposer, &err) != ASSAY_OK)
+    if (assay_proposer_new(spec, NULL, &proposer, &err) != ASSAY_OK)
         fail_msg("%s", err.message);
     return proposer;
 }

@@ -240,7 +240,7 @@ open_with(const char *algorithm, const char *parameters)
 
     json_object_set_new(spec, "parameters", json_of(parameters));
     json_object_set_new(spec, "algorithm", json_pack("{s:s}", "name", algorithm));
-    if (assay_proposer_new(spec, &proposer, &err) != ASSAY_OK)
+    if (assay_proposer_new(spec, NULL, &proposer, &err) != ASSAY_OK)
         fail_msg("%s", err.message);
     json_decref(spec);
     return proposer;

@@ -224,7 +224,7 @@ open_study(const struct process *process, int64_t study, const char *algorithm, 
 {
     json_t *spec = spec_of(algorithm, seed);
 
-    send_message(process, assay_protocol_open(study, spec));
+    send_message(process, assay_protocol_open(study, spec, NULL));
     json_decref(spec);
 }
 
