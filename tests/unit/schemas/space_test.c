@@ -190,6 +190,56 @@ the_middle_follows_the_scale(void **state)
 }
 
 static void
+priors_are_read_and_written(void **state)
+{
+    struct assay_space *space = space_of(
+        "[{'name':'a','type':'double','min':0,'max':1,'prior':{'value':0.25}},"
+        "{'name':'b','type':'categorical','values':['x','y'],"
+        "'prior':{'value':'y','confidence':'high'}},{'name':'c','type':'bool'}]");
+    json_auto_t *written = assay_space_encode(space);
+    json_auto_t *wanted = json_of("[{'value':0.25,'confidence':'medium'},"
+                                  "{'value':'y','confidence':'high'}]");
+
+    (void)state;
+    assert_true(space->parameters[0].prior_value == 0.25);
+    assert_int_equal(space->parameters[0].prior_confidence, ASSAY_CONFIDENCE_MEDIUM);
+    assert_true(space->parameters[1].prior_value == 1.0);
+    assert_true(isnan(space->parameters[2].prior_value));
+    for (size_t i = 0; i < 2; i++)
+        assert_true(json_equal(json_object_get(json_array_get(written, i), "prior"),
+                               json_array_get(wanted, i)));
+    assert_null(json_object_get(json_array_get(written, 2), "prior"));
+    assay_space_free(space);
+}
+
+static void
+faults_of_priors_are_named(void **state)
+{
+    static const struct {
+        const char *prior, *pointer;
+    } cases[] = {
+        {"{'value':7}", "/0/prior/value"},
+        {"{'confidence':'high'}", "/0/prior/value"},
+        {"{'value':0.5,'confidence':'sure'}", "/0/prior/confidence"},
+        {"{'value':0.5,'sd':1}", "/0/prior/sd"},
+        {"0.5", "/0/prior"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ASSAY_COUNT(cases); i++) {
+        json_auto_t *prior = json_of(cases[i].prior);
+        json_auto_t *list = json_pack("[{s:s, s:s, s:i, s:i, s:O}]", "name", "a", "type", "double",
+                                      "min", 0, "max", 1, "prior", prior);
+        struct assay_faults faults = {0};
+
+        assert_null(assay_space_decode(list, "", &faults));
+        assert_int_equal(faults.count, 1);
+        assert_string_equal(faults.items[0].pointer, cases[i].pointer);
+        assay_faults_done(&faults);
+    }
+}
+
+static void
 discrete_values_are_sorted(void **state)
 {
     struct assay_space *space =
@@ -287,6 +337,8 @@ main(void)
         cmocka_unit_test(parents_come_before_children),
         cmocka_unit_test(values_snap_to_the_grid),
         cmocka_unit_test(the_middle_follows_the_scale),
+        cmocka_unit_test(priors_are_read_and_written),
+        cmocka_unit_test(faults_of_priors_are_named),
         cmocka_unit_test(discrete_values_are_sorted),
         cmocka_unit_test(ranges_of_conditions_are_taken_to_the_grid),
         cmocka_unit_test(texts_for_substitution),

@@ -1,0 +1,175 @@
+/* Constraints, sources and priors on their way from JSON to an algorithm. */
+#include "tests/unit/suggest/support.h"
+
+#include "suggest/history.h"
+#include "suggest/proposer.h"
+
+static const char two_bounds[] =
+    "{'objective':{'metric':'loss','goal':'minimize'},'seed':1,'algorithm':{'name':'sobol'},"
+    "'constraints':[{'metric':'ms','max':20},{'metric':'recall','min':0.5,'max':1}],"
+    "'parameters':[{'name':'x','type':'double','min':0,'max':1}]}";
+
+static assay_status
+open_with(const char *spec_text, const char *sources_text, struct assay_proposer **ret_proposer,
+          struct assay_error *err)
+{
+    json_t *spec = json_of(spec_text);
+    json_t *sources = sources_text != NULL ? json_of(sources_text) : NULL;
+    assay_status status = assay_proposer_new(spec, sources, ret_proposer, err);
+
+    json_decref(sources);
+    json_decref(spec);
+    return status;
+}
+
+static void
+test_constraints_told(void **state ASSAY_UNUSED)
+{
+    static const struct {
+        const char *trials;
+        assay_status status;
+        const char *message;
+    } cases[] = {
+        {"[{'number':1,'state':'succeeded','parameters':{'x':0.5},'values':[1],"
+         "'constraints':[30,0.7]}]",
+         ASSAY_OK, NULL},
+        {"[{'number':1,'state':'succeeded','parameters':{'x':0.5},'values':[1],"
+         "'constraints':[null,'nan']}]",
+         ASSAY_OK, NULL},
+        {"[{'number':2,'state':'pending','parameters':{'x':0.5},'values':null,"
+         "'constraints':null}]",
+         ASSAY_OK, NULL},
+        {"[{'number':1,'state':'succeeded','parameters':{'x':0.5},'values':[1],"
+         "'constraints':[30]}]",
+         ASSAY_E_INVALID_VALUE, "constraints is not an array of 2 items"},
+        {"[{'number':1,'state':'succeeded','parameters':{'x':0.5},'values':[1],"
+         "'constraints':[30,'much']}]",
+         ASSAY_E_INVALID_VALUE, "constraint 1 is not a number"},
+    };
+    struct assay_proposer *proposer;
+
+    assert_int_equal(open_with(two_bounds, NULL, &proposer, NULL), ASSAY_OK);
+    for (size_t i = 0; i < ASSAY_COUNT(cases); i++) {
+        json_t *trials = json_of(cases[i].trials);
+        struct assay_error err = {0};
+
+        assert_int_equal(assay_proposer_tell(proposer, trials, &err), cases[i].status);
+        if (cases[i].message != NULL)
+            assert_non_null(strstr(err.message, cases[i].message));
+        json_decref(trials);
+    }
+    assay_proposer_free(proposer);
+}
+
+static void
+test_sources_checked(void **state ASSAY_UNUSED)
+{
+    static const struct {
+        const char *sources;
+        assay_status status;
+        const char *message;
+    } cases[] = {
+        {"[]", ASSAY_OK, NULL},
+        {"[{'name':'a','trials':[{'number':1,'state':'succeeded','parameters':{'x':0.5},"
+         "'values':[1],'constraints':[1,1]},{'number':2,'state':'failed',"
+         "'parameters':{'x':0.1}}]}]",
+         ASSAY_OK, NULL},
+        {"[{'name':'a','trials':[]}]", ASSAY_E_INVALID_STUDY, "lacks name or trials"},
+        {"[{'trials':[{'number':1,'state':'failed','parameters':{'x':0.5}}]}]",
+         ASSAY_E_INVALID_STUDY, "lacks name or trials"},
+        {"[{'name':'a','trials':[{'number':1,'state':'succeeded','parameters':{'x':7}}]}]",
+         ASSAY_E_INVALID_VALUE, "trial 1"},
+        {"[{'name':'a','trials':7}]", ASSAY_E_INVALID_VALUE, "not an array"},
+    };
+
+    for (size_t i = 0; i < ASSAY_COUNT(cases); i++) {
+        struct assay_proposer *proposer = NULL;
+        struct assay_error err = {0};
+
+        assert_int_equal(open_with(two_bounds, cases[i].sources, &proposer, &err),
+                         cases[i].status);
+        if (cases[i].message != NULL)
+            assert_non_null(strstr(err.message, cases[i].message));
+        assay_proposer_free(proposer);
+    }
+}
+
+static void
+test_history_knows_feasible(void **state ASSAY_UNUSED)
+{
+    static const struct {
+        uint32_t state;
+        double value, constraints[2], violation;
+        bool measured, usable;
+    } cases[] = {
+        {ASSAY_PLUGIN_SUCCEEDED, 1.0, {-0.5, 0.0}, 0.0, true, true},
+        {ASSAY_PLUGIN_SUCCEEDED, 1.0, {0.25, 0.5}, 0.75, true, false},
+        {ASSAY_PLUGIN_STOPPED, 1.0, {-1.0, NAN}, INFINITY, true, false},
+        {ASSAY_PLUGIN_SUCCEEDED, NAN, {-1.0, -1.0}, 0.0, false, false},
+        {ASSAY_PLUGIN_FAILED, 1.0, {-1.0, -1.0}, 0.0, false, false},
+    };
+    struct assay_space *space = space_of("[{'name':'x','type':'double','min':0,'max':1}]");
+    struct assay_view *view = assay_view_new(space);
+    struct assay_history *history = assay_history_new(assay_view_space(view), 1, 2);
+    double point = 0.5;
+
+    for (size_t i = 0; i < ASSAY_COUNT(cases); i++) {
+        const struct assay_history_trial *trial;
+
+        assay_history_tell(history, &(struct assay_plugin_trial){
+                                        .number = 1,
+                                        .state = cases[i].state,
+                                        .point = &point,
+                                        .values = &cases[i].value,
+                                        .constraints = cases[i].constraints,
+                                        .budget = NAN,
+                                        .steps = -1,
+                                    });
+        trial = assay_history_find(history, 1);
+        assert_true(trial->violation == cases[i].violation);
+        assert_int_equal(trial->measured, cases[i].measured);
+        assert_int_equal(trial->usable, cases[i].usable);
+    }
+    assay_history_free(history);
+    assay_view_free(view);
+    assay_space_free(space);
+}
+
+static void
+test_priors_shown(void **state ASSAY_UNUSED)
+{
+    struct assay_space *space = space_of(
+        "[{'name':'lr','type':'double','min':0.001,'max':1,'scale':'log',"
+        "'prior':{'value':0.01,'confidence':'high'}},"
+        "{'name':'opt','type':'categorical','values':['a','b'],'prior':{'value':'b'}},"
+        "{'name':'n','type':'discrete','values':[1,2,4],"
+        "'prior':{'value':4,'confidence':'low'}},"
+        "{'name':'free','type':'bool'}]");
+    struct assay_view *view = assay_view_new(space);
+    const struct assay_plugin_parameter *const *shown = assay_view_space(view)->parameters;
+
+    assert_near(shown[0]->prior_value, 0.01, 0.0);
+    assert_near(shown[0]->prior_spread, 0.125, 0.0);
+    assert_true(isnan(shown[0]->prior_weight));
+    assert_near(shown[1]->prior_value, 1.0, 0.0);
+    assert_near(shown[1]->prior_weight, 4.0, 0.0);
+    assert_true(isnan(shown[1]->prior_spread));
+    assert_near(shown[2]->prior_value, 2.0, 0.0);
+    assert_near(shown[2]->prior_spread, 0.5, 0.0);
+    assert_true(isnan(shown[3]->prior_value));
+    assay_view_free(view);
+    assay_space_free(space);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_constraints_told),
+        cmocka_unit_test(test_sources_checked),
+        cmocka_unit_test(test_history_knows_feasible),
+        cmocka_unit_test(test_priors_shown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
