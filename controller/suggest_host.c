@@ -11,7 +11,10 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "schemas/decode.h"
 #include "suggest/protocol.h"
+#include "suggest/registry.h"
+#include "suggest/worker.h"
 
 /* Tells are sent in one frame with the next ask, or when so many have gathered. */
 #define TELLS_PER_FRAME 500
@@ -33,6 +36,7 @@ struct hosted {
     json_t *document;
     json_t *tells;  /* array, not sent yet */
     bool opened;    /* the worker's process knows it */
+    char *trouble;  /* why its last open or tell failed; NULL: it did not */
     struct ask *ask;
     int64_t last_request;
     UT_hash_handle hh;
@@ -52,16 +56,16 @@ struct worker {
     int index;
     struct process *process;  /* NULL: none runs */
     struct ask_list asks;     /* in the order the process will answer */
+    int studies;              /* that live with it */
     uv_timer_t timer;         /* deadline of the first ask; delay of the next start */
     int starts_in_a_row;      /* without an answer in between: backs off */
 };
 
 struct assay_suggest_host {
     struct assay_suggest_host_options options;
-    char *program;
-    char *memory_limit;
+    char **arguments;   /* the program, its limits, what the options add */
     char **environment; /* ours, and one BLAS thread: the same sums on every machine */
-    struct worker *workers;
+    struct worker *workers; /* options.workers shared ones, then those for studies apart */
     struct hosted *studies;
     int64_t respawns;
     bool closing;
@@ -115,6 +119,90 @@ fail_ask(struct assay_suggest_host *host, struct ask *ask, const char *sentence)
     host->options.events.failed(host->options.events.arg, id, sentence);
 }
 
+/* --- where studies live --- */
+
+static bool
+is_apart(const struct worker *worker)
+{
+    return worker->index >= worker->host->options.workers;
+}
+
+static const char *
+algorithm_of(const struct hosted *study)
+{
+    const char *name = json_string_value(
+        json_object_get(json_object_get(study->document, "algorithm"), "name"));
+
+    return name != NULL ? name : "auto";
+}
+
+/* The one with the fewest studies, which is mostly none. */
+static struct worker *
+worker_apart(struct assay_suggest_host *host)
+{
+    struct worker *best = &host->workers[host->options.workers];
+
+    for (int i = 1; i < ASSAY_SUGGEST_APART; i++) {
+        struct worker *other = &host->workers[host->options.workers + i];
+
+        if (other->studies < best->studies)
+            best = other;
+    }
+    return best;
+}
+
+static void
+settle(struct hosted *study, struct worker *worker)
+{
+    study->worker = worker;
+    worker->studies++;
+}
+
+/* Its process ends with the last study of a worker apart. */
+static void
+leave(struct hosted *study)
+{
+    struct worker *worker = study->worker;
+
+    if (--worker->studies == 0 && is_apart(worker) && worker->process != NULL) {
+        uv_process_kill(&worker->process->handle, SIGKILL);
+        process_close(worker->process);
+        worker->process = NULL;
+        worker->starts_in_a_row = 0;
+    }
+}
+
+/* Takes the study and its ask to a worker of its own, so that it harms nobody a
+ * second time. */
+static void
+move_apart(struct hosted *study)
+{
+    struct worker *to = worker_apart(study->worker->host);
+
+    if (study->ask != NULL) {
+        TAILQ_REMOVE(&study->worker->asks, study->ask, link);
+        TAILQ_INSERT_TAIL(&to->asks, study->ask, link);
+    }
+    leave(study);
+    settle(study, to);
+    study->opened = false;
+    assay_log(ASSAY_LOG_WARNING, "study %lld (algorithm %s) goes on in suggestion worker %d, apart",
+              (long long)study->id, algorithm_of(study), to->index);
+}
+
+/* "the algorithm x", with the plugin it comes from.  Caller frees. */
+static char *
+describe_algorithm(const struct hosted *study)
+{
+    const char *name = algorithm_of(study);
+    const struct assay_plugin *plugin = assay_registry_plugin_of(name);
+
+    if (plugin == NULL)
+        return assay_format("the algorithm %s", name);
+    return assay_format("the algorithm %s of the plugin %s %s", name, plugin->name,
+                        plugin->version);
+}
+
 /* The process is gone or no use any more: whatever it knew must be told again.
  * Only the ask it was busy with counts a try: the others waited in line. */
 static void
@@ -136,14 +224,34 @@ process_gone(struct worker *worker, const char *what)
     TAILQ_FOREACH(ask, &worker->asks, link)
         ask->sent = false;
     if (first != NULL && ++first->tries >= ASSAY_SUGGEST_TRIES) {
-        json_t *algorithm = json_object_get(first->study->document, "algorithm");
+        assay_auto_free char *algorithm = describe_algorithm(first->study);
         assay_auto_free char *sentence =
-            assay_format("the algorithm %s failed %d times in a row: %s",
-                         json_string_value(json_object_get(algorithm, "name")), first->tries, what);
+            assay_format("%s failed %d times in a row: %s", algorithm, first->tries, what);
 
         fail_ask(host, first, sentence);
+    } else if (first != NULL && !is_apart(worker)) {
+        move_apart(first->study);
+        pump(first->study->worker);
     }
     pump(worker);
+}
+
+/* Caller frees. */
+static char *
+describe_end(const struct worker *worker, int64_t status, int signal)
+{
+    if (signal == 0 && status == ASSAY_WORKER_EXIT_MEMORY) {
+        json_auto_t *limit = assay_json_bytes(worker->host->options.memory_bytes);
+
+        return assay_format("it needed more memory than its limit of %s",
+                            json_string_value(limit));
+    }
+    if (signal == SIGKILL)
+        return assay_format("its process was killed (signal 9), by hand or because the machine "
+                            "ran out of memory");
+    if (signal != 0)
+        return assay_format("its process was ended by signal %d (%s)", signal, strsignal(signal));
+    return assay_format("its process ended with exit code %d", (int)status);
 }
 
 static void
@@ -156,9 +264,7 @@ process_exited(uv_process_t *handle, int64_t status, int signal)
     uv_close((uv_handle_t *)handle, process_handle_closed);
     if (worker == NULL)
         return;
-    what = signal != 0 ? assay_format("its process was ended by signal %d (%s)", signal,
-                                      strsignal(signal))
-                       : assay_format("its process ended with exit code %d", (int)status);
+    what = describe_end(worker, status, signal);
     if (!worker->host->closing)
         assay_log(ASSAY_LOG_WARNING, "suggestion worker %d: %s; starting another", worker->index,
                   what);
@@ -211,8 +317,37 @@ find_study(struct assay_suggest_host *host, int64_t id)
     return study;
 }
 
-/* One reply.  What answers an ask that was given up, or is about an open or tell
- * (the ask that follows will fail), is passed over. */
+/* An ask was answered with an error: it fails, or is tried once more where that
+ * may help. */
+static void
+take_error(struct worker *worker, struct ask *ask, const struct assay_protocol_reply *reply)
+{
+    struct hosted *study = ask->study;
+    bool unknown = strcmp(reply->code, ASSAY_PROTOCOL_UNKNOWN_STUDY) == 0;
+    bool again = unknown || strcmp(reply->code, assay_status_name(ASSAY_E_UNAVAILABLE)) == 0;
+    const struct assay_plugin *plugin = assay_registry_plugin_of(algorithm_of(study));
+
+    if (again && ++ask->tries < ASSAY_SUGGEST_TRIES) {
+        study->opened = study->opened && !unknown;
+        ask->sent = false;
+        /* Behind those that have been sent: answers come in the order of the asks. */
+        TAILQ_REMOVE(&worker->asks, ask, link);
+        TAILQ_INSERT_TAIL(&worker->asks, ask, link);
+        pump(worker);
+    } else {
+        const char *why = unknown && study->trouble != NULL ? study->trouble : reply->message;
+        assay_auto_free char *sentence =
+            plugin != NULL
+                ? assay_format("plugin %s %s: %s", plugin->name, plugin->version, why)
+                : assay_strdup(why);
+
+        fail_ask(worker->host, ask, sentence);
+    }
+    watch_first(worker);
+}
+
+/* One reply.  What answers an ask that was given up is passed over; what is about
+ * an open or tell is kept for the ask that follows and will fail. */
 static void
 take_reply(struct worker *worker, const struct assay_protocol_reply *reply)
 {
@@ -220,25 +355,21 @@ take_reply(struct worker *worker, const struct assay_protocol_reply *reply)
     struct hosted *study = find_study(host, reply->study);
     struct ask *ask = study != NULL ? study->ask : NULL;
 
+    if (study != NULL && study->worker == worker && reply->request < 0) {
+        free(study->trouble);
+        study->trouble = assay_strdup(reply->message);
+    }
     if (ask == NULL || !ask->sent || reply->request != ask->request)
         return;
     worker->starts_in_a_row = 0;
-    if (reply->code == NULL) {
-        ask_finish(ask);
-        watch_first(worker);
-        host->options.events.suggested(host->options.events.arg, reply->study, reply->trials,
-                                       reply->exhausted);
+    if (reply->code != NULL) {
+        take_error(worker, ask, reply);
         return;
     }
-    if (strcmp(reply->code, ASSAY_PROTOCOL_UNKNOWN_STUDY) == 0 &&
-        ++ask->tries < ASSAY_SUGGEST_TRIES) {
-        study->opened = false;
-        ask->sent = false;
-        pump(worker);
-    } else {
-        fail_ask(host, ask, reply->message);
-    }
+    ask_finish(ask);
     watch_first(worker);
+    host->options.events.suggested(host->options.events.arg, reply->study, reply->trials,
+                                   reply->exhausted);
 }
 
 static void
@@ -316,15 +447,14 @@ process_start(struct worker *worker)
 {
     struct assay_suggest_host *host = worker->host;
     struct process *process = ASSAY_NEW(struct process);
-    char *arguments[] = {host->program, (char[]){"--memory-limit"}, host->memory_limit, NULL};
     uv_stdio_container_t stdio[3] = {
         {.flags = UV_CREATE_PIPE | UV_READABLE_PIPE, .data.stream = (uv_stream_t *)&process->in},
         {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&process->out},
         {.flags = UV_INHERIT_FD, .data.fd = 2},
     };
     uv_process_options_t options = {
-        .file = host->program,
-        .args = arguments,
+        .file = host->arguments[0],
+        .args = host->arguments,
         .env = host->environment,
         .stdio = stdio,
         .stdio_count = 3,
@@ -366,10 +496,10 @@ ensure_process(struct worker *worker)
     if (rc == 0)
         return true;
     assay_log(ASSAY_LOG_ERROR, "suggestion worker %d: starting %s: %s", worker->index,
-              worker->host->program, uv_strerror(rc));
+              worker->host->arguments[0], uv_strerror(rc));
     while (!TAILQ_EMPTY(&worker->asks)) {
         assay_auto_free char *sentence =
-            assay_format("the suggestion worker %s can not be started: %s", worker->host->program,
+            assay_format("the suggestion worker %s can not be started: %s", worker->host->arguments[0],
                          uv_strerror(rc));
 
         fail_ask(worker->host, TAILQ_FIRST(&worker->asks), sentence);
@@ -393,6 +523,8 @@ open_study(struct hosted *study)
 
     send_message(study->worker->process, assay_protocol_open(study->id, study->document, NULL));
     json_array_clear(study->tells);
+    free(study->trouble);
+    study->trouble = NULL;
     study->opened = true;
     host->options.events.replay(host->options.events.arg, study->id);
 }
@@ -434,17 +566,49 @@ worker_environment(void)
     return copy;
 }
 
+static int
+worker_count(const struct assay_suggest_host *host)
+{
+    return host->options.workers + ASSAY_SUGGEST_APART;
+}
+
+static char **
+worker_arguments(const struct assay_suggest_host_options *options)
+{
+    size_t n = 0, k = 0;
+    char **copy;
+
+    while (options->arguments != NULL && options->arguments[n] != NULL)
+        n++;
+    copy = assay_zalloc(n + 6, sizeof *copy);
+    copy[k++] = assay_strdup(options->program);
+    copy[k++] = assay_strdup("--memory-limit");
+    copy[k++] = assay_format("%lld", (long long)options->memory_bytes);
+    copy[k++] = assay_strdup("--deadline");
+    copy[k++] = assay_format("%lldms", (long long)(options->deadline_us / 1000));
+    for (size_t i = 0; i < n; i++)
+        copy[k++] = assay_strdup(options->arguments[i]);
+    return copy;
+}
+
+static void
+free_texts(char **texts)
+{
+    for (char **text = texts; *text != NULL; text++)
+        free(*text);
+    free(texts);
+}
+
 struct assay_suggest_host *
 assay_suggest_host_new(const struct assay_suggest_host_options *options)
 {
     struct assay_suggest_host *host = ASSAY_NEW(struct assay_suggest_host);
 
     host->options = *options;
-    host->program = assay_strdup(options->program);
-    host->memory_limit = assay_format("%lld", (long long)options->memory_bytes);
+    host->arguments = worker_arguments(options);
     host->environment = worker_environment();
-    host->workers = assay_zalloc((size_t)options->workers, sizeof *host->workers);
-    for (int i = 0; i < options->workers; i++) {
+    host->workers = assay_zalloc((size_t)worker_count(host), sizeof *host->workers);
+    for (int i = 0; i < worker_count(host); i++) {
         struct worker *worker = &host->workers[i];
 
         worker->host = host;
@@ -464,13 +628,27 @@ assay_suggest_host_open(struct assay_suggest_host *host, int64_t study_id, json_
     if (study == NULL) {
         study = ASSAY_NEW(struct hosted);
         study->id = study_id;
-        study->worker = &host->workers[study_id % host->options.workers];
+        study->document = json_incref(document);
+        settle(study, assay_registry_is_foreign(algorithm_of(study))
+                          ? worker_apart(host)
+                          : &host->workers[study_id % host->options.workers]);
         study->tells = json_array();
         HASH_ADD(hh, host->studies, id, sizeof study->id, study);
     }
+    json_incref(document);
     json_decref(study->document);
-    study->document = json_incref(document);
+    study->document = document;
     study->opened = false;
+}
+
+static void
+study_free(struct assay_suggest_host *host, struct hosted *study)
+{
+    HASH_DEL(host->studies, study);
+    json_decref(study->document);
+    json_decref(study->tells);
+    free(study->trouble);
+    free(study);
 }
 
 void
@@ -488,10 +666,8 @@ assay_suggest_host_forget(struct assay_suggest_host *host, int64_t study_id)
         ask_finish(study->ask);
         watch_first(worker);
     }
-    HASH_DEL(host->studies, study);
-    json_decref(study->document);
-    json_decref(study->tells);
-    free(study);
+    leave(study);
+    study_free(host, study);
 }
 
 void
@@ -534,7 +710,7 @@ void
 assay_suggest_host_close(struct assay_suggest_host *host)
 {
     host->closing = true;
-    for (int i = 0; i < host->options.workers; i++) {
+    for (int i = 0; i < worker_count(host); i++) {
         struct worker *worker = &host->workers[i];
 
         uv_close((uv_handle_t *)&worker->timer, NULL);
@@ -555,17 +731,11 @@ assay_suggest_host_free(struct assay_suggest_host *host)
     {
         if (study->ask != NULL)
             ask_finish(study->ask);
-        HASH_DEL(host->studies, study);
-        json_decref(study->document);
-        json_decref(study->tells);
-        free(study);
+        study_free(host, study);
     }
     free(host->workers);
-    free(host->program);
-    free(host->memory_limit);
-    for (char **entry = host->environment; *entry != NULL; entry++)
-        free(*entry);
-    free(host->environment);
+    free_texts(host->arguments);
+    free_texts(host->environment);
     free(host);
     return NULL;
 }

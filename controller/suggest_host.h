@@ -7,6 +7,11 @@
  * again.  An ask that is not answered within its deadline, or whose worker dies,
  * is tried ASSAY_SUGGEST_TRIES times; then it fails with a sentence.
  *
+ * Studies that may harm those beside them live apart, in up to
+ * ASSAY_SUGGEST_APART further workers: those whose algorithm comes from a plugin
+ * or is remote, from the start; any other once its worker died or fell silent
+ * over it, for as long as it is open.
+ *
  * Everything here, callbacks included, is on the engine's libuv loop. */
 #ifndef ASSAY_CONTROLLER_SUGGEST_HOST_H
 #define ASSAY_CONTROLLER_SUGGEST_HOST_H
@@ -17,6 +22,8 @@
 #include "common/error.h"
 
 #define ASSAY_SUGGEST_TRIES 3
+/* Workers for studies that live apart; started when needed, ended with their last study. */
+#define ASSAY_SUGGEST_APART 8
 
 struct assay_suggest_host;
 
@@ -38,6 +45,8 @@ struct assay_suggest_host_options {
     int workers;         /* >= 1; started when first needed */
     int64_t memory_bytes;
     int64_t deadline_us; /* of one ask */
+    /* Further arguments of the program, NULL-terminated (--plugin FILE, ...); NULL = none. */
+    const char *const *arguments;
 };
 
 struct assay_suggest_host *assay_suggest_host_new(const struct assay_suggest_host_options *options);

@@ -5,6 +5,7 @@
  * another and replays.  It ends when the daemon does, and leaves Ctrl-C at the
  * daemon's terminal to the daemon. */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <poll.h>
 #include <signal.h>
@@ -12,6 +13,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/number.h"
@@ -29,6 +31,7 @@ struct connection {
 };
 
 static volatile sig_atomic_t terminated;
+static int64_t deadline_us = 30 * ASSAY_SECOND_US; /* of the daemon for one ask */
 
 static void
 on_terminate(int signal_number ASSAY_UNUSED)
@@ -174,6 +177,52 @@ take_standard_output(void)
     return wire;
 }
 
+/* --- memory --- */
+
+static int64_t memory_limit_bytes;
+
+/* The address space in use, from a signal handler; 0 when it can't be told. */
+static int64_t
+address_space_bytes(void)
+{
+    char text[32] = "";
+    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : 0;
+    int64_t pages = 0;
+
+    if (fd >= 0)
+        close(fd);
+    for (ssize_t i = 0; i < n && text[i] >= '0' && text[i] <= '9'; i++)
+        pages = pages * 10 + (text[i] - '0');
+    return pages * sysconf(_SC_PAGESIZE);
+}
+
+/* Code that does not look whether it got memory crashes without: the exit code
+ * tells the daemon so where little of the limit was left. */
+static void
+on_crash(int signal_number)
+{
+    int64_t spare = ASSAY_MAX(memory_limit_bytes / 8, INT64_C(64) << 20);
+
+    if (address_space_bytes() + spare >= memory_limit_bytes)
+        _exit(ASSAY_WORKER_EXIT_MEMORY);
+    signal(signal_number, SIG_DFL);
+    raise(signal_number);
+}
+
+static void
+watch_crashes(void)
+{
+    static char stack[16384]; /* that of the crash may be used up */
+    struct sigaction action = {.sa_handler = on_crash, .sa_flags = SA_ONSTACK | SA_NODEFER};
+    const stack_t alternative = {.ss_sp = stack, .ss_size = sizeof stack};
+
+    sigaltstack(&alternative, NULL);
+    sigaction(SIGSEGV, &action, NULL);
+    sigaction(SIGBUS, &action, NULL);
+    sigaction(SIGABRT, &action, NULL);
+}
+
 static bool
 limit_memory(const char *text)
 {
@@ -192,10 +241,26 @@ limit_memory(const char *text)
 #endif
 #endif
     limit.rlim_cur = limit.rlim_max = (rlim_t)bytes;
-    if (setrlimit(RLIMIT_AS, &limit) == 0)
+    if (setrlimit(RLIMIT_AS, &limit) == 0) {
+        memory_limit_bytes = bytes;
+        watch_crashes();
         return true;
+    }
     fprintf(stderr, "assay-suggest: --memory-limit %s: %s\n", text, strerror(errno));
     return false;
+}
+
+/* A machine without memory ends this process rather than the daemon. */
+static void
+offer_to_oom_killer(void)
+{
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return;
+    if (write(fd, "500", 3) < 0)
+        assay_log(ASSAY_LOG_DEBUG, "oom_score_adj: %s", strerror(errno));
+    close(fd);
 }
 
 static bool
@@ -209,6 +274,15 @@ use_descriptor(const char *text, struct connection *connection)
     }
     connection->in = connection->out = (int)fd;
     return true;
+}
+
+static bool
+set_deadline(const char *text)
+{
+    if (assay_parse_duration(text, &deadline_us) && deadline_us > 0)
+        return true;
+    fprintf(stderr, "assay-suggest: --deadline %s is not a time\n", text);
+    return false;
 }
 
 static bool
@@ -227,6 +301,7 @@ static const char usage[] =
     "Proposes trials to assayd, which starts it; not meant to be run by hand.\n"
     "  --fd N                 talk over descriptor N instead of standard input and output\n"
     "  --memory-limit BYTES   address space allowed (512Mi, 2Gi)\n"
+    "  --deadline TIME        after which the daemon gives an ask up (30s)\n"
     "  --plugin FILE          load algorithms from a shared object; may be repeated\n"
     "  --help\n";
 
@@ -236,6 +311,7 @@ main(int argc, char **argv)
     static const struct option options[] = {
         {"fd", required_argument, NULL, 'f'},
         {"memory-limit", required_argument, NULL, 'm'},
+        {"deadline", required_argument, NULL, 'd'},
         {"plugin", required_argument, NULL, 'p'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
@@ -253,6 +329,9 @@ main(int argc, char **argv)
         case 'm':
             ok = limit_memory(optarg);
             break;
+        case 'd':
+            ok = set_deadline(optarg);
+            break;
         case 'p':
             ok = load_plugin(optarg);
             break;
@@ -268,6 +347,7 @@ main(int argc, char **argv)
         return 2;
     }
     set_signals();
+    offer_to_oom_killer();
     if (connection.out < 0)
         connection.out = take_standard_output();
     if (connection.out < 0) {

@@ -29,6 +29,9 @@ static const struct assay_plugin_rule *rules[EACH_MAX] = {
     &assay_rule_median,
 };
 
+/* By the same index: where the entry comes from; NULL: built in. */
+static const struct assay_plugin *algorithm_plugins[EACH_MAX], *rule_plugins[EACH_MAX];
+
 const struct assay_plugin_algorithm *
 assay_registry_algorithm_at(size_t i)
 {
@@ -41,24 +44,60 @@ assay_registry_rule_at(size_t i)
     return i < EACH_MAX ? rules[i] : NULL;
 }
 
-const struct assay_plugin_algorithm *
-assay_registry_algorithm(const char *name)
+/* Where it stands or would stand. */
+static size_t
+find_algorithm(const char *name)
 {
     size_t i = 0;
 
     while (i < EACH_MAX && algorithms[i] != NULL && strcmp(algorithms[i]->name, name) != 0)
         i++;
-    return assay_registry_algorithm_at(i);
+    return i;
 }
 
-const struct assay_plugin_rule *
-assay_registry_rule(const char *name)
+static size_t
+find_rule(const char *name)
 {
     size_t i = 0;
 
     while (i < EACH_MAX && rules[i] != NULL && strcmp(rules[i]->name, name) != 0)
         i++;
-    return assay_registry_rule_at(i);
+    return i;
+}
+
+const struct assay_plugin_algorithm *
+assay_registry_algorithm(const char *name)
+{
+    return assay_registry_algorithm_at(find_algorithm(name));
+}
+
+const struct assay_plugin_rule *
+assay_registry_rule(const char *name)
+{
+    return assay_registry_rule_at(find_rule(name));
+}
+
+const struct assay_plugin *
+assay_registry_plugin_of(const char *algorithm)
+{
+    size_t i = find_algorithm(algorithm);
+
+    return i < EACH_MAX ? algorithm_plugins[i] : NULL;
+}
+
+const struct assay_plugin *
+assay_registry_plugin_of_rule(const char *rule)
+{
+    size_t i = find_rule(rule);
+
+    return i < EACH_MAX ? rule_plugins[i] : NULL;
+}
+
+bool
+assay_registry_is_foreign(const char *algorithm)
+{
+    return assay_registry_algorithm(algorithm) == NULL ||
+           assay_registry_plugin_of(algorithm) != NULL;
 }
 
 /* --- lists for the HTTP contract --- */
@@ -86,7 +125,16 @@ encode_caps(uint64_t caps)
 }
 
 static json_t *
-encode_entry(const char *name, const char *description, const char *schema, uint64_t caps)
+encode_origin(const struct assay_plugin *plugin)
+{
+    return plugin == NULL ? json_pack("{s:s}", "kind", "built_in")
+                          : json_pack("{s:s, s:s, s:s}", "kind", "plugin", "name", plugin->name,
+                                      "version", plugin->version);
+}
+
+static json_t *
+encode_entry(const char *name, const char *description, const char *schema, uint64_t caps,
+             const struct assay_plugin *plugin)
 {
     json_t *entry = json_object();
 
@@ -94,6 +142,7 @@ encode_entry(const char *name, const char *description, const char *schema, uint
     json_object_set_new(entry, "description", json_string(description));
     json_object_set_new(entry, "settings_schema", json_loads(schema, 0, NULL));
     json_object_set_new(entry, "capabilities", encode_caps(caps));
+    json_object_set_new(entry, "origin", encode_origin(plugin));
     return entry;
 }
 
@@ -105,7 +154,8 @@ assay_registry_algorithms_encode(void)
     for (size_t i = 0; assay_registry_algorithm_at(i) != NULL; i++)
         json_array_append_new(list,
                               encode_entry(algorithms[i]->name, algorithms[i]->description,
-                                           algorithms[i]->settings_schema, algorithms[i]->caps));
+                                           algorithms[i]->settings_schema, algorithms[i]->caps,
+                                           algorithm_plugins[i]));
     return list;
 }
 
@@ -116,7 +166,7 @@ assay_registry_rules_encode(void)
 
     for (size_t i = 0; assay_registry_rule_at(i) != NULL; i++)
         json_array_append_new(list, encode_entry(rules[i]->name, rules[i]->description,
-                                                 rules[i]->settings_schema, 0));
+                                                 rules[i]->settings_schema, 0, rule_plugins[i]));
     return list;
 }
 
@@ -328,6 +378,8 @@ check_plugin_table(const struct assay_plugin *plugin, struct assay_error *err)
     if (plugin->struct_size < sizeof *plugin)
         return assay_fail(err, ASSAY_E_PLUGIN, "its table has %llu bytes, %zu are needed",
                           (unsigned long long)plugin->struct_size, sizeof *plugin);
+    if (plugin->name == NULL || plugin->version == NULL)
+        return assay_fail(err, ASSAY_E_PLUGIN, "it has no name or no version");
     if (plugin->n_algorithms > EACH_MAX || plugin->n_rules > EACH_MAX)
         return assay_fail(err, ASSAY_E_PLUGIN, "it has more than %d algorithms or rules", EACH_MAX);
     return ASSAY_OK;
@@ -350,19 +402,27 @@ add_all(const struct assay_plugin *plugin, struct assay_error *err)
                           EACH_MAX);
     for (size_t i = 0; i < plugin->n_algorithms && status == ASSAY_OK; i++) {
         status = check_algorithm_table(plugin->algorithms[i], err);
-        if (status == ASSAY_OK)
+        if (status == ASSAY_OK) {
             algorithms[n_algorithms + i] = plugin->algorithms[i];
+            algorithm_plugins[n_algorithms + i] = plugin;
+        }
     }
     for (size_t i = 0; i < plugin->n_rules && status == ASSAY_OK; i++) {
         status = check_rule_table(plugin->rules[i], err);
-        if (status == ASSAY_OK)
+        if (status == ASSAY_OK) {
             rules[n_rules + i] = plugin->rules[i];
+            rule_plugins[n_rules + i] = plugin;
+        }
     }
     if (status != ASSAY_OK) {
-        for (size_t i = n_algorithms; i < EACH_MAX; i++)
+        for (size_t i = n_algorithms; i < EACH_MAX; i++) {
             algorithms[i] = NULL;
-        for (size_t i = n_rules; i < EACH_MAX; i++)
+            algorithm_plugins[i] = NULL;
+        }
+        for (size_t i = n_rules; i < EACH_MAX; i++) {
             rules[i] = NULL;
+            rule_plugins[i] = NULL;
+        }
     }
     return status;
 }

@@ -19,8 +19,16 @@ const struct assay_plugin_rule *assay_registry_rule(const char *name);
 const struct assay_plugin_algorithm *assay_registry_algorithm_at(size_t i);
 const struct assay_plugin_rule *assay_registry_rule_at(size_t i);
 
-/* [{"name","description","settings_schema","capabilities":[...]}], as the HTTP
- * contract lists them.  New references. */
+/* The plugin that brought the algorithm or rule; NULL: it is built in, or there is
+ * none of the name. */
+const struct assay_plugin *assay_registry_plugin_of(const char *algorithm);
+const struct assay_plugin *assay_registry_plugin_of_rule(const char *rule);
+/* Whether the algorithm's own code is not Assay's: of a plugin, remote, or unknown. */
+bool assay_registry_is_foreign(const char *algorithm);
+
+/* [{"name","description","settings_schema","capabilities":[...],"origin"}], as the
+ * HTTP contract lists them.  `origin`: {"kind": "built_in"} or {"kind": "plugin",
+ * "name", "version"}.  New references. */
 json_t *assay_registry_algorithms_encode(void);
 json_t *assay_registry_rules_encode(void);
 

@@ -11,6 +11,9 @@ struct assay_worker;
 
 #define ASSAY_WORKER_ID_BYTES_MAX 255 /* of a study's ID that is a string */
 
+/* Exit code of a worker that crashed for want of memory (--memory-limit). */
+#define ASSAY_WORKER_EXIT_MEMORY 112
+
 struct assay_worker *assay_worker_new(void);
 struct assay_worker *assay_worker_free(struct assay_worker *worker); /* returns NULL */
 
