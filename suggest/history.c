@@ -18,7 +18,7 @@ struct table {
 
 struct assay_history {
     const struct assay_plugin_space *space;
-    size_t n_objectives, n_constraints;
+    size_t n_objectives, n_constraints, n_rungs;
     struct assay_history_trial *trials;
     uint64_t *hashes; /* of the trials' points */
     size_t count, capacity, hashes_capacity;
@@ -29,13 +29,14 @@ struct assay_history {
 
 struct assay_history *
 assay_history_new(const struct assay_plugin_space *space, size_t n_objectives,
-                  size_t n_constraints)
+                  size_t n_constraints, size_t n_rungs)
 {
     struct assay_history *history = ASSAY_NEW(struct assay_history);
 
     history->space = space;
     history->n_objectives = n_objectives;
     history->n_constraints = n_constraints;
+    history->n_rungs = n_rungs;
     return history;
 }
 
@@ -48,6 +49,7 @@ assay_history_free(struct assay_history *history)
         free(history->trials[i].point);
         free(history->trials[i].values);
         free(history->trials[i].constraints);
+        free(history->trials[i].rung_values);
     }
     free(history->trials);
     free(history->hashes);
@@ -164,6 +166,8 @@ fill(struct assay_history *history, size_t i, const struct assay_plugin_trial *t
     memcpy(trial->values, told->values, history->n_objectives * sizeof *trial->values);
     for (size_t k = 0; k < history->n_constraints; k++)
         trial->constraints[k] = told->constraints[k];
+    for (size_t k = 0; k < history->n_rungs; k++)
+        trial->rung_values[k] = told->rung_values[k];
     trial->violation = violation_of(history, trial);
     trial->measured = is_measured(history, trial);
     trial->usable = trial->measured && trial->violation <= 0.0;
@@ -191,6 +195,7 @@ assay_history_tell(struct assay_history *history, const struct assay_plugin_tria
     history->trials[i].point = assay_alloc(history->space->n_parameters + 1, sizeof(double));
     history->trials[i].values = assay_alloc(history->n_objectives + 1, sizeof(double));
     history->trials[i].constraints = assay_alloc(history->n_constraints + 1, sizeof(double));
+    history->trials[i].rung_values = assay_alloc(history->n_rungs + 1, sizeof(double));
     fill(history, i, trial);
     *slot = history->count++;
     index_point(history, i);

@@ -17,6 +17,7 @@ struct assay_history_trial {
     int64_t steps;  /* -1 = none */
     double *point;  /* owned by the history, n_parameters items */
     double *values; /* owned, n_objectives items, smaller is better; NaN = none */
+    double *rung_values; /* owned, n_rungs items; NaN = not reached */
     double *constraints; /* owned, n_constraints items, <= 0 holds; NaN = not measured */
 };
 
@@ -24,7 +25,8 @@ struct assay_history;
 
 /* `space` is borrowed for the life of the history. */
 struct assay_history *assay_history_new(const struct assay_plugin_space *space,
-                                        size_t n_objectives, size_t n_constraints);
+                                        size_t n_objectives, size_t n_constraints,
+                                        size_t n_rungs);
 struct assay_history *assay_history_free(struct assay_history *history); /* returns NULL */
 
 /* Takes the trial in, in place of what was known of its number. */

@@ -95,12 +95,13 @@ struct assay_plugin_space {
 /* --- algorithms --- */
 
 /* assay_plugin_trial.state */
-#define ASSAY_PLUGIN_PENDING 0u /* queued, running or paused */
+#define ASSAY_PLUGIN_PENDING 0u /* queued or running */
 #define ASSAY_PLUGIN_SUCCEEDED 1u
 #define ASSAY_PLUGIN_STOPPED 2u /* early, by a rule or a user; its values count */
 #define ASSAY_PLUGIN_INFEASIBLE 3u
 #define ASSAY_PLUGIN_FAILED 4u
 #define ASSAY_PLUGIN_CANCELLED 5u
+#define ASSAY_PLUGIN_PAUSED 6u /* since 1.1: reached its budget and can be resumed */
 
 struct assay_plugin_trial {
     int64_t number;       /* >= 1, unique in the study */
@@ -115,6 +116,9 @@ struct assay_plugin_trial {
      * its size (of 1 where it is 0): <= 0 holds, > 0 is violated, NaN = not measured.
      * A trial that ended with one violated or not measured can not be the best. */
     const double *constraints;
+    /* study.n_rungs items: the first objective's value when the trial had used the
+     * budget of that rung; NaN = it did not get there, or measured nothing. */
+    const double *rung_values;
 };
 
 /* Since 1.1: what an earlier study found.  Its trials ended, and stand in the space of
@@ -139,6 +143,11 @@ struct assay_plugin_study {
     uint64_t n_constraints;                           /* bounds of metrics: trial.constraints */
     uint64_t n_sources;                               /* earlier studies to learn from */
     const struct assay_plugin_source *const *sources; /* borrowed for the time of the call */
+    uint64_t n_rungs;     /* 0 without a budget */
+    const double *rungs;  /* budgets in increasing order, the last is budget_max; see
+                           * suggest/rungs.h; borrowed for the time of the call */
+    uint32_t resumable;   /* 1: trials keep checkpoints, resuming one costs the difference */
+    uint32_t reserved;    /* 0 */
 };
 
 #define ASSAY_PLUGIN_WHY_BYTES 2048u
@@ -146,9 +155,14 @@ struct assay_plugin_study {
 /* One suggestion, written by the algorithm into memory of the host. */
 struct assay_plugin_suggestion {
     double *point;     /* n_parameters items */
-    double budget;     /* preset to NaN = the study's whole budget */
+    double *budget;    /* preset to NaN = the study's whole budget */
     char *why;         /* JSON object saying how it was found; preset to "{}" */
     uint64_t why_size; /* bytes of `why` with the NUL, >= ASSAY_PLUGIN_WHY_BYTES */
+    /* Since 1.1.  Preset to 0; else the number of a paused trial that is to go on, to a
+     * larger budget, in place of a new one (whose number is asked for again later). */
+    int64_t *resume;
+    /* Preset to 0; else the trial whose checkpoint the new one starts from. */
+    int64_t *parent;
 };
 
 /* assay_plugin_algorithm.caps: what the algorithm can do.  A study that needs

@@ -8,6 +8,7 @@
 #include "schemas/point.h"
 #include "schemas/states.h"
 #include "suggest/registry.h"
+#include "suggest/rungs.h"
 #include "suggest/settings.h"
 #include "suggest/stopping.h"
 #include "suggest/view.h"
@@ -30,6 +31,8 @@ struct assay_proposer {
     size_t n_objectives;
     struct bound *bounds;
     size_t n_bounds, n_constraints;
+    double rungs[ASSAY_RUNGS_MAX];
+    size_t n_rungs;
 };
 
 /* --- opening --- */
@@ -133,6 +136,16 @@ budget_member(const json_t *spec, const char *name)
     return json_is_number(value) ? json_number_value(value) : NAN;
 }
 
+static void
+take_rungs(struct assay_proposer *proposer, const json_t *spec)
+{
+    double min = budget_member(spec, "min"), max = budget_member(spec, "max");
+    double eta = budget_member(spec, "eta");
+
+    if (min > 0.0 && min <= max && isfinite(max) && eta > 1.0)
+        proposer->n_rungs = assay_rungs(min, max, eta, proposer->rungs);
+}
+
 static uint64_t
 limit_member(const json_t *spec, const char *name)
 {
@@ -155,12 +168,12 @@ plugin_failure(struct assay_error *err, const struct assay_plugin_algorithm *alg
 
 /* --- trials as they come --- */
 
-/* Trials of one call, decoded; everything in five allocations. */
+/* Trials of one call, decoded; everything in six allocations. */
 struct told {
     size_t n;
     struct assay_plugin_trial *trials;
     const struct assay_plugin_trial **pointers;
-    double *points, *values, *constraints;
+    double *points, *values, *constraints, *rung_values;
 };
 
 static void
@@ -171,6 +184,7 @@ told_done(struct told *told)
     free(told->points);
     free(told->values);
     free(told->constraints);
+    free(told->rung_values);
 }
 
 static assay_status
@@ -224,6 +238,30 @@ decode_constraints(const struct assay_proposer *proposer, const json_t *list,
 }
 
 static assay_status
+decode_rungs(const struct assay_proposer *proposer, const json_t *list, double *ret_values,
+             struct assay_error *err)
+{
+    for (size_t k = 0; k < proposer->n_rungs; k++)
+        ret_values[k] = NAN;
+    if (list == NULL || json_is_null(list))
+        return ASSAY_OK;
+    if (!json_is_array(list) || json_array_size(list) > proposer->n_rungs)
+        return assay_fail(err, ASSAY_E_INVALID_VALUE, "rungs is not an array of at most %zu items",
+                          proposer->n_rungs);
+    for (size_t k = 0; k < json_array_size(list); k++) {
+        const json_t *item = json_array_get(list, k);
+
+        if (json_is_null(item))
+            continue;
+        if (!assay_json_get_real(item, &ret_values[k]))
+            return assay_fail(err, ASSAY_E_INVALID_VALUE, "the value at rung %zu is not a number",
+                              k);
+        ret_values[k] *= proposer->signs[0];
+    }
+    return ASSAY_OK;
+}
+
+static assay_status
 decode_state(const json_t *json, uint32_t *ret_state, struct assay_error *err)
 {
     const char *name = json_string_value(json);
@@ -235,14 +273,14 @@ decode_state(const json_t *json, uint32_t *ret_state, struct assay_error *err)
     if (name == NULL || !assay_trial_state_parse(name, &state))
         return assay_fail(err, ASSAY_E_INVALID_VALUE, "%s is not a state of a trial",
                           name != NULL ? name : "nothing");
-    *ret_state = assay_plugin_state(state);
+    *ret_state = state == ASSAY_TRIAL_PAUSED ? ASSAY_PLUGIN_PAUSED : assay_plugin_state(state);
     return ASSAY_OK;
 }
 
 static assay_status
 decode_trial(const struct assay_proposer *proposer, const json_t *json, double *point,
-             double *values, double *constraints, struct assay_plugin_trial *ret_trial,
-             struct assay_error *err)
+             double *values, double *constraints, double *rung_values,
+             struct assay_plugin_trial *ret_trial, struct assay_error *err)
 {
     const json_t *budget = json_object_get(json, "budget"), *steps = json_object_get(json, "steps");
     struct assay_faults faults = {0};
@@ -253,6 +291,7 @@ decode_trial(const struct assay_proposer *proposer, const json_t *json, double *
         .point = point,
         .values = values,
         .constraints = constraints,
+        .rung_values = rung_values,
         .budget = json_is_number(budget) ? json_number_value(budget) : NAN,
         .steps = json_is_integer(steps) ? json_integer_value(steps) : -1,
     };
@@ -264,6 +303,8 @@ decode_trial(const struct assay_proposer *proposer, const json_t *json, double *
     if (status == ASSAY_OK)
         status =
             decode_constraints(proposer, json_object_get(json, "constraints"), constraints, err);
+    if (status == ASSAY_OK)
+        status = decode_rungs(proposer, json_object_get(json, "rungs"), rung_values, err);
     if (status == ASSAY_OK &&
         !assay_point_decode(proposer->space, json_object_get(json, "parameters"), "/parameters",
                             false, &faults, point))
@@ -290,6 +331,7 @@ decode_trials(const struct assay_proposer *proposer, const json_t *trials, struc
         .points = assay_alloc(n * n_parameters + 1, sizeof *told.points),
         .values = assay_alloc(n * proposer->n_objectives + 1, sizeof *told.values),
         .constraints = assay_alloc(n * proposer->n_bounds + 1, sizeof *told.constraints),
+        .rung_values = assay_alloc(n * proposer->n_rungs + 1, sizeof *told.rung_values),
     };
     *ret_told = told;
     if (!json_is_array(trials))
@@ -298,7 +340,8 @@ decode_trials(const struct assay_proposer *proposer, const json_t *trials, struc
         told.pointers[i] = &told.trials[i];
         status = decode_trial(proposer, json_array_get(trials, i), &told.points[i * n_parameters],
                               &told.values[i * proposer->n_objectives],
-                              &told.constraints[i * proposer->n_bounds], &told.trials[i], err);
+                              &told.constraints[i * proposer->n_bounds],
+                              &told.rung_values[i * proposer->n_rungs], &told.trials[i], err);
     }
     return status;
 }
@@ -389,6 +432,10 @@ make_instance(struct assay_proposer *proposer, const json_t *spec, const json_t 
             .n_constraints = proposer->n_bounds,
             .n_sources = lent.n,
             .sources = lent.pointers,
+            .n_rungs = proposer->n_rungs,
+            .rungs = proposer->rungs,
+            .resumable = json_is_true(
+                json_object_get(json_object_get(spec, "trial"), "checkpoints")),
         },
         &proposer->instance, reason, sizeof reason);
     lent_done(&lent);
@@ -409,6 +456,7 @@ assay_proposer_new(const json_t *spec, const json_t *sources,
         status = take_constraints(proposer, spec, err);
     if (status == ASSAY_OK)
         status = take_space(proposer, spec, err);
+    take_rungs(proposer, spec);
     if (status == ASSAY_OK)
         status = make_instance(proposer, spec, sources, err);
     if (status == ASSAY_OK)
@@ -459,7 +507,8 @@ assay_proposer_tell(struct assay_proposer *proposer, const json_t *trials, struc
 struct room {
     struct assay_plugin_suggestion *suggestions;
     const struct assay_plugin_suggestion **pointers;
-    double *points;
+    double *points, *budgets;
+    int64_t *numbers; /* to resume, and parents */
     char *whys;
 };
 
@@ -469,16 +518,21 @@ room_init(struct room *room, size_t n, size_t n_parameters)
     room->suggestions = assay_alloc(n, sizeof *room->suggestions);
     room->pointers = assay_alloc(n, sizeof *room->pointers);
     room->points = assay_alloc(n * n_parameters + 1, sizeof *room->points);
+    room->budgets = assay_alloc(n, sizeof *room->budgets);
+    room->numbers = assay_zalloc(2 * n, sizeof *room->numbers);
     room->whys = assay_alloc(n, ASSAY_PLUGIN_WHY_BYTES);
     for (size_t i = 0; i < n * n_parameters; i++)
         room->points[i] = NAN;
     for (size_t i = 0; i < n; i++) {
         room->suggestions[i] = (struct assay_plugin_suggestion){
             .point = &room->points[i * n_parameters],
-            .budget = NAN,
+            .budget = &room->budgets[i],
+            .resume = &room->numbers[2 * i],
+            .parent = &room->numbers[2 * i + 1],
             .why = &room->whys[i * ASSAY_PLUGIN_WHY_BYTES],
             .why_size = ASSAY_PLUGIN_WHY_BYTES,
         };
+        room->budgets[i] = NAN;
         memcpy(room->suggestions[i].why, "{}", sizeof "{}");
         room->pointers[i] = &room->suggestions[i];
     }
@@ -490,6 +544,8 @@ room_done(struct room *room)
     free(room->suggestions);
     free(room->pointers);
     free(room->points);
+    free(room->budgets);
+    free(room->numbers);
     free(room->whys);
 }
 
@@ -532,8 +588,12 @@ encode_suggestions(const struct assay_proposer *proposer, const int64_t *numbers
         json_object_set_new(trial, "number", json_integer(numbers[i]));
         json_object_set_new(trial, "parameters",
                             assay_point_encode(proposer->space, suggestion->point));
-        if (isfinite(suggestion->budget))
-            json_object_set_new(trial, "budget", json_real(suggestion->budget));
+        if (isfinite(*suggestion->budget))
+            json_object_set_new(trial, "budget", json_real(*suggestion->budget));
+        if (*suggestion->resume > 0)
+            json_object_set_new(trial, "resume", json_integer(*suggestion->resume));
+        if (*suggestion->parent > 0)
+            json_object_set_new(trial, "parent", json_integer(*suggestion->parent));
         json_object_set_new(trial, "why", decode_why(proposer, suggestion));
         json_array_append_new(trials, trial);
     }

@@ -28,18 +28,22 @@ struct assay_proposer *assay_proposer_free(struct assay_proposer *proposer); /* 
 
 /* Tells trials, new or changed:
  *   [{"number": 3, "state": "succeeded", "parameters": {…}, "values": [0.3],
- *     "constraints": [17.5], "budget": 9, "steps": 12}]
+ *     "constraints": [17.5], "rungs": [0.9, 0.5, null], "budget": 9, "steps": 12}]
  * state: "pending" (or queued, running, paused, stopping) or a final state of a
  * trial.  values, constraints: one per objective and per constraint of the study as
- * measured, null where there is none, or null altogether; constraints, budget and
- * steps may be left out.  All or nothing:
+ * measured, null where there is none, or null altogether.  rungs: the first
+ * objective's value at each budget of assay_rungs (suggest/rungs.h) that the trial
+ * has used, as far as it came.  constraints, rungs, budget and steps may be left out.
+ * All or nothing:
  * ASSAY_E_INVALID_VALUE, ASSAY_E_PLUGIN. */
 ASSAY_MUST_CHECK assay_status assay_proposer_tell(struct assay_proposer *proposer,
                                                   const json_t *trials, struct assay_error *err);
 
 /* Proposes points for 1 to ASSAY_PROPOSER_ASK_MAX different trial numbers >= 1:
  *   [{"number": 17, "parameters": {…}, "why": {"proposed_by": "sobol", …}}]
- * with "budget" where the algorithm chose one.  Fewer than asked when the space has
+ * with "budget" where the algorithm chose one; "resume": 7 where the paused trial 7 is
+ * to go on to that budget in place of a new trial; "parent": 7 where the new trial
+ * starts from the checkpoint of trial 7.  Fewer than asked when the space has
  * no untried point left (`ret_exhausted`), or when the algorithm wants to wait for
  * running trials. */
 ASSAY_MUST_CHECK assay_status assay_proposer_ask(struct assay_proposer *proposer,

@@ -8,7 +8,8 @@ assay_algorithm_base_init(struct assay_algorithm_base *base, const struct assay_
     assay_transform_init(&base->transform, study->space);
     base->n_objectives = (size_t)study->n_objectives;
     base->n_constraints = (size_t)study->n_constraints;
-    base->history = assay_history_new(study->space, base->n_objectives, base->n_constraints);
+    base->history = assay_history_new(study->space, base->n_objectives, base->n_constraints,
+                                      (size_t)study->n_rungs);
 }
 
 void

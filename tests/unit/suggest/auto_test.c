@@ -362,10 +362,15 @@ test_why(void **state ASSAY_UNUSED)
     size_t by_bayesian = 0, by_others = 0;
 
     for (int64_t number = 1; number <= 60; number++) {
-        double point[2], value;
+        double point[2], value, budget = NAN;
+        int64_t resume = 0, parent = 0;
         char why[ASSAY_PLUGIN_WHY_BYTES] = "{}", error[256];
-        struct assay_plugin_suggestion suggestion = {
-            .point = point, .budget = NAN, .why = why, .why_size = sizeof why};
+        struct assay_plugin_suggestion suggestion = {.point = point,
+                                                     .budget = &budget,
+                                                     .resume = &resume,
+                                                     .parent = &parent,
+                                                     .why = why,
+                                                     .why_size = sizeof why};
         const struct assay_plugin_suggestion *pointer = &suggestion;
         uint64_t count;
         const char *by, *regime;

@@ -54,13 +54,17 @@ driver_ask(const struct driver *driver, int64_t first, size_t n, double *ret_poi
     const struct assay_plugin_suggestion **pointers = assay_zalloc(n, sizeof *pointers);
     int64_t *numbers = assay_zalloc(n, sizeof *numbers);
     char why[ASSAY_PLUGIN_WHY_BYTES] = "{}", error[256] = "";
+    int64_t resume = 0, parent = 0;
+    double budget = NAN;
     uint64_t count = 0;
 
     for (size_t i = 0; i < n; i++) {
         numbers[i] = first + (int64_t)i;
         suggestions[i] = (struct assay_plugin_suggestion){
             .point = &ret_points[i * driver->space->n_parameters],
-            .budget = NAN,
+            .budget = &budget,
+            .resume = &resume,
+            .parent = &parent,
             .why = why,
             .why_size = sizeof why,
         };

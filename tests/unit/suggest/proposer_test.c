@@ -110,7 +110,7 @@ test_history_knows_feasible(void **state ASSAY_UNUSED)
     };
     struct assay_space *space = space_of("[{'name':'x','type':'double','min':0,'max':1}]");
     struct assay_view *view = assay_view_new(space);
-    struct assay_history *history = assay_history_new(assay_view_space(view), 1, 2);
+    struct assay_history *history = assay_history_new(assay_view_space(view), 1, 2, 0);
     double point = 0.5;
 
     for (size_t i = 0; i < ASSAY_COUNT(cases); i++) {

@@ -171,7 +171,7 @@ test_history(void **state ASSAY_UNUSED)
 {
     struct assay_space *space = space_of("[{'name':'x','type':'int','min':0,'max':100000}]");
     struct assay_view *view = assay_view_new(space);
-    struct assay_history *history = assay_history_new(assay_view_space(view), 1, 0);
+    struct assay_history *history = assay_history_new(assay_view_space(view), 1, 0, 0);
     double none = NAN, finite = 0.5, infinite = INFINITY, point;
     struct assay_plugin_trial trial;
 
@@ -302,7 +302,7 @@ check_lattice(const struct assay_space *space)
     static struct enumeration all;
     struct assay_view *view = assay_view_new(space);
     struct assay_lattice *lattice = assay_lattice_new(assay_view_space(view), 5);
-    struct assay_history *seen = assay_history_new(assay_view_space(view), 1, 0);
+    struct assay_history *seen = assay_history_new(assay_view_space(view), 1, 0, 0);
     double point[8], none = NAN;
 
     all = (struct enumeration){.space = space};
@@ -463,7 +463,7 @@ test_untried_uses_up_spaces(void **state ASSAY_UNUSED)
     for (size_t c = 0; c < ASSAY_COUNT(cases); c++) {
         struct assay_space *space = space_of(cases[c].parameters);
         struct assay_view *view = assay_view_new(space);
-        struct assay_history *history = assay_history_new(assay_view_space(view), 1, 0);
+        struct assay_history *history = assay_history_new(assay_view_space(view), 1, 0, 0);
         struct assay_random random = test_random(c);
         struct assay_batch batch = {.given = NULL};
         struct assay_transform transform;
@@ -496,7 +496,7 @@ test_untried_finds_the_continuous_branch(void **state ASSAY_UNUSED)
         space_of("[{'name':'a','type':'int','min':1,'max':1000},"
                  "{'name':'x','type':'double','min':0,'max':1,'when':{'a':[777]}}]");
     struct assay_view *view = assay_view_new(space);
-    struct assay_history *history = assay_history_new(assay_view_space(view), 1, 0);
+    struct assay_history *history = assay_history_new(assay_view_space(view), 1, 0, 0);
     struct assay_random random = test_random(5);
     struct assay_batch batch = {.given = NULL};
     struct assay_transform transform;
