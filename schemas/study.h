@@ -65,6 +65,7 @@ struct assay_trial_spec {
     int64_t gpus;
     double cpus;          /* 0 = not said */
     int64_t memory_bytes; /* 0 = not said */
+    bool checkpoints;     /* a resumed trial goes on from ASSAY_CHECKPOINT_DIR; default false */
     int64_t retries;      /* of failures of the command; default 0 */
     int64_t infrastructure_retries; /* of lost runners and machines; default 3 */
     int64_t timeout_us;   /* one attempt; 0 = none */

@@ -301,6 +301,8 @@ static const struct assay_field trial_fields[] = {
     {.key = "code", .kind = ASSAY_FIELD_CALL, .call = decode_code},
     {.key = "metrics", .kind = ASSAY_FIELD_CALL, .call = decode_metrics},
     {.key = "resources", .kind = ASSAY_FIELD_CALL, .call = decode_resources},
+    {.key = "checkpoints", .kind = ASSAY_FIELD_BOOL,
+     .offset = offsetof(struct assay_trial_spec, checkpoints)},
     {.key = "retries", .kind = ASSAY_FIELD_INT, .min = 0.0, .max = RETRIES_MAX,
      .offset = offsetof(struct assay_trial_spec, retries)},
     {.key = "infrastructure_retries", .kind = ASSAY_FIELD_INT, .min = 0.0, .max = RETRIES_MAX,
@@ -398,6 +400,8 @@ assay__trial_spec_encode(const struct assay_trial_spec *trial)
         json_object_set_new(json, "code", encode_code(trial));
     json_object_set_new(json, "metrics", encode_metrics(trial));
     json_object_set_new(json, "resources", encode_resources(trial));
+    if (trial->checkpoints)
+        json_object_set_new(json, "checkpoints", json_true());
     json_object_set_new(json, "retries", json_integer(trial->retries));
     json_object_set_new(json, "infrastructure_retries",
                         json_integer(trial->infrastructure_retries));
