@@ -18,8 +18,10 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "controller/suggest_apart.h"
 #include "schemas/config.h"
 #include "sql/cluster.h"
+#include "suggest/registry.h"
 
 #define VERSION "0.1.0"
 
@@ -42,11 +44,17 @@
 #define SWEEP_MS 1000
 #define ANSWERS_KEPT_US (24 * 3600 * ASSAY_SECOND_US)
 #define EXPIRE_EVERY_US (3600 * ASSAY_SECOND_US)
+/* Loading a plugin, once, in a process of its own. */
+#define PLUGIN_LOAD_US (20 * ASSAY_SECOND_US)
+/* A plugin's word on a study that is submitted. */
+#define PLUGIN_CHECK_US (2 * ASSAY_SECOND_US)
 
 struct daemon {
     struct assay_config config;
     struct assay_data_dir dir;
     char *program_dir;
+    char *suggest_program;
+    const char **suggest_arguments; /* for each assay-suggest, NULL-terminated */
     char *token;
     int signals; /* signalfd */
     int lost;    /* eventfd: another daemon has the database */
@@ -154,6 +162,71 @@ told_to_end(struct daemon *daemon)
         return true;
     }
     return false;
+}
+
+/* --- plugins */
+
+/* Asked on a thread that may block (a study is checked where it is stored). */
+static char *
+ask_plugin(void *arg, const json_t *study)
+{
+    const struct daemon *daemon = arg;
+    const struct assay_suggest_apart apart = {
+        .program = daemon->suggest_program,
+        .arguments = daemon->suggest_arguments,
+        .timeout_us = PLUGIN_CHECK_US,
+    };
+    struct assay_error err = {0};
+    json_auto_t *answer = NULL;
+    const json_t *fault;
+
+    if (assay_suggest_apart_ask(&apart, "--check-study", study, &answer, &err) != ASSAY_OK)
+        return assay_format("the plugin could not say whether it can serve this study: %s",
+                            err.message);
+    fault = json_object_get(answer, "error");
+    if (fault == NULL)
+        fault = json_object_get(answer, "fault");
+    return assay_strdup(json_string_value(fault));
+}
+
+/* First in a process of its own: what crashes there must not crash here. */
+static assay_status
+load_plugin(const struct daemon *daemon, const char *path, struct assay_error *err)
+{
+    const char *const arguments[] = {"--plugin", path, NULL};
+    const struct assay_suggest_apart apart = {
+        .program = daemon->suggest_program, .arguments = arguments, .timeout_us = PLUGIN_LOAD_US};
+    json_auto_t *answer = NULL;
+    const char *fault;
+
+    if (assay_suggest_apart_ask(&apart, "--describe", NULL, &answer, err) != ASSAY_OK)
+        return assay_wrap(err, "plugin %s", path);
+    fault = json_string_value(json_object_get(answer, "error"));
+    if (fault != NULL)
+        return assay_fail(err, ASSAY_E_PLUGIN, "%s", fault);
+    return assay_registry_load(path, err);
+}
+
+static assay_status
+load_plugins(struct daemon *daemon, struct assay_error *err)
+{
+    const struct assay_config_list *plugins = &daemon->config.plugins;
+    size_t n = 0;
+
+    daemon->suggest_program = assay_format("%s/assay-suggest", daemon->program_dir);
+    daemon->suggest_arguments =
+        assay_zalloc(2 * plugins->count + 1, sizeof *daemon->suggest_arguments);
+    for (size_t i = 0; i < plugins->count; i++) {
+        assay_status status = load_plugin(daemon, plugins->items[i], err);
+
+        if (status != ASSAY_OK)
+            return status;
+        assay_log(ASSAY_LOG_INFO, "loaded the plugin %s", plugins->items[i]);
+        daemon->suggest_arguments[n++] = "--plugin";
+        daemon->suggest_arguments[n++] = plugins->items[i];
+    }
+    assay_registry_set_apart(ask_plugin, daemon);
+    return ASSAY_OK;
 }
 
 /* --- HTTP */
@@ -297,6 +370,7 @@ start_engine(struct daemon *daemon, struct assay_error *err)
         .suggest_workers = (int)daemon->config.workers,
         .suggest_memory_bytes = daemon->config.suggest_memory_bytes,
         .suggest_deadline_us = daemon->config.suggest_deadline_us,
+        .suggest_arguments = daemon->suggest_arguments,
         .pretend_gpus = (int)daemon->config.pretend_gpus,
         .trial_log_bytes = daemon->config.trial_log_bytes,
     };
@@ -440,6 +514,8 @@ close_all(struct daemon *daemon)
     free(daemon->trial_token_key);
     free(daemon->database_url);
     free(daemon->token);
+    free(daemon->suggest_program);
+    free(daemon->suggest_arguments);
     free(daemon->program_dir);
     assay_close(&daemon->signals);
     assay_close(&daemon->lost);
@@ -508,7 +584,12 @@ main(int argc, char **argv)
                    daemon.config.log_format == ASSAY_CONFIG_LOG_FORMAT_JSON);
     raise_file_limit();
     daemon.program_dir = program_directory();
-    code = serve(&daemon);
+    if (load_plugins(&daemon, &err) == ASSAY_OK) {
+        code = serve(&daemon);
+    } else {
+        assay_log(ASSAY_LOG_ERROR, "%s", err.message);
+        code = 2;
+    }
     close_all(&daemon);
     assay_config_done(&daemon.config);
     return code;

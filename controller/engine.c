@@ -77,6 +77,7 @@ open_parts(struct assay_engine *engine, struct assay_error *err)
         .workers = engine->options.suggest_workers,
         .memory_bytes = engine->options.suggest_memory_bytes,
         .deadline_us = engine->options.suggest_deadline_us,
+        .arguments = engine->options.suggest_arguments,
     };
     struct assay_executor_options executor = {
         .loop = &engine->loop,

@@ -28,6 +28,7 @@ struct assay_engine_options {
     int suggest_workers;             /* processes, >= 1 */
     int64_t suggest_memory_bytes;    /* address space of one worker */
     int64_t suggest_deadline_us;     /* one ask */
+    const char *const *suggest_arguments; /* more for the workers, NULL-terminated; NULL = none */
     int pretend_gpus;                /* -1: those of the machine */
     int64_t trial_log_bytes;         /* kept of one attempt's output */
 };

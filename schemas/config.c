@@ -13,6 +13,16 @@
 #define CONFIG_FILE_BYTES_MAX (1 << 20)
 
 static const struct assay_config_option *
+find_in_file(const char *key)
+{
+    for (size_t i = 0; i < assay_config_options_count; i++) {
+        if (strcmp(assay_config_options[i].file, key) == 0)
+            return &assay_config_options[i];
+    }
+    return NULL;
+}
+
+static const struct assay_config_option *
 find_option(const char *name, size_t length)
 {
     for (size_t i = 0; i < assay_config_options_count; i++) {
@@ -82,11 +92,36 @@ refuse_value(const struct assay_config_option *option, const char *text, const c
         what = assay_format("one of %s", option->value);
         break;
     case ASSAY_CONFIG_TEXT:
+    case ASSAY_CONFIG_LIST:
         what = assay_strdup("a text that is not empty");
         break;
     }
     return assay_fail(err, ASSAY_E_BAD_REQUEST, "%s: --%s must be %s, not \"%.100s\"", source,
                       option->name, what, text);
+}
+
+static void
+list_done(struct assay_config_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        free(list->items[i]);
+    free(list->items);
+    *list = (struct assay_config_list){0};
+}
+
+/* Adds to what the same source gave, in place of what a weaker one did. */
+static bool
+add_item(struct assay_config_list *list, const char *text, const char *source)
+{
+    if (*text == '\0')
+        return false;
+    if (list->source != NULL && strcmp(list->source, source) != 0)
+        list_done(list);
+    list->source = source;
+    list->items = assay_realloc(list->items, list->count + 2, sizeof *list->items);
+    list->items[list->count++] = assay_strdup(text);
+    list->items[list->count] = NULL;
+    return true;
 }
 
 static assay_status
@@ -117,6 +152,9 @@ set_option(const struct assay_config_option *option, const char *text, const cha
     case ASSAY_CONFIG_CHOICE:
         good = parse_choice(option, text, place);
         break;
+    case ASSAY_CONFIG_LIST:
+        good = add_item(place, text, source);
+        break;
     }
     return good ? ASSAY_OK : refuse_value(option, text, source, err);
 }
@@ -138,15 +176,36 @@ set_defaults(struct assay_config *config, struct assay_error *err)
     return ASSAY_OK;
 }
 
+/* The texts between the colons. */
+static assay_status
+set_items(const struct assay_config_option *option, const char *text, const char *source,
+          struct assay_config *config, struct assay_error *err)
+{
+    for (;;) {
+        size_t length = strcspn(text, ":");
+        assay_auto_free char *item = assay_strndup(text, length);
+        assay_status rc = set_option(option, item, source, config, err);
+
+        if (rc < 0 || text[length] == '\0')
+            return rc;
+        text += length + 1;
+    }
+}
+
 static assay_status
 read_environment(struct assay_config *config, struct assay_error *err)
 {
     for (size_t i = 0; i < assay_config_options_count; i++) {
         const struct assay_config_option *option = &assay_config_options[i];
         const char *text = getenv(option->environment);
-        assay_status rc = text == NULL || *text == '\0'
-                              ? ASSAY_OK
-                              : set_option(option, text, option->environment, config, err);
+        assay_status rc = ASSAY_OK;
+
+        if (text == NULL || *text == '\0')
+            continue;
+        if (option->kind == ASSAY_CONFIG_LIST)
+            rc = set_items(option, text, option->environment, config, err);
+        else
+            rc = set_option(option, text, option->environment, config, err);
 
         if (rc < 0)
             return rc;
@@ -158,22 +217,29 @@ static assay_status
 read_member(const char *key, const json_t *value, const char *path, struct assay_config *config,
             struct assay_error *err)
 {
-    assay_auto_free char *name = assay_strdup(key);
     assay_auto_free char *text = assay_json_scalar_text(value);
-    const struct assay_config_option *option;
+    const struct assay_config_option *option = find_in_file(key);
 
-    for (char *c = name; *c != '\0'; c++) {
-        /* In the file names are written with '_' only. */
-        if (*c == '-')
-            *c = '\0';
-        else if (*c == '_')
-            *c = '-';
-    }
-    option = strlen(name) == strlen(key) ? find_option(name, strlen(name)) : NULL;
     if (option == NULL)
         return assay_fail(err, ASSAY_E_BAD_REQUEST, "%s: unknown option \"%.60s\"", path, key);
     if (json_is_null(value))
         return ASSAY_OK;
+    if (option->kind == ASSAY_CONFIG_LIST && json_is_array(value)) {
+        const json_t *item;
+        size_t i;
+
+        json_array_foreach(value, i, item)
+        {
+            assay_status rc =
+                json_is_string(item)
+                    ? set_option(option, json_string_value(item), path, config, err)
+                    : assay_fail(err, ASSAY_E_BAD_REQUEST, "%s: %s must be texts", path, key);
+
+            if (rc < 0)
+                return rc;
+        }
+        return ASSAY_OK;
+    }
     if (text == NULL)
         return assay_fail(err, ASSAY_E_BAD_REQUEST, "%s: %s must be a single value", path, key);
     return set_option(option, text, path, config, err);
@@ -325,8 +391,12 @@ void
 assay_config_done(struct assay_config *config)
 {
     for (size_t i = 0; i < assay_config_options_count; i++) {
+        void *place = (char *)config + assay_config_options[i].offset;
+
         if (assay_config_options[i].kind == ASSAY_CONFIG_TEXT)
-            free(*(char **)(void *)((char *)config + assay_config_options[i].offset));
+            free(*(char **)place);
+        else if (assay_config_options[i].kind == ASSAY_CONFIG_LIST)
+            list_done(place);
     }
     *config = (struct assay_config){0};
 }

@@ -19,6 +19,19 @@ enum assay_config_log_format {
     ASSAY_CONFIG_LOG_FORMAT_JSON,
 };
 
+enum assay_config_remote_algorithms {
+    ASSAY_CONFIG_REMOTE_ALGORITHMS_NONE,
+    ASSAY_CONFIG_REMOTE_ALGORITHMS_LOOPBACK,
+    ASSAY_CONFIG_REMOTE_ALGORITHMS_ANY,
+};
+
+/* Texts in the order given. */
+struct assay_config_list {
+    char **items; /* NULL-terminated; NULL when there are none */
+    size_t count;
+    const char *source; /* what gave them; a stronger one starts afresh */
+};
+
 struct assay_config {
     /* Data directory: database, logs, checkpoints, the files url and token; by default
      * $XDG_DATA_HOME/assay or ~/.local/share/assay. NULL = not set. */
@@ -51,6 +64,12 @@ struct assay_config {
     int64_t suggest_memory_bytes;
     /* Time one suggestion may take. */
     int64_t suggest_deadline_us;
+    /* Shared object (absolute path) with algorithms or stopping rules of your own; may be
+     * given more than once. */
+    struct assay_config_list plugins;
+    /* Where the algorithm "remote" may call HTTP services that studies name: nowhere, on
+     * this machine, or anywhere but link-local addresses. */
+    int remote_algorithms;
     /* Threads that answer requests which only read; each has a database connection. */
     int64_t read_threads;
     /* Largest body of a request. */
@@ -68,10 +87,12 @@ enum assay_config_kind {
     ASSAY_CONFIG_DURATION, /* microseconds */
     ASSAY_CONFIG_BOOL,
     ASSAY_CONFIG_CHOICE, /* index in choices */
+    ASSAY_CONFIG_LIST,   /* struct assay_config_list */
 };
 
 struct assay_config_option {
     const char *name;        /* without the two dashes */
+    const char *file;        /* key in the file of --config */
     const char *environment; /* variable */
     const char *value;       /* what stands for the value in the help; NULL for bool */
     const char *default_text; /* NULL = not set, false */

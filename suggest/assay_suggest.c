@@ -9,6 +9,7 @@
 #include <getopt.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@
 #include "common/number.h"
 #include "suggest/host.h"
 #include "suggest/protocol.h"
+#include "suggest/questions.h"
 #include "suggest/registry.h"
 #include "suggest/worker.h"
 
@@ -276,6 +278,16 @@ use_descriptor(const char *text, struct connection *connection)
     return true;
 }
 
+/* --- what is asked for --- */
+
+enum mode { SERVE, DESCRIBE, CHECK_STUDY };
+
+struct arguments {
+    enum mode mode;
+    const char **plugins;
+    size_t n_plugins, plugins_capacity;
+};
+
 static bool
 set_deadline(const char *text)
 {
@@ -285,15 +297,11 @@ set_deadline(const char *text)
     return false;
 }
 
-static bool
-load_plugin(const char *path)
+static void
+add_plugin(struct arguments *arguments, const char *path)
 {
-    struct assay_error err = {0};
-
-    if (assay_registry_load(path, &err) == ASSAY_OK)
-        return true;
-    fprintf(stderr, "assay-suggest: %s\n", err.message);
-    return false;
+    ASSAY_GROW(arguments->plugins, arguments->n_plugins, arguments->plugins_capacity);
+    arguments->plugins[arguments->n_plugins++] = path;
 }
 
 static const char usage[] =
@@ -302,29 +310,33 @@ static const char usage[] =
     "  --fd N                 talk over descriptor N instead of standard input and output\n"
     "  --memory-limit BYTES   address space allowed (512Mi, 2Gi)\n"
     "  --deadline TIME        after which the daemon gives an ask up (30s)\n"
-    "  --plugin FILE          load algorithms from a shared object; may be repeated\n"
+    "  --plugin FILE          load algorithms and rules from a shared object; may be repeated\n"
+    "  --describe             print what the plugins bring, as JSON, and end\n"
+    "  --check-study          print whether the algorithm can serve the study file (JSON) on\n"
+    "                         standard input, and end\n"
     "  --help\n";
 
-int
-main(int argc, char **argv)
+static bool
+parse(int argc, char **argv, struct connection *connection, struct arguments *ret_arguments,
+      bool *ret_help)
 {
     static const struct option options[] = {
         {"fd", required_argument, NULL, 'f'},
         {"memory-limit", required_argument, NULL, 'm'},
         {"deadline", required_argument, NULL, 'd'},
         {"plugin", required_argument, NULL, 'p'},
+        {"describe", no_argument, NULL, 'D'},
+        {"check-study", no_argument, NULL, 'S'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
-    static struct connection connection = {.in = STDIN_FILENO, .out = -1};
-    int option, result;
     bool ok = true;
+    int option;
 
-    assay_log_init("assay-suggest", ASSAY_LOG_INFO, false);
     while (ok && (option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (option) {
         case 'f':
-            ok = use_descriptor(optarg, &connection);
+            ok = use_descriptor(optarg, connection);
             break;
         case 'm':
             ok = limit_memory(optarg);
@@ -333,29 +345,100 @@ main(int argc, char **argv)
             ok = set_deadline(optarg);
             break;
         case 'p':
-            ok = load_plugin(optarg);
+            add_plugin(ret_arguments, optarg);
+            break;
+        case 'D':
+            ret_arguments->mode = DESCRIBE;
+            break;
+        case 'S':
+            ret_arguments->mode = CHECK_STUDY;
             break;
         case 'h':
-            fputs(usage, stdout);
-            return 0;
+            *ret_help = true;
+            return true;
         default:
             ok = false;
         }
     }
-    if (!ok || optind < argc) {
-        fputs(usage, stderr);
-        return 2;
+    return ok && optind >= argc;
+}
+
+static assay_status
+load_plugins(const struct arguments *arguments, struct assay_error *err)
+{
+    assay_status status = ASSAY_OK;
+
+    for (size_t i = 0; i < arguments->n_plugins && status == ASSAY_OK; i++)
+        status = assay_registry_load(arguments->plugins[i], err);
+    return status;
+}
+
+/* One answer, and the end. */
+static int
+answer_once(const struct arguments *arguments, int wire)
+{
+    struct assay_error err = {0};
+    json_t *answer, *study;
+
+    if (load_plugins(arguments, &err) != ASSAY_OK) {
+        answer = json_pack("{s:s}", "error", err.message);
+    } else if (arguments->mode == DESCRIBE) {
+        answer = assay_question_describe();
+    } else {
+        study = json_loadfd(STDIN_FILENO, 0, NULL);
+        answer = assay_question_study(study);
+        json_decref(study);
     }
+    if (json_dumpfd(answer, wire, 0) < 0)
+        fprintf(stderr, "assay-suggest: the answer was not taken: %s\n", strerror(errno));
+    json_decref(answer);
+    return 0;
+}
+
+static int
+run(const struct arguments *arguments, struct connection *connection)
+{
+    struct assay_error err = {0};
+    int result;
+
     set_signals();
     offer_to_oom_killer();
-    if (connection.out < 0)
-        connection.out = take_standard_output();
-    if (connection.out < 0) {
+    if (connection->out < 0)
+        connection->out = take_standard_output();
+    if (connection->out < 0) {
         fprintf(stderr, "assay-suggest: standard output: %s\n", strerror(errno));
         return 1;
     }
-    result = serve(&connection);
-    assay_buffer_done(&connection.received);
-    assay_buffer_done(&connection.to_send);
+    if (arguments->mode != SERVE)
+        return answer_once(arguments, connection->out);
+    if (load_plugins(arguments, &err) != ASSAY_OK) {
+        fprintf(stderr, "assay-suggest: %s\n", err.message);
+        return 2;
+    }
+    result = serve(connection);
+    assay_buffer_done(&connection->received);
+    assay_buffer_done(&connection->to_send);
+    return result;
+}
+
+int
+main(int argc, char **argv)
+{
+    static struct connection connection = {.in = STDIN_FILENO, .out = -1};
+    struct arguments arguments = {0};
+    bool help = false;
+    int result;
+
+    assay_log_init("assay-suggest", ASSAY_LOG_INFO, false);
+    if (!parse(argc, argv, &connection, &arguments, &help)) {
+        fputs(usage, stderr);
+        result = 2;
+    } else if (help) {
+        fputs(usage, stdout);
+        result = 0;
+    } else {
+        result = run(&arguments, &connection);
+    }
+    free(arguments.plugins);
     return result;
 }

@@ -228,15 +228,100 @@ check_caps(const struct assay_plugin_algorithm *algorithm, const struct assay_st
                         algorithm->name);
 }
 
+static assay_registry_ask *ask_apart;
+static void *ask_apart_arg;
+
+void
+assay_registry_set_apart(assay_registry_ask *ask, void *arg)
+{
+    ask_apart = ask;
+    ask_apart_arg = arg;
+}
+
+/* What `check` looks at, as a study file. */
+static char *
+ask_elsewhere(const struct assay_study_spec *spec)
+{
+    json_auto_t *study = json_pack(
+        "{s:o, s:{s:s, s:O}, s:o, s:I}", "parameters", assay_space_encode(spec->space),
+        "algorithm", "name", spec->algorithm.name, "settings", spec->algorithm.settings, "limits",
+        assay_limits_encode(&spec->limits, spec->trial != NULL), "seed", (json_int_t)spec->seed);
+    json_t *objectives = json_array();
+
+    for (size_t i = 0; i < spec->n_objectives; i++)
+        json_array_append_new(
+            objectives, json_pack("{s:s, s:s}", "metric", spec->objectives[i].metric, "goal",
+                                  spec->objectives[i].goal == ASSAY_GOAL_MAXIMIZE ? "maximize"
+                                                                                  : "minimize"));
+    json_object_set_new(study, "objectives", objectives);
+    if (spec->budget.name != NULL)
+        json_object_set_new(study, "budget",
+                            json_pack("{s:s, s:f, s:f, s:f}", "name", spec->budget.name, "min",
+                                      spec->budget.min, "max", spec->budget.max, "eta",
+                                      spec->budget.eta));
+    return ask_apart(ask_apart_arg, study);
+}
+
+/* Caller frees; NULL: it can. */
+static char *
+ask_here(const struct assay_plugin_algorithm *algorithm, const struct assay_study_spec *spec,
+         const char *settings)
+{
+    struct assay_view *view = assay_view_new(spec->space);
+    char reason[256] = "";
+    int32_t result = algorithm->check(
+        &(struct assay_plugin_study){
+            .space = assay_view_space(view),
+            .n_objectives = ASSAY_MAX(spec->n_objectives, (size_t)1),
+            .settings = settings,
+            .seed = spec->seed,
+            .budget_min = spec->budget.min,
+            .budget_max = spec->budget.max,
+            .budget_eta = spec->budget.eta,
+            .trials = (uint64_t)ASSAY_MAX(spec->limits.trials, INT64_C(0)),
+            .parallel = (uint64_t)ASSAY_MAX(spec->limits.parallel, INT64_C(0)),
+        },
+        reason, sizeof reason);
+
+    assay_view_free(view);
+    if (result >= 0)
+        return NULL;
+    reason[sizeof reason - 1] = '\0';
+    return assay_strdup(reason[0] != '\0' ? reason : "the algorithm can not serve this study");
+}
+
+/* "plugin" is a kind of algorithm and no name of one. */
+static void
+explain_plugin(const char *pointer, struct assay_faults *faults)
+{
+    assay_auto_free char *at = assay_pointer_key(pointer, "name");
+    struct assay_buffer names = {0};
+
+    for (size_t i = 0; assay_registry_algorithm_at(i) != NULL; i++) {
+        if (algorithm_plugins[i] != NULL)
+            assay_buffer_printf(&names, "%s%s", names.length > 0 ? ", " : "", algorithms[i]->name);
+    }
+    if (names.length > 0)
+        assay_fault_add(faults, at, NULL, names.data,
+                        "name the algorithm that a plugin brought; loaded are: %s", names.data);
+    else
+        assay_fault_add(faults, at, NULL, NULL,
+                        "name the algorithm that a plugin brought; no plugin is loaded (assayd "
+                        "--plugin FILE loads one)");
+    assay_buffer_done(&names);
+}
+
 static void
 check_algorithm(const struct assay_study_spec *spec, const char *pointer,
                 struct assay_faults *faults)
 {
     const struct assay_plugin_algorithm *algorithm = assay_registry_algorithm(spec->algorithm.name);
-    assay_auto_free char *settings = NULL;
-    char reason[256] = "";
-    struct assay_view *view;
+    assay_auto_free char *settings = NULL, *reason = NULL;
 
+    if (algorithm == NULL && strcmp(spec->algorithm.name, "plugin") == 0) {
+        explain_plugin(pointer, faults);
+        return;
+    }
     if (algorithm == NULL) {
         add_unknown_name(faults, pointer, "algorithm", spec->algorithm.name, false);
         return;
@@ -246,25 +331,14 @@ check_algorithm(const struct assay_study_spec *spec, const char *pointer,
         spec->space == NULL)
         return;
     check_caps(algorithm, spec, pointer, faults);
-    if (algorithm->check == NULL)
+    if (algorithm->check == NULL || spec->n_objectives == 0)
         return;
-    view = assay_view_new(spec->space);
-    if (algorithm->check(
-            &(struct assay_plugin_study){
-                .space = assay_view_space(view),
-                .n_objectives = ASSAY_MAX(spec->n_objectives, (size_t)1),
-                .settings = settings,
-                .seed = spec->seed,
-                .budget_min = spec->budget.min,
-                .budget_max = spec->budget.max,
-                .budget_eta = spec->budget.eta,
-                .trials = (uint64_t)ASSAY_MAX(spec->limits.trials, INT64_C(0)),
-                .parallel = (uint64_t)ASSAY_MAX(spec->limits.parallel, INT64_C(0)),
-            },
-            reason, sizeof reason) < 0)
-        assay_fault_add(faults, pointer, NULL, NULL, "%s",
-                        reason[0] != '\0' ? reason : "the algorithm can not serve this study");
-    assay_view_free(view);
+    if (ask_apart != NULL && assay_registry_plugin_of(algorithm->name) != NULL)
+        reason = ask_elsewhere(spec);
+    else
+        reason = ask_here(algorithm, spec, settings);
+    if (reason != NULL)
+        assay_fault_add(faults, pointer, NULL, NULL, "%s", reason);
 }
 
 static void

@@ -36,6 +36,13 @@ json_t *assay_registry_rules_encode(void);
  * algorithm can not serve. */
 const struct assay_study_checks *assay_registry_checks(void);
 
+/* A process that must not run a plugin's algorithms has their `check` asked elsewhere:
+ * `ask` gets a study file with all that the slot looks at, and answers with a
+ * sentence (the caller frees it) when the study can not be served, else NULL.  It is
+ * called on the thread that checks a study.  Set it before threads start. */
+typedef char *assay_registry_ask(void *arg, const json_t *study);
+void assay_registry_set_apart(assay_registry_ask *ask, void *arg);
+
 /* Loads a shared object.  `path` must be absolute and name a regular file that
  * belongs to root or to this user and that nobody else can write.  ASSAY_E_PLUGIN
  * with a sentence when it does not fit; then nothing of it is kept. */

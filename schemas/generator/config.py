@@ -4,12 +4,13 @@ from generator.text import c_banner, c_string, load, md_banner, md_table
 
 # type -> (C member, printf-able initial value)
 MEMBERS = {"text": "char *{};", "path": "char *{};", "int": "int64_t {};", "bytes": "int64_t {};",
-           "duration": "int64_t {};", "bool": "bool {};", "choice": "int {};"}
+           "duration": "int64_t {};", "bool": "bool {};", "choice": "int {};",
+           "list": "struct assay_config_list {};"}
 SUFFIXES = {"bytes": "_bytes", "duration": "_us"}
 
 
 def member(option):
-    name = option["name"].replace("-", "_")
+    name = option.get("file", option["name"]).replace("-", "_")
     suffix = SUFFIXES.get(option["type"], "")
     return name if name.endswith(suffix) else name + suffix
 
@@ -47,6 +48,13 @@ def config_options_h():
             out.append(f"enum assay_config_{option['name'].replace('-', '_')} {{")
             out += [f"    {prefix}_{choice.upper()}," for choice in option["choices"]]
             out.append("};\n")
+    out.append("""/* Texts in the order given. */
+struct assay_config_list {
+    char **items; /* NULL-terminated; NULL when there are none */
+    size_t count;
+    const char *source; /* what gave them; a stronger one starts afresh */
+};
+""")
     out.append("struct assay_config {")
     for option in options():
         out.append(wrap_comment(comment(option), "    "))
@@ -59,10 +67,12 @@ def config_options_h():
     ASSAY_CONFIG_DURATION, /* microseconds */
     ASSAY_CONFIG_BOOL,
     ASSAY_CONFIG_CHOICE, /* index in choices */
+    ASSAY_CONFIG_LIST,   /* struct assay_config_list */
 };
 
 struct assay_config_option {
     const char *name;        /* without the two dashes */
+    const char *file;        /* key in the file of --config */
     const char *environment; /* variable */
     const char *value;       /* what stands for the value in the help; NULL for bool */
     const char *default_text; /* NULL = not set, false */
@@ -90,6 +100,7 @@ def option_row(option):
     kind = {"text": "TEXT", "path": "TEXT"}.get(option["type"], option["type"].upper())
     name = option["name"].replace("-", "_")
     out = [f"    {{.name = {c_string(option['name'])},",
+           f"     .file = {c_string(option.get('file', option['name']).replace('-', '_'))},",
            f"     .environment = {c_string(option['environment'])},"]
     if placeholder(option):
         out.append(f"     .value = {c_string(placeholder(option))},")
@@ -121,6 +132,7 @@ def config_options_c():
 def config_md():
     kinds = {"bool": "switch", "bytes": "size (`512Mi`, `4Gi`)", "duration": "duration (`30s`, `2h`)",
              "int": "integer"}
+    kinds["list"] = "text, may be repeated"
     rows = []
     for o in options():
         kind = kinds.get(o["type"], o["type"])
@@ -132,5 +144,7 @@ def config_md():
             "Each option can be given on the command line (`--log-level debug` or\n"
             "`--log-level=debug`), in the environment, or in the YAML file named by `--config FILE`\n"
             "(there with `_` for `-`: `log_level: debug`). The command line counts before the\n"
-            "environment, the environment before the file. `assayd --help` prints this list.\n\n"
+            "environment, the environment before the file. What may be repeated is separated by `:`\n"
+            "in the environment and an array in the file (`plugins: [/srv/a.so, /srv/b.so]`).\n"
+            "`assayd --help` prints this list.\n\n"
             + md_table(["option", "environment", "value", "default", "meaning"], rows))

@@ -70,6 +70,41 @@ the_command_line_is_read(void **state)
 }
 
 static void
+lists_come_from_one_source(void **state)
+{
+    char path[] = "/tmp/assay-config-XXXXXX";
+    assay_auto_close int fd = mkstemp(path);
+    static const char text[] = "plugins: [/file/a.so, /file/b.so]\nremote_algorithms: none\n";
+    assay_auto_free char *words = assay_format("--config %s", path);
+    assay_auto_free char *more = assay_format("--config %s --plugin /w/a.so --plugin=/w/b.so", path);
+    struct assay_config config;
+
+    (void)state;
+    assert_int_equal(write(fd, text, sizeof text - 1), sizeof text - 1);
+    load_well("", &config);
+    assert_null(config.plugins.items);
+    assert_int_equal(config.remote_algorithms, ASSAY_CONFIG_REMOTE_ALGORITHMS_LOOPBACK);
+    assay_config_done(&config);
+    load_well(words, &config);
+    assert_int_equal(config.plugins.count, 2);
+    assert_string_equal(config.plugins.items[1], "/file/b.so");
+    assert_int_equal(config.remote_algorithms, ASSAY_CONFIG_REMOTE_ALGORITHMS_NONE);
+    assay_config_done(&config);
+    setenv("ASSAYD_PLUGINS", "/e/a.so:/e/b.so:/e/c.so", 1);
+    load_well(words, &config);
+    assert_int_equal(config.plugins.count, 3);
+    assert_string_equal(config.plugins.items[2], "/e/c.so");
+    assert_null(config.plugins.items[3]);
+    assay_config_done(&config);
+    load_well(more, &config);
+    assert_int_equal(config.plugins.count, 2);
+    assert_string_equal(config.plugins.items[0], "/w/a.so");
+    assay_config_done(&config);
+    unsetenv("ASSAYD_PLUGINS");
+    unlink(path);
+}
+
+static void
 sources_have_an_order(void **state)
 {
     char path[] = "/tmp/assay-config-XXXXXX";
@@ -224,6 +259,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_hold),         cmocka_unit_test(the_command_line_is_read),
+        cmocka_unit_test(lists_come_from_one_source),
         cmocka_unit_test(sources_have_an_order), cmocka_unit_test(bad_words_are_refused),
         cmocka_unit_test(bad_files_are_refused), cmocka_unit_test(loopback_is_told_apart),
         cmocka_unit_test(help_names_every_option),
