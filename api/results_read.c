@@ -2,9 +2,9 @@
 #include <math.h>
 
 #include "api/handlers.h"
-#include "api/pareto.h"
 #include "common/memory.h"
 #include "common/number.h"
+#include "suggest/pareto/domination.h"
 
 /* A front longer than this is cut: nobody reads it, and each member is a query. */
 #define FRONT_MAX 1000
@@ -99,14 +99,14 @@ add_point(void *arg, const struct assay_trial *trial)
 }
 
 static assay_status
-encode_front(struct assay_request *request, const struct front *front, const bool *chosen,
+encode_front(struct assay_request *request, const struct front *front, const size_t *ranks,
              json_t *trials, struct assay_error *err)
 {
     for (size_t i = 0; i < front->n_points && json_array_size(trials) < FRONT_MAX; i++) {
         struct assay_trial trial = {0};
         assay_status status;
 
-        if (!chosen[i])
+        if (ranks[i] != 0)
             continue;
         status = assay_store_trial(request->store, request->study_id, front->numbers[i], &trial,
                                    err);
@@ -126,7 +126,7 @@ assay_handle_pareto(struct assay_request *request)
     struct assay_error err = {0};
     struct front front = {0};
     assay_auto_free char *next = NULL;
-    assay_auto_free bool *chosen = NULL;
+    assay_auto_free size_t *ranks = NULL;
     json_t *trials = json_array();
     const struct assay_trial_query query = {
         .study_id = request->study_id,
@@ -144,9 +144,9 @@ assay_handle_pareto(struct assay_request *request)
         status = assay_store_trials(request->store, &query, add_point, &front, &next, &err);
     }
     if (status == ASSAY_OK) {
-        chosen = assay_zalloc(front.n_points + 1, sizeof(bool));
-        assay_pareto_front(front.costs, front.n_points, front.n_objectives, chosen);
-        status = encode_front(request, &front, chosen, trials, &err);
+        ranks = assay_alloc(front.n_points + 1, sizeof *ranks);
+        assay_pareto_ranks(front.costs, NULL, front.n_points, front.n_objectives, 1, ranks);
+        status = encode_front(request, &front, ranks, trials, &err);
     }
     json_decref(front.objectives);
     free(front.costs);
