@@ -21,6 +21,7 @@ static const struct assay_plugin_algorithm *algorithms[EACH_MAX] = {
     &assay_algorithm_bayesian,
     &assay_algorithm_cmaes,
     &assay_algorithm_grid,
+    &assay_algorithm_nsga2,
     &assay_algorithm_random,
     &assay_algorithm_sobol,
     &assay_algorithm_tpe,

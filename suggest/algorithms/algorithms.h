@@ -8,6 +8,7 @@ extern const struct assay_plugin_algorithm assay_algorithm_auto;
 extern const struct assay_plugin_algorithm assay_algorithm_bayesian;
 extern const struct assay_plugin_algorithm assay_algorithm_cmaes;
 extern const struct assay_plugin_algorithm assay_algorithm_grid;
+extern const struct assay_plugin_algorithm assay_algorithm_nsga2;
 extern const struct assay_plugin_algorithm assay_algorithm_random;
 extern const struct assay_plugin_algorithm assay_algorithm_sobol;
 extern const struct assay_plugin_algorithm assay_algorithm_tpe;
@@ -24,6 +25,7 @@ enum assay_purpose {
     ASSAY_PURPOSE_CMAES = 7,
     ASSAY_PURPOSE_CMAES_CELLS = 8,
     ASSAY_PURPOSE_CMAES_RESTART = 9,
+    ASSAY_PURPOSE_NSGA2 = 20,
     ASSAY_PURPOSE_BAYESIAN = 40,
     ASSAY_PURPOSE_BAYESIAN_FALLBACK = 41,
     ASSAY_PURPOSE_AUTO = 60,

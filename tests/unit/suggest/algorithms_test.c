@@ -64,7 +64,7 @@ static const struct {
 #define ASK_US_MAX 1000
 #endif
 
-static const char *const algorithms[] = {"random", "grid",     "sobol", "tpe",
+static const char *const algorithms[] = {"random", "grid",     "nsga2", "sobol", "tpe",
                                          "cmaes",  "bayesian", "auto"};
 
 /* Takes milliseconds for an ask, not microseconds: fewer asks have to do. */

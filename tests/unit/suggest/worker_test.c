@@ -280,7 +280,7 @@ expect_error(struct process *process, const char *code)
     json_decref(message);
 }
 
-static const char *const algorithms[] = {"random", "grid",     "sobol", "tpe",
+static const char *const algorithms[] = {"random", "grid",     "nsga2", "sobol", "tpe",
                                          "cmaes",  "bayesian", "auto"};
 #define STUDIES 4
 #define NUMBERS 60
