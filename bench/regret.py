@@ -97,8 +97,8 @@ def play(job):
 
 def jobs_to_do(options, names, algorithms, workers, path):
     import problems
-    done = collections.Counter(
-        (row["problem"], row["optimizer"], int(row["seed"])) for row in runs.read([path]))
+    done = collections.Counter((row["problem"], row["optimizer"], int(row["seed"]))
+                               for row in runs.read([path] + options.read))
     build = lib.build_mark(options.build)
     jobs = [Job(name, algorithm, seed, options.budget, n, build,
                 (problems.get(name).kind, algorithm, n))
