@@ -42,6 +42,7 @@ def suites(build):
               ROOT / "python", server=True),
         Suite("dashboard", ["make", "-s", f"BUILD={build}", "check-dashboard"], "node"),
         Suite("api", DISCOVER + ["tests/api"], "unittest", timeout=1200),
+        Suite("bench", DISCOVER + ["tests/bench"], "unittest"),
         Suite("system", DISCOVER + ["tests/system"], "unittest", timeout=1800,
               alone=True),
     ]

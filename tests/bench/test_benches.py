@@ -3,15 +3,18 @@
 import json
 import os
 import pathlib
+import random
 import struct
 import subprocess
 import sys
+import tempfile
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("ASSAY_BUILD", ROOT / "build")).resolve()
 sys.path.insert(0, str(ROOT / "bench"))
 import asktell  # noqa: E402
+import biobjective  # noqa: E402
 import lib  # noqa: E402
 
 SPEC = {"objective": {"metric": "loss", "goal": "minimize"}, "seed": 11, "parameters": [
@@ -84,6 +87,106 @@ class Honest(unittest.TestCase):
         self.assertEqual(runs[0], runs[1])
         self.assertEqual(sorted(index for index, _ in runs[0]), list(range(1, 31)))
         self.assertNotEqual([index for index, _ in runs[0]], list(range(1, 31)))
+
+
+def bench(*command):
+    return subprocess.run([sys.executable, str(ROOT / "bench" / command[0]), "--build", str(BUILD),
+                           *command[1:]], capture_output=True, text=True, timeout=300)
+
+
+class Figures(unittest.TestCase):
+    def figures(self, *command):
+        """{name: figure} of a benchmark that must succeed."""
+        done = bench(*command, "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        answer = json.loads(done.stdout)
+        self.assertEqual(answer["bench"], command[0])
+        for row in answer["figures"]:
+            self.assertEqual(set(row), {"name", "value", "unit", "goal", "better"})
+            self.assertIn(row["better"], ("lower", "higher"))
+            self.assertIsInstance(row["value"], (int, float))
+        return {row["name"]: row for row in answer["figures"]}
+
+    def test_turnover(self):
+        self.assertIn("turnover_p50_ms", self.figures("turnover", "--trials", "6"))
+
+    def test_suggest(self):
+        found = self.figures("suggest", "--quick", "--no-optuna", "--algorithms", "tpe,cmaes",
+                             "--rounds", "1", "--asks", "5", "--seconds", "0.1")
+        for name in ("tpe_ms_1000", "cmaes_ms", "tpe_json_ms_1000", "tpe_conditional_ms_1000"):
+            self.assertGreater(found[name]["value"], 0, name)
+        self.assertEqual(found["tpe_ms_1000"]["goal"], 0.2)
+
+    def test_suggest_names_what_can_not_take_part(self):
+        done = bench("suggest", "--quick", "--no-optuna", "--algorithms", "grid,nobody")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("grid does not take part", done.stdout)
+        self.assertIn("there is no algorithm nobody", done.stdout)
+
+    def test_pareto_goes_on_where_it_stopped(self):
+        with tempfile.TemporaryDirectory() as folder:
+            table, page = os.path.join(folder, "runs.csv"), os.path.join(folder, "page.md")
+            pathlib.Path(page).write_text("# Quality\n")
+            common = ["quality", "--mode", "pareto", "--only", "zdt1", "--algorithms", "random",
+                      "--budget", "6", "--out", table]
+            self.figures(*common, "--seeds", "1")
+            before = pathlib.Path(table).read_text()
+            found = self.figures(*common, "--seeds", "2", "--markdown", page)
+            self.assertTrue(pathlib.Path(table).read_text().startswith(before))
+            self.assertLess(0, found["hypervolume_zdt1_random"]["value"])
+            self.figures(*common, "--report-only", "--markdown", page)  # replaces its section
+            text = pathlib.Path(page).read_text()
+            self.assertEqual(text.count("## Two objectives"), 1)
+            self.assertTrue(text.startswith("# Quality\n"))
+
+    def test_quality_says_what_it_needs(self):
+        done = subprocess.run([sys.executable, str(ROOT / "bench" / "quality"), "--build",
+                               str(BUILD)], capture_output=True, text=True, timeout=60,
+                              env={name: value for name, value in os.environ.items()
+                                   if name != "ASSAY_BENCH_PROBLEMS"})
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("ASSAY_BENCH_PROBLEMS", done.stderr)
+
+    @unittest.skipUnless("ASSAY_BENCH_PROBLEMS" in os.environ,
+                         "ASSAY_BENCH_PROBLEMS does not name a benchmark folder")
+    def test_quality(self):
+        common = ["quality", "--algorithms", "random", "--only", "branin", "--seeds", "1"]
+        found = self.figures(*common, "--budget", "100")
+        self.assertLess(0, found["mean_regret_random"]["value"])
+        self.assertIn("mean_rank_optuna-tpe", found)
+        found = self.figures(*common, "--mode", "parallel", "--budget", "20")
+        self.assertEqual(found["duplicates_random"]["value"], 0)
+
+
+class Numbers(unittest.TestCase):
+    def test_hypervolume(self):
+        area = biobjective.hypervolume
+        self.assertEqual(area([], (1, 1)), 0)
+        self.assertEqual(area([(0, 0)], (2, 3)), 6)
+        self.assertEqual(area([(0, 2), (1, 1), (1, 2), (5, 0), (0, 5)], (3, 3)), 5)
+
+    def test_no_point_beats_the_best_front(self):
+        generator = random.Random(1)
+        for problem in biobjective.problems().values():
+            reached = []
+            for _ in range(2000):
+                point = {p["name"]: self.value(p, generator) for p in problem.parameters}
+                found = problem.objectives(problem.evaluate(point))
+                if found is not None:
+                    reached.append(found)
+            area = biobjective.hypervolume(reached, problem.reference)
+            self.assertLess(0, area, problem.name)
+            self.assertLess(area, problem.best, problem.name)
+
+    @staticmethod
+    def value(p, generator):
+        if "values" in p:
+            return generator.choice(p["values"])
+        if p["type"] == "bool":
+            return generator.random() < 0.5
+        if p["type"] == "int":
+            return generator.randint(p["min"], p["max"])
+        return generator.uniform(p["min"], p["max"])
 
 
 if __name__ == "__main__":
