@@ -52,6 +52,11 @@ def folder(path):
         tempfile.gettempdir(), f"assay-bench-evaluations-{os.getuid()}.sqlite"))
     if str(found) not in sys.path:
         sys.path.append(str(found))
+    try:
+        import problems  # noqa: F401
+    except ImportError as error:
+        sys.exit(f"the benchmark folder can not be used: {error} (Debian: python3-numpy, "
+                 "python3-sklearn)")
     return found
 
 

@@ -90,8 +90,8 @@ class Honest(unittest.TestCase):
 
 
 def bench(*command):
-    return subprocess.run([sys.executable, str(ROOT / "bench" / command[0]), "--build", str(BUILD),
-                           *command[1:]], capture_output=True, text=True, timeout=300)
+    return subprocess.run([str(ROOT / "bench" / command[0]), "--build", str(BUILD), *command[1:]],
+                          capture_output=True, text=True, timeout=300)
 
 
 class Figures(unittest.TestCase):
@@ -140,8 +140,8 @@ class Figures(unittest.TestCase):
             self.assertTrue(text.startswith("# Quality\n"))
 
     def test_quality_says_what_it_needs(self):
-        done = subprocess.run([sys.executable, str(ROOT / "bench" / "quality"), "--build",
-                               str(BUILD)], capture_output=True, text=True, timeout=60,
+        done = subprocess.run([str(ROOT / "bench" / "quality"), "--build", str(BUILD)],
+                              capture_output=True, text=True, timeout=60,
                               env={name: value for name, value in os.environ.items()
                                    if name != "ASSAY_BENCH_PROBLEMS"})
         self.assertEqual(done.returncode, 1)
