@@ -1,5 +1,6 @@
 """Plays a study through the daemon's ask and tell, as one worker or as many."""
 
+import collections
 import hashlib
 import heapq
 import json
@@ -30,11 +31,15 @@ class Study:
                 raise
 
     def ask(self, worker):
+        """(number, parameters), or None while the algorithm waits for running trials."""
         answer = self.client.call("POST", self.path + "/suggestions",
                                   {"count": 1, "client": f"worker-{worker}"})
-        if not answer["trials"]:
-            raise RuntimeError(f"no suggestion: {answer}")
-        return answer["trials"][0]["number"], answer["trials"][0]["parameters"]
+        if answer["trials"]:
+            return answer["trials"][0]["number"], answer["trials"][0]["parameters"]
+        if answer["study_state"] == "running":
+            return None
+        raise RuntimeError(f"no suggestion: the study is {answer['study_state']} "
+                           f"({answer['reason']})")
 
     def tell(self, number, metrics):
         self.client.call("POST", f"{self.path}/trials/{number}/complete",
@@ -57,28 +62,26 @@ def play(study, evaluate, budget, workers=1, seed=0):
     seed and index fix, tells, and asks again, so what is pending at each ask is the same
     in every run.
     """
-    running, ended, asked = [], [], 0
-
-    def start(clock, worker):
-        nonlocal asked
-        asked += 1
-        begin = time.perf_counter()
-        number, parameters = study.ask(worker)
-        ask_ms = 1e3 * (time.perf_counter() - begin)
-        end = clock + random.Random(f"{seed}/{asked}").uniform(0.5, 1.5)
-        heapq.heappush(running, (end, asked, worker, number, parameters, ask_ms))
-
-    for worker in range(min(workers, budget)):
-        start(0.0, worker)
-    while running:
+    idle, running, ended, asked, clock = collections.deque(range(workers)), [], [], 0, 0.0
+    while asked < budget or running:
+        while idle and asked < budget:
+            begin = time.perf_counter()
+            answer = study.ask(idle[0])
+            ask_ms = 1e3 * (time.perf_counter() - begin)
+            if answer is None:
+                break
+            asked += 1
+            end = clock + random.Random(f"{seed}/{asked}").uniform(0.5, 1.5)
+            heapq.heappush(running, (end, asked, idle.popleft(), *answer, ask_ms))
+        if not running:
+            raise RuntimeError("no suggestion, and no trial that it could wait for")
         clock, index, worker, number, parameters, ask_ms = heapq.heappop(running)
         metrics = evaluate(parameters, index)
         begin = time.perf_counter()
         study.tell(number, metrics)
         tell_ms = 1e3 * (time.perf_counter() - begin)
         ended.append(Evaluation(index, parameters, metrics, ask_ms, tell_ms))
-        if asked < budget:
-            start(clock, worker)
+        idle.append(worker)
     return ended
 
 

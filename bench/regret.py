@@ -153,7 +153,11 @@ class Comparison:
 
     def kin(self, one):
         """The peers that an algorithm is measured by: all, those of its kind, or none."""
-        return [peer for peer in self.peers if one in KIND and KIND[one] in peer]
+        return [peer for peer in self.peers + self.partial if one in KIND and KIND[one] in peer]
+
+    def whole_kin(self, one):
+        """Those of them that ran every problem."""
+        return [peer for peer in self.kin(one) if peer in self.peers]
 
     def with_peer(self, peer):
         return [name for name in self.names if (name, peer) in self.result.regret]
@@ -187,26 +191,31 @@ class Comparison:
         everyone = self.ours + self.peers
         ranks = self.result.mean_ranks(everyone)
         for one in everyone:
-            kin = self.kin(one) if one in self.ours else []
+            kin = self.whole_kin(one) if one in self.ours else []
             found.append(lib.figure(
                 "mean_regret_" + self.label(one), self.mean(one), "of random's", "lower",
                 round(min(self.mean(peer) for peer in kin), 4) if kin else None))
         for one in everyone:
             found.append(lib.figure("mean_rank_" + self.label(one), ranks[one], "rank", "lower"))
         for one in self.ours:
-            if not self.kin(one):
+            if not self.whole_kin(one):
                 continue
             beside = self.result.mean_ranks([one] + self.peers)
             found.append(lib.figure(
                 "mean_rank_alone_" + self.label(one), beside[one], "rank", "lower",
-                round(min(beside[peer] for peer in self.kin(one)), 4)))
+                round(min(beside[peer] for peer in self.whole_kin(one)), 4)))
         for peer in self.partial:
             names = self.with_peer(peer)
             for one in self.ours:
-                found.append(lib.figure(
-                    f"mean_regret_{self.label(one)}_beside_{peer}", self.mean(one, names),
-                    f"of random's, {len(names)} problems", "lower",
-                    round(self.mean(peer, names), 4)))
+                if peer not in self.kin(one):
+                    continue
+                beside = self.result.mean_ranks([one, peer] + self.peers, names)
+                found += [
+                    lib.figure(f"mean_regret_{self.label(one)}_beside_{peer}",
+                               self.mean(one, names), f"of random's, {len(names)} problems",
+                               "lower", round(self.mean(peer, names), 4)),
+                    lib.figure(f"mean_rank_{self.label(one)}_beside_{peer}", beside[one],
+                               f"rank, {len(names)} problems", "lower", round(beside[peer], 4))]
         single = [one for one in self.ours if one != "assay-auto"]
         if "assay-auto" in self.ours and single:
             found.append(lib.figure("auto_vs_best_single", self.mean("assay-auto")
@@ -263,7 +272,7 @@ class Comparison:
         rows = []
         for one in self.ours:
             beside = self.result.mean_ranks([one] + self.peers)
-            kin = self.kin(one)
+            kin = self.whole_kin(one)
             if not kin:
                 continue
             by_rank = min(kin, key=lambda peer: beside[peer])
