@@ -71,12 +71,37 @@ decode(struct assay_request *request, struct assay_faults *faults)
     return spec;
 }
 
+static bool
+may_read(void *arg, const char *project)
+{
+    const struct assay_request *request = arg;
+
+    return assay_principal_check(&request->principal, ASSAY_ROLE_VIEWER, project, NULL) ==
+           ASSAY_OK;
+}
+
+/* What the study takes over from earlier ones; ANSWERED when it can not. */
+static enum assay_step
+read_warm_start(struct assay_request *request, const struct assay_study_spec *spec,
+                struct assay_warm_start *ret_warm_start)
+{
+    struct assay_faults faults = {0};
+    struct assay_error err = {0};
+    assay_status status = assay_warm_start_read(request->store, spec, may_read, request, &faults,
+                                                ret_warm_start, &err);
+
+    if (faults.count > 0)
+        return assay_answer_faults(request, ASSAY_E_INVALID_STUDY, &faults);
+    return status == ASSAY_OK ? ASSAY_PENDING : assay_answer_error(request, status, &err);
+}
+
 enum assay_step
 assay_handle_studies_create(struct assay_request *request)
 {
     const struct assay_engine_key *key = assay_request_key(request, 201, build_remembered);
     struct assay_faults faults = {0};
     struct assay_error err = {0};
+    struct assay_warm_start warm_start;
     struct assay_study_spec *spec;
     int64_t id;
     assay_status status;
@@ -84,7 +109,12 @@ assay_handle_studies_create(struct assay_request *request)
     spec = decode(request, &faults);
     if (spec == NULL)
         return assay_answer_faults(request, ASSAY_E_INVALID_STUDY, &faults);
+    if (read_warm_start(request, spec, &warm_start) == ASSAY_ANSWERED) {
+        assay_study_free(spec);
+        return ASSAY_ANSWERED;
+    }
     if (request->query.dry_run) {
+        assay_warm_start_done(&warm_start);
         assay_answer_json(request, 200,
                           json_pack("{s:b, s:O}", "valid", true, "spec", spec->document));
         assay_study_free(spec);
@@ -92,6 +122,7 @@ assay_handle_studies_create(struct assay_request *request)
     }
     status = assay_store_next_study_id(request->store, &id, &err);
     if (status != ASSAY_OK) {
+        assay_warm_start_done(&warm_start);
         assay_study_free(spec);
         return assay_answer_error(request, status, &err);
     }
@@ -99,6 +130,6 @@ assay_handle_studies_create(struct assay_request *request)
     free(request->handler_data);
     request->handler_data = assay_strdup(spec->name);
     request->handler_free = free;
-    assay_engine_study_create(request->service->engine, spec, id, key, done, request);
+    assay_engine_study_create(request->service->engine, spec, &warm_start, id, key, done, request);
     return ASSAY_PENDING;
 }

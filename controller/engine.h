@@ -11,6 +11,7 @@
 #define ASSAY_CONTROLLER_ENGINE_H
 
 #include "controller/notifier.h"
+#include "controller/warm_start.h"
 #include "schemas/study.h"
 #include "schemas/study_record.h"
 #include "schemas/trial.h"
@@ -78,9 +79,10 @@ struct assay_engine_key {
 void assay_engine_check_resources(struct assay_engine *engine, const struct assay_study_spec *spec,
                                   const char *pointer, struct assay_faults *faults);
 
-/* Takes `spec`.  Answers with ASSAY_E_STUDY_EXISTS, ASSAY_E_NOT_FOUND (project). */
+/* Takes `spec` and what it took over (may be NULL).  Answers with
+ * ASSAY_E_STUDY_EXISTS, ASSAY_E_NOT_FOUND (project). */
 void assay_engine_study_create(struct assay_engine *engine, struct assay_study_spec *spec,
-                               int64_t study_id, const struct assay_engine_key *key,
+                               struct assay_warm_start *warm_start, int64_t study_id, const struct assay_engine_key *key,
                                assay_engine_fn done, void *arg);
 
 enum assay_study_verb { ASSAY_STUDY_PAUSE, ASSAY_STUDY_RESUME, ASSAY_STUDY_CANCEL };

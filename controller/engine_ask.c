@@ -250,18 +250,27 @@ on_failed(void *arg, int64_t study_id, const char *sentence)
     assay__serve_asks(study);
 }
 
-static void
+static bool
+on_sources(void *arg, int64_t study_id, json_t **ret_sources)
+{
+    struct assay__study *study = assay__study_find(arg, study_id);
+
+    *ret_sources = NULL;
+    return study == NULL || assay__study_sources(study, ret_sources);
+}
+
+static bool
 on_replay(void *arg, int64_t study_id)
 {
     struct assay__study *study = assay__study_find(arg, study_id);
 
-    if (study != NULL)
-        assay__study_replay(study);
+    return study == NULL || assay__study_replay(study);
 }
 
 const struct assay_suggest_host_events assay__host_events = {
     .suggested = on_suggested,
     .failed = on_failed,
+    .sources = on_sources,
     .replay = on_replay,
 };
 

@@ -16,6 +16,7 @@ struct call {
     struct assay__reply *reply;
     struct assay_engine_key key; /* strings owned */
     struct assay_study_spec *spec;
+    struct assay_warm_start warm_start;
     enum assay_study_verb verb;
     bool force;
     int64_t count;
@@ -34,6 +35,7 @@ run_call(struct assay_engine *engine, struct assay__command *command)
     free((void *)(uintptr_t)call->key.key);
     free((void *)(uintptr_t)call->key.request_hash);
     assay_study_free(call->spec);
+    assay_warm_start_done(&call->warm_start);
     free(call->client);
     json_decref(call->json);
     assay_completion_done(&call->completion);
@@ -89,6 +91,28 @@ undo_create(struct assay__study *study)
     assay__study_drop(study, "the study was not created");
 }
 
+/* What earlier studies offer: their trials beside the study, their best points to
+ * the end of its queue. */
+static void
+take_over(struct assay__study *study, const struct assay_warm_start *warm_start,
+          struct assay__commit *commit)
+{
+    size_t i;
+    json_t *point;
+
+    if (warm_start->sources != NULL)
+        assay_changes_study_sources(commit->changes, study->id, warm_start->sources);
+    json_array_foreach(warm_start->first, i, point)
+    {
+        struct assay_trial row;
+
+        assay__trial_fresh(study, &row);
+        row.parameters = json_incref(json_object_get(point, "parameters"));
+        row.why = json_incref(json_object_get(point, "why"));
+        assay__trial_insert(study, &row, commit);
+    }
+}
+
 static void
 handle_create(struct assay_engine *engine, struct call *call, struct assay__study *study)
 {
@@ -120,6 +144,7 @@ handle_create(struct assay_engine *engine, struct call *call, struct assay__stud
         row.why = json_pack("{s:s}", "proposed_by", "start_with");
         assay__trial_insert(study, &row, commit);
     }
+    take_over(study, &call->warm_start, commit);
     answer_state(study, call->reply);
     call->reply->answer.study = &study->record;
     assay__commit_key(commit, &call->key, call->reply);
@@ -130,12 +155,17 @@ handle_create(struct assay_engine *engine, struct call *call, struct assay__stud
 
 void
 assay_engine_study_create(struct assay_engine *engine, struct assay_study_spec *spec,
-                          int64_t study_id, const struct assay_engine_key *key,
+                          struct assay_warm_start *warm_start, int64_t study_id,
+                          const struct assay_engine_key *key,
                           assay_engine_fn done, void *arg)
 {
     struct call *call = call_new(study_id, handle_create, done, arg);
 
     call->spec = spec;
+    if (warm_start != NULL) {
+        call->warm_start = *warm_start;
+        *warm_start = (struct assay_warm_start){0};
+    }
     call_key(call, key);
     assay__post(engine, &call->command);
 }

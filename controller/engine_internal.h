@@ -170,8 +170,11 @@ void assay__study_wind_down(struct assay__study *study, enum assay_study_reason 
 int64_t assay__study_live(const struct assay__study *study);
 /* Trials that count against limits.trials and are still to be made; INT64_MAX = no limit. */
 int64_t assay__study_room(const struct assay__study *study);
-/* Says again what every trial is (replay to a fresh suggestion worker). */
-void assay__study_replay(struct assay__study *study);
+/* What it took over from earlier ones; false when that can not be read now. */
+bool assay__study_sources(struct assay__study *study, json_t **ret_sources);
+/* Says again what every trial is (replay to a fresh suggestion worker); false when
+ * that can not be read now. */
+bool assay__study_replay(struct assay__study *study);
 
 /* --- trials */
 struct assay__trial *assay__trial_find(struct assay__study *study, int64_t number);

@@ -406,7 +406,21 @@ replay_trial(void *arg, const struct assay_trial *row)
         assay__trial_tell_host(&stored);
 }
 
-void
+bool
+assay__study_sources(struct assay__study *study, json_t **ret_sources)
+{
+    struct assay_error err = {0};
+
+    *ret_sources = NULL;
+    if (json_array_size(study->spec->warm_start) == 0 ||
+        assay_store_study_sources(study->engine->store, study->id, ret_sources, &err) == ASSAY_OK)
+        return true;
+    assay_log(ASSAY_LOG_ERROR, "study=%s/%s: reading what it took over: %s",
+              study->record.project, study->record.name, err.message);
+    return false;
+}
+
+bool
 assay__study_replay(struct assay__study *study)
 {
     struct assay_trial_query query = {.study_id = study->id};
@@ -414,9 +428,12 @@ assay__study_replay(struct assay__study *study)
     struct assay_error err = {0};
 
     if (study->loaded && assay_store_trials(study->engine->store, &query, replay_trial, study, NULL,
-                                            &err) != ASSAY_OK)
+                                            &err) != ASSAY_OK) {
         assay_log(ASSAY_LOG_ERROR, "study=%s/%s: reading its history: %s", study->record.project,
                   study->record.name, err.message);
+        return false;
+    }
     HASH_ITER(hh, study->trials, trial, next)
         assay__trial_tell_host(trial);
+    return true;
 }

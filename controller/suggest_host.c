@@ -18,6 +18,8 @@
 
 /* Tells are sent in one frame with the next ask, or when so many have gathered. */
 #define TELLS_PER_FRAME 500
+/* A history that could not be read is read again after this. */
+#define READ_AGAIN_MS 500
 
 struct ask {
     struct hosted *study;
@@ -67,11 +69,18 @@ struct assay_suggest_host {
     char **environment; /* ours, and one BLAS thread: the same sums on every machine */
     struct worker *workers; /* options.workers shared ones, then those for studies apart */
     struct hosted *studies;
+    uv_timer_t again; /* some history could not be read */
     int64_t respawns;
     bool closing;
 };
 
 static void pump(struct worker *worker);
+
+static int
+worker_count(const struct assay_suggest_host *host)
+{
+    return host->options.workers + ASSAY_SUGGEST_APART;
+}
 
 static void
 process_handle_closed(uv_handle_t *handle)
@@ -517,16 +526,38 @@ flush_tells(struct hosted *study)
 }
 
 static void
+read_again(uv_timer_t *timer)
+{
+    struct assay_suggest_host *host = timer->data;
+
+    for (int i = 0; i < worker_count(host); i++)
+        pump(&host->workers[i]);
+}
+
+/* Tells the worker all that there is; false when that can not be read now.  An answer
+ * from half a history would be another one. */
+static bool
 open_study(struct hosted *study)
 {
     struct assay_suggest_host *host = study->worker->host;
+    const struct assay_suggest_host_events *events = &host->options.events;
+    json_t *sources = NULL;
 
-    send_message(study->worker->process, assay_protocol_open(study->id, study->document, NULL));
+    if (!events->sources(events->arg, study->id, &sources)) {
+        uv_timer_start(&host->again, read_again, READ_AGAIN_MS, 0);
+        return false;
+    }
+    send_message(study->worker->process, assay_protocol_open(study->id, study->document, sources));
+    json_decref(sources);
     json_array_clear(study->tells);
     free(study->trouble);
     study->trouble = NULL;
     study->opened = true;
-    host->options.events.replay(host->options.events.arg, study->id);
+    if (events->replay(events->arg, study->id))
+        return true;
+    study->opened = false;
+    uv_timer_start(&host->again, read_again, READ_AGAIN_MS, 0);
+    return false;
 }
 
 /* Sends every ask that was not sent yet to the worker's present process. */
@@ -541,8 +572,8 @@ pump(struct worker *worker)
     {
         if (ask->sent)
             continue;
-        if (!ask->study->opened)
-            open_study(ask->study);
+        if (!ask->study->opened && !open_study(ask->study))
+            continue;
         flush_tells(ask->study);
         send_message(worker->process, assay_protocol_ask(ask->study->id, ask->request,
                                                          ask->numbers, ask->n_numbers));
@@ -564,12 +595,6 @@ worker_environment(void)
     for (size_t i = 0; i < n; i++)
         copy[i + 1] = assay_strdup(environ[i]);
     return copy;
-}
-
-static int
-worker_count(const struct assay_suggest_host *host)
-{
-    return host->options.workers + ASSAY_SUGGEST_APART;
 }
 
 static char **
@@ -607,6 +632,8 @@ assay_suggest_host_new(const struct assay_suggest_host_options *options)
     host->options = *options;
     host->arguments = worker_arguments(options);
     host->environment = worker_environment();
+    uv_timer_init(options->loop, &host->again);
+    host->again.data = host;
     host->workers = assay_zalloc((size_t)worker_count(host), sizeof *host->workers);
     for (int i = 0; i < worker_count(host); i++) {
         struct worker *worker = &host->workers[i];
@@ -710,6 +737,7 @@ void
 assay_suggest_host_close(struct assay_suggest_host *host)
 {
     host->closing = true;
+    uv_close((uv_handle_t *)&host->again, NULL);
     for (int i = 0; i < worker_count(host); i++) {
         struct worker *worker = &host->workers[i];
 

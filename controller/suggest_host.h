@@ -33,8 +33,13 @@ struct assay_suggest_host_events {
     void (*suggested)(void *arg, int64_t study_id, const json_t *trials, bool exhausted);
     /* The ask can not be answered; the sentence says why and names the algorithm's fault. */
     void (*failed)(void *arg, int64_t study_id, const char *sentence);
-    /* A fresh worker must hear the study's history: call assay_suggest_host_tell for every trial. */
-    void (*replay)(void *arg, int64_t study_id);
+    /* The study is about to be opened in a worker: hands out what it took over from earlier
+     * ones (a new reference; NULL: nothing).  False: it can not be read now, and the ask
+     * waits. */
+    bool (*sources)(void *arg, int64_t study_id, json_t **ret_sources);
+    /* A fresh worker must hear the study's history: call assay_suggest_host_tell for every
+     * trial.  False: it can not be read now, and the ask waits. */
+    bool (*replay)(void *arg, int64_t study_id);
     void *arg;
 };
 

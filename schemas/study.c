@@ -151,12 +151,14 @@ decode_start_with(const json_t *json, struct assay_study_spec *spec, struct assa
 
 struct source_file {
     char *study, *project;
+    bool try_best;
 };
 
 static const struct assay_field source_fields[] = {
     {.key = "study", .kind = ASSAY_FIELD_NAME, .flags = ASSAY_FIELD_REQUIRED,
      .offset = offsetof(struct source_file, study)},
     {.key = "project", .kind = ASSAY_FIELD_NAME, .offset = offsetof(struct source_file, project)},
+    {.key = "try_best", .kind = ASSAY_FIELD_BOOL, .offset = offsetof(struct source_file, try_best)},
 };
 
 static void

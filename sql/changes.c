@@ -10,7 +10,7 @@ const struct assay__pg_statement *const assay__changes_statements[] = {
     &assay__study_delete,       &assay__insert_trial,        &assay__trial_update,
     &assay__trial_lease,        &assay__attempt_put,         &assay__metric_insert,
     &assay__measurements_put,   &assay__measurements_append, &assay__event_insert,
-    &assay__idempotency_insert,
+    &assay__idempotency_insert, &assay__study_sources_insert,
 };
 const size_t assay__changes_statements_count = ASSAY_COUNT(assay__changes_statements);
 
@@ -83,6 +83,21 @@ assay_changes_study_insert(struct assay_changes *changes, const struct assay_stu
     assay__pg_add_time(args, study->created_us);
     assay__pg_add_time(args, study->started_us);
     assay__pg_add_time(args, study->finished_us);
+}
+
+const struct assay__pg_statement assay__study_sources_insert = {
+    .name = "study_sources_insert",
+    .sql = "INSERT INTO study_source (study_id, sources) VALUES ($1, $2)",
+    .in = "qj",
+};
+
+void
+assay_changes_study_sources(struct assay_changes *changes, int64_t study_id, const json_t *sources)
+{
+    struct assay__pg_args *args = assay__changes_add(changes, &assay__study_sources_insert);
+
+    assay__pg_add_int64(args, study_id);
+    assay__pg_add_json(args, sources);
 }
 
 const struct assay__pg_statement assay__study_state = {

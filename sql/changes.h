@@ -23,6 +23,10 @@ bool assay_changes_empty(const struct assay_changes *changes);
  * ASSAY_E_NOT_FOUND. */
 void assay_changes_study_insert(struct assay_changes *changes,
                                 const struct assay_study_record *study);
+/* Stores what the study, inserted before, takes over from earlier ones: an array as
+ * assay_proposer_new takes it.  Once per study. */
+void assay_changes_study_sources(struct assay_changes *changes, int64_t study_id,
+                                 const json_t *sources);
 /* Compare-and-set of the state: writes state, reason, message, started_us,
  * finished_us of `study`. */
 void assay_changes_study_state(struct assay_changes *changes, enum assay_study_state from,

@@ -37,8 +37,8 @@ extern const size_t assay__changes_statements_count;
  * when every step is known to be new and the last of its curve. */
 extern const struct assay__pg_statement assay__measurements_append;
 
-extern const struct assay__pg_statement assay__study_insert, assay__study_state,
-    assay__study_document, assay__study_delete, assay__insert_trial, assay__trial_update,
+extern const struct assay__pg_statement assay__study_insert, assay__study_sources_insert,
+    assay__study_state, assay__study_document, assay__study_delete, assay__insert_trial, assay__trial_update,
     assay__trial_lease, assay__attempt_put, assay__metric_insert, assay__measurements_put,
     assay__event_insert, assay__idempotency_insert;
 

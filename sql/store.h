@@ -80,6 +80,12 @@ ASSAY_MUST_CHECK assay_status assay_store_study_find(struct assay_store *store, 
                                                      enum assay_study_state *ret_state,
                                                      struct assay_error *err);
 
+/* What the study took over from earlier ones (assay_changes_study_sources); NULL when
+ * nothing.  New reference. */
+ASSAY_MUST_CHECK assay_status assay_store_study_sources(struct assay_store *store,
+                                                        int64_t study_id, json_t **ret_sources,
+                                                        struct assay_error *err);
+
 enum assay_study_sort { ASSAY_STUDY_BY_CREATED, ASSAY_STUDY_BY_NAME };
 struct assay_study_query {
     const char *project;     /* NULL: all projects */

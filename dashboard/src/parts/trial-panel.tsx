@@ -155,6 +155,7 @@ function proposedBy(trial: Trial): string {
   const by = trial.why?.proposed_by;
   if (!by) return "";
   if (by === "start_with") return "from start_with";
+  if (by === "warm_start") return "among the best of an earlier study";
   if (by === "user") return "added by a user";
   if (by === "import") return "imported";
   return `proposed by ${by}`;
