@@ -4,11 +4,15 @@
 
 #include "suggest/plugin.h"
 
+extern const struct assay_plugin_algorithm assay_algorithm_asha;
 extern const struct assay_plugin_algorithm assay_algorithm_auto;
 extern const struct assay_plugin_algorithm assay_algorithm_bayesian;
+extern const struct assay_plugin_algorithm assay_algorithm_bohb;
 extern const struct assay_plugin_algorithm assay_algorithm_cmaes;
 extern const struct assay_plugin_algorithm assay_algorithm_grid;
+extern const struct assay_plugin_algorithm assay_algorithm_hyperband;
 extern const struct assay_plugin_algorithm assay_algorithm_nsga2;
+extern const struct assay_plugin_algorithm assay_algorithm_pbt;
 extern const struct assay_plugin_algorithm assay_algorithm_random;
 extern const struct assay_plugin_algorithm assay_algorithm_sobol;
 extern const struct assay_plugin_algorithm assay_algorithm_tpe;
@@ -30,6 +34,9 @@ enum assay_purpose {
     ASSAY_PURPOSE_BAYESIAN_FALLBACK = 41,
     ASSAY_PURPOSE_AUTO = 60,
     ASSAY_PURPOSE_AUTO_FALLBACK = 61,
+    ASSAY_PURPOSE_FIDELITY = 80,
+    ASSAY_PURPOSE_FIDELITY_WEIGHTS = 81,
+    ASSAY_PURPOSE_PBT = 82,
 };
 
 #endif

@@ -1,0 +1,66 @@
+/* ASHA with configurations from a model: asynchronous successive halving in which new
+ * trials come from Gaussian processes on the rungs.
+ *
+ * L. Li et al., "A system for massively parallel hyperparameter tuning", MLSys 2020;
+ * Y. Li et al., "Hyper-Tune: towards efficient hyper-parameter tuning at scale", VLDB
+ * 2022.  README.md here says what is done otherwise and why. */
+#include <string.h>
+
+#include "suggest/algorithms/fidelity/halving.h"
+
+static const char settings_schema[] =
+    "{\"type\": \"object\", \"additionalProperties\": false, \"properties\": "
+    "{" ASSAY_HALVING_TYPE_SETTING ","
+    "\"brackets\": {\"type\": \"integer\", \"minimum\": 1, \"maximum\": 64, \"default\": 1,"
+    " \"description\": \"Trials of bracket s start at rung s; more brackets than rungs count as"
+    " many as there are rungs. More than one is for configurations that are slow to show what they"
+    " are worth.\"},"
+    "\"sampler\": {\"type\": \"string\", \"enum\": [\"model\", \"tpe\", \"random\"],"
+    " \"default\": \"model\", \"description\": \"Where new configurations come from: Gaussian"
+    " processes on the rungs, densities of good and bad trials (microseconds, where trials are"
+    " many and short), or chance.\"},"
+    "\"random_share\": {\"type\": \"number\", \"minimum\": 0, \"maximum\": 1, \"default\": 0.25,"
+    " \"description\": \"Share of the new configurations that is random whatever the model"
+    " says.\"}}}";
+
+static enum assay_sampler_kind
+sampler_of(const char *name)
+{
+    if (name != NULL && strcmp(name, "random") == 0)
+        return ASSAY_SAMPLER_RANDOM;
+    return name != NULL && strcmp(name, "tpe") == 0 ? ASSAY_SAMPLER_TPE : ASSAY_SAMPLER_MODEL;
+}
+
+static int32_t
+asha_create(const struct assay_plugin_study *study, void **ret_instance, char *error,
+            uint64_t error_size)
+{
+    json_t *settings = assay_algorithm_settings(study);
+    json_int_t brackets = json_integer_value(json_object_get(settings, "brackets"));
+    const struct assay_halving_plan plan = {
+        .name = "asha",
+        .brackets = brackets > 0 ? (size_t)brackets : 1,
+        .sampler = sampler_of(json_string_value(json_object_get(settings, "sampler"))),
+        .random_share = json_number_value(json_object_get(settings, "random_share")),
+    };
+
+    json_decref(settings);
+    return assay_halving_create(study, &plan, ret_instance, error, error_size);
+}
+
+const struct assay_plugin_algorithm assay_algorithm_asha = {
+    .struct_size = sizeof assay_algorithm_asha,
+    .name = "asha",
+    .description =
+        "Asynchronous successive halving: many configurations get a small budget, the best of "
+        "them more and more, and no worker ever waits. New configurations come from Gaussian "
+        "processes that learn from every rung. The first choice when trials are long and their "
+        "early results say something about the late ones.",
+    .caps = ASSAY_HALVING_CAPS,
+    .settings_schema = settings_schema,
+    .check = assay_halving_check,
+    .create = asha_create,
+    .update = assay_halving_update,
+    .suggest = assay_halving_suggest,
+    .destroy = assay_halving_destroy,
+};
