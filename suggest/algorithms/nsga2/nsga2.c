@@ -25,6 +25,10 @@
 #define KEPT_MAX 96
 #define KEPT_EVERY 16
 
+/* Of a population that grows. */
+#define SIZE_LEAST 8
+#define SIZE_MOST 100
+
 struct kept {
     size_t consumed; /* ended trials folded in */
     size_t n;
@@ -36,6 +40,7 @@ struct nsga2 {
     struct assay_start start;
     struct assay_nsga2_variation variation;
     struct assay_nsga2_population population;
+    size_t fixed_size;               /* of the population; 0: it grows */
     size_t n_start;                  /* trials that must have ended before children */
     struct assay_nsga2_trial **ended; /* by number */
     size_t n_ended, ended_capacity;
@@ -49,20 +54,32 @@ struct nsga2 {
 
 static const char settings_schema[] =
     "{\"type\": \"object\", \"additionalProperties\": false, \"properties\": {"
-    "\"population_size\": {\"type\": \"integer\", \"minimum\": 4, \"maximum\": 1000,"
-    " \"default\": 24, \"description\": \"Trials that are kept as parents. The first so many"
-    " are points of the Sobol sequence, the middle of the space first.\"},"
+    "\"population_size\": {\"type\": \"integer\", \"minimum\": 0, \"maximum\": 1000,"
+    " \"default\": 0, \"description\": \"Trials that are kept as parents. The first so many"
+    " are points of the Sobol sequence, the middle of the space first. 0: four for each"
+    " objective (8 or more), and one more for every 200 trials.\"},"
     "\"crossover_probability\": {\"type\": \"number\", \"minimum\": 0, \"maximum\": 1,"
     " \"default\": 0.9, \"description\": \"How often a child has two parents; else it is a"
     " mutated copy of one.\"},"
-    "\"mutations\": {\"type\": \"number\", \"minimum\": 0.01, \"maximum\": 100, \"default\": 1,"
+    "\"mutations\": {\"type\": \"number\", \"minimum\": 0.01, \"maximum\": 100, \"default\": 2,"
     " \"description\": \"Parameters of a child that are mutated, on average.\"},"
     "\"crossover_index\": {\"type\": \"number\", \"minimum\": 0, \"maximum\": 200,"
-    " \"default\": 10, \"description\": \"Of simulated binary crossover: the larger, the closer"
+    " \"default\": 2, \"description\": \"Of simulated binary crossover: the larger, the closer"
     " children stay to their parents.\"},"
     "\"mutation_index\": {\"type\": \"number\", \"minimum\": 0, \"maximum\": 200,"
-    " \"default\": 10, \"description\": \"Of polynomial mutation: the larger, the smaller its"
+    " \"default\": 3, \"description\": \"Of polynomial mutation: the larger, the smaller its"
     " steps.\"}}}";
+
+/* How many parents there are after so many trials. */
+static size_t
+size_after(const struct nsga2 *nsga2, size_t n_trials)
+{
+    size_t least = ASSAY_MAX(4 * nsga2->base.n_objectives, (size_t)SIZE_LEAST);
+
+    if (nsga2->fixed_size > 0)
+        return nsga2->fixed_size;
+    return ASSAY_MAX(least, ASSAY_MIN(least + n_trials / 200, (size_t)SIZE_MOST));
+}
 
 /* --- guests --- */
 
@@ -157,10 +174,11 @@ nsga2_create(const struct assay_plugin_study *study, void **ret_instance, char *
 {
     json_t *settings = assay_algorithm_settings(study);
     struct nsga2 *nsga2 = ASSAY_NEW(struct nsga2);
-    size_t size = (size_t)json_integer_value(json_object_get(settings, "population_size"));
-    size_t n_dimensions;
+    size_t size, n_dimensions;
 
     assay_algorithm_base_init(&nsga2->base, study);
+    nsga2->fixed_size = (size_t)json_integer_value(json_object_get(settings, "population_size"));
+    size = size_after(nsga2, 0);
     assay_start_init(&nsga2->start, &nsga2->base);
     n_dimensions = nsga2->base.transform.n_dimensions;
     nsga2->variation = (struct assay_nsga2_variation){
@@ -172,7 +190,8 @@ nsga2_create(const struct assay_plugin_study *study, void **ret_instance, char *
         .mutation_index = json_number_value(json_object_get(settings, "mutation_index")),
     };
     json_decref(settings);
-    assay_nsga2_population_init(&nsga2->population, nsga2->base.n_objectives, size);
+    assay_nsga2_population_init(&nsga2->population, nsga2->base.n_objectives,
+                                size_after(nsga2, SIZE_MAX));
     nsga2->unit = assay_zalloc(n_dimensions + 1, sizeof *nsga2->unit);
     nsga2->coordinates = assay_zalloc(n_dimensions + 1, sizeof *nsga2->coordinates);
     nsga2->guests = assay_zalloc(size + 1, sizeof *nsga2->guests);
@@ -286,6 +305,7 @@ static void
 catch_up(struct nsga2 *nsga2)
 {
     while (nsga2->n_consumed < nsga2->n_ended) {
+        nsga2->population.n_max = size_after(nsga2, nsga2->n_consumed);
         assay_nsga2_population_add(&nsga2->population, nsga2->ended[nsga2->n_consumed++]);
         if (nsga2->n_consumed % KEPT_EVERY != 0)
             continue;

@@ -22,8 +22,9 @@ double assay_nsga2_standing(const struct assay_history_trial *trial);
 double assay_nsga2_guest_standing(void);
 
 struct assay_nsga2_population {
-    size_t n_objectives, n_max, n;
-    const struct assay_nsga2_trial **members; /* [n_max + 1], borrowed trials */
+    size_t n_objectives, n;
+    size_t n_max; /* at most what `init` was told, and never less than n */
+    const struct assay_nsga2_trial **members; /* borrowed trials */
     size_t *ranks;                            /* of the members */
     double *crowding;
 };

@@ -12,30 +12,39 @@ struct driver {
     struct assay_space *parameters;
     struct assay_view *view;
     const struct assay_plugin_space *space;
-    size_t n_objectives;
+    size_t n_objectives, n_constraints;
     void *instance;
 };
 
+/* `study` says what is not usual: objectives, constraints, sources, settings, seed.  Its
+ * space is filled in. */
 static inline struct driver
-driver_new(const struct assay_plugin_algorithm *algorithm, const char *parameters,
-           size_t n_objectives, const char *settings, uint64_t seed)
+driver_new_study(const struct assay_plugin_algorithm *algorithm, const char *parameters,
+                 const struct assay_plugin_study *study)
 {
-    struct driver driver = {.algorithm = algorithm, .n_objectives = n_objectives};
+    struct driver driver = {.algorithm = algorithm,
+                            .n_objectives = (size_t)study->n_objectives,
+                            .n_constraints = (size_t)study->n_constraints};
+    struct assay_plugin_study complete = *study;
     char error[256] = "";
 
     driver.parameters = space_of(parameters);
     driver.view = assay_view_new(driver.parameters);
     driver.space = assay_view_space(driver.view);
-    if (algorithm->create(&(struct assay_plugin_study){.space = driver.space,
-                                                       .n_objectives = n_objectives,
-                                                       .settings = settings,
-                                                       .seed = seed,
-                                                       .budget_min = NAN,
-                                                       .budget_max = NAN,
-                                                       .budget_eta = NAN},
-                          &driver.instance, error, sizeof error) != ASSAY_PLUGIN_OK)
+    complete.space = driver.space;
+    complete.budget_min = complete.budget_max = complete.budget_eta = NAN;
+    if (algorithm->create(&complete, &driver.instance, error, sizeof error) != ASSAY_PLUGIN_OK)
         fail_msg("%s", error);
     return driver;
+}
+
+static inline struct driver
+driver_new(const struct assay_plugin_algorithm *algorithm, const char *parameters,
+           size_t n_objectives, const char *settings, uint64_t seed)
+{
+    return driver_new_study(algorithm, parameters,
+                            &(struct assay_plugin_study){
+                                .n_objectives = n_objectives, .settings = settings, .seed = seed});
 }
 
 static inline void
@@ -86,13 +95,14 @@ driver_ask(const struct driver *driver, int64_t first, size_t n, double *ret_poi
 }
 
 static inline void
-driver_tell(const struct driver *driver, int64_t number, uint32_t state, const double *point,
-            const double *values)
+driver_tell_constrained(const struct driver *driver, int64_t number, uint32_t state,
+                        const double *point, const double *values, const double *constraints)
 {
     const struct assay_plugin_trial trial = {.number = number,
                                              .state = state,
                                              .point = point,
                                              .values = values,
+                                             .constraints = constraints,
                                              .budget = NAN,
                                              .steps = -1};
     const struct assay_plugin_trial *pointer = &trial;
@@ -100,6 +110,13 @@ driver_tell(const struct driver *driver, int64_t number, uint32_t state, const d
 
     if (driver->algorithm->update(driver->instance, &pointer, 1, error, sizeof error) < 0)
         fail_msg("%s", error);
+}
+
+static inline void
+driver_tell(const struct driver *driver, int64_t number, uint32_t state, const double *point,
+            const double *values)
+{
+    driver_tell_constrained(driver, number, state, point, values, NULL);
 }
 
 typedef double driver_function(const double *point, size_t n);
