@@ -2,8 +2,9 @@
  * bench/suggest.
  *
  *   suggest_cost --list          names of the algorithms
- *   suggest_cost FILE            FILE is {"parameters":[…],"history":[[{…},value],…]},
- *                                the history being points with their losses
+ *   suggest_cost FILE wall|cpu   FILE is {"parameters":[…],"history":[[{…},value],…]},
+ *                                the history being points with their losses; times by
+ *                                the clock on the wall, or the processor's on this process
  *
  * With a file, each line of standard input asks for one round:
  *   ALGORITHM TRIALS ASKS SECONDS table|json
@@ -50,12 +51,14 @@ struct round {
     size_t n;
 };
 
+static clockid_t clock_used = CLOCK_MONOTONIC;
+
 static double
 now_us(void)
 {
     struct timespec time;
 
-    clock_gettime(CLOCK_MONOTONIC, &time);
+    clock_gettime(clock_used, &time);
     return (double)time.tv_sec * 1e6 + (double)time.tv_nsec * 1e-3;
 }
 
@@ -385,13 +388,15 @@ main(int argc, char **argv)
     struct bench bench = {0};
     char line[512];
 
-    if (argc != 2)
-        give_up("give --list, or the file with the space and its history");
-    if (strcmp(argv[1], "--list") == 0) {
+    if (argc == 2 && strcmp(argv[1], "--list") == 0) {
         for (size_t i = 0; assay_registry_algorithm_at(i) != NULL; i++)
             puts(assay_registry_algorithm_at(i)->name);
         return 0;
     }
+    if (argc != 3)
+        give_up("give --list, or the file with the space and its history, and a clock");
+    if (strcmp(argv[2], "cpu") == 0)
+        clock_used = CLOCK_PROCESS_CPUTIME_ID;
     bench_read(&bench, argv[1]);
     while (fgets(line, sizeof line, stdin) != NULL) {
         struct round round = {0};
