@@ -19,12 +19,15 @@
 #include "common/memory.h"
 #include "common/number.h"
 #include "suggest/host.h"
+#include "suggest/plugin_check.h"
 #include "suggest/protocol.h"
 #include "suggest/questions.h"
 #include "suggest/registry.h"
 #include "suggest/worker.h"
 
 #define READ_BYTES 65536
+/* One conformance check; those of a slow algorithm cut themselves short before. */
+#define CHECK_US (90 * ASSAY_SECOND_US)
 
 struct connection {
     int in, out;
@@ -280,7 +283,7 @@ use_descriptor(const char *text, struct connection *connection)
 
 /* --- what is asked for --- */
 
-enum mode { SERVE, DESCRIBE, CHECK_STUDY };
+enum mode { SERVE, DESCRIBE, CHECK_STUDY, CHECK_PLUGIN };
 
 struct arguments {
     enum mode mode;
@@ -314,6 +317,8 @@ static const char usage[] =
     "  --describe             print what the plugins bring, as JSON, and end\n"
     "  --check-study          print whether the algorithm can serve the study file (JSON) on\n"
     "                         standard input, and end\n"
+    "  --check-plugin         run the conformance checks on what the plugins bring; one JSON\n"
+    "                         object a line; exit code 1 when one failed\n"
     "  --help\n";
 
 static bool
@@ -327,6 +332,7 @@ parse(int argc, char **argv, struct connection *connection, struct arguments *re
         {"plugin", required_argument, NULL, 'p'},
         {"describe", no_argument, NULL, 'D'},
         {"check-study", no_argument, NULL, 'S'},
+        {"check-plugin", no_argument, NULL, 'P'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
@@ -352,6 +358,9 @@ parse(int argc, char **argv, struct connection *connection, struct arguments *re
             break;
         case 'S':
             ret_arguments->mode = CHECK_STUDY;
+            break;
+        case 'P':
+            ret_arguments->mode = CHECK_PLUGIN;
             break;
         case 'h':
             *ret_help = true;
@@ -401,7 +410,6 @@ run(const struct arguments *arguments, struct connection *connection)
     struct assay_error err = {0};
     int result;
 
-    set_signals();
     offer_to_oom_killer();
     if (connection->out < 0)
         connection->out = take_standard_output();
@@ -409,12 +417,15 @@ run(const struct arguments *arguments, struct connection *connection)
         fprintf(stderr, "assay-suggest: standard output: %s\n", strerror(errno));
         return 1;
     }
-    if (arguments->mode != SERVE)
+    if (arguments->mode == DESCRIBE || arguments->mode == CHECK_STUDY)
         return answer_once(arguments, connection->out);
     if (load_plugins(arguments, &err) != ASSAY_OK) {
         fprintf(stderr, "assay-suggest: %s\n", err.message);
         return 2;
     }
+    if (arguments->mode == CHECK_PLUGIN)
+        return assay_plugin_check(connection->out, CHECK_US) ? 0 : 1;
+    set_signals();
     result = serve(connection);
     assay_buffer_done(&connection->received);
     assay_buffer_done(&connection->to_send);
