@@ -164,13 +164,14 @@ def summarise(options, names, paths):
                 row.append("-")
                 continue
             value = medians[name, one]
-            lost = one not in PEERS and best is not None and value < best
+            lost = one not in PEERS and one != "assay-random" and best is not None and value < best
             row.append(f"{value:.4f}" + (" ▼" if lost else ""))
             if lost:
                 losses[one].append(f"{name} ({value:.4f}, {max(peers, key=peers.get)} {best:.4f})")
             figures.append(lib.figure(
                 f"hypervolume_{name}_{one.removeprefix('assay-')}", value, "of the best front's",
-                "higher", round(best, 4) if one not in PEERS and best is not None else None))
+                "higher", round(best, 4) if one not in PEERS and one != "assay-random"
+                and best is not None else None))
         rows.append(row)
     known = biobjective.problems()
     counts = [len(values) for values in final.values()]
@@ -188,7 +189,7 @@ def summarise(options, names, paths):
         + [f"- `{one}`: {'; '.join(losses[one]) or 'none'}" + (
             "" if all((name, one) in medians for name in names) else
             " (not run on " + ", ".join(n for n in names if (n, one) not in medians) + ")") + "."
-           for one in everyone if one not in PEERS])
+           for one in everyone if one not in PEERS and one != "assay-random"])
     return figures, text
 
 

@@ -290,7 +290,7 @@ class Comparison:
             row = [name]
             for one in self.ours:
                 own = self.regret(name, one)
-                row.append(f"{own:.3f}" + (" ▼" if regret < own - TIE else ""))
+                row.append(f"{own:.3f}" + (" ▼" if one in KIND and regret < own - TIE else ""))
             rows.append(row + [f"{regret:.3f} ({peer})"])
         return lib.markdown_table(["problem"] + self.ours + ["best recorded"], rows)
 
