@@ -18,6 +18,7 @@ extern const struct assay_verb assay_verb_server_start, assay_verb_server_status
     assay_verb_server_stop;
 extern const struct assay_verb assay_verb_token_create, assay_verb_token_list,
     assay_verb_token_delete;
+extern const struct assay_verb assay_verb_plugin_check, assay_verb_plugin_list;
 extern const struct assay_verb assay_verb_completion, assay_verb_version, assay_verb_help;
 
 #endif

@@ -30,6 +30,8 @@ const struct assay_verb *const assay_verbs[] = {
     &assay_verb_token_create,
     &assay_verb_token_list,
     &assay_verb_token_delete,
+    &assay_verb_plugin_check,
+    &assay_verb_plugin_list,
     &assay_verb_completion,
     &assay_verb_version,
     &assay_verb_help,

@@ -238,6 +238,34 @@ class Validate(Case):
         self.assertIn("only a server", self.assay("validate", path, code=2).stderr)
 
 
+class PluginCheck(Case):
+    EXAMPLE = str(BIN.parent / "examples" / "plugin-random.so")
+    FLAWED = str(BIN.parent / "tests" / "system" / "misbehaving.so")
+
+    def test_the_example_passes(self):
+        done = self.assay("plugin", "check", self.EXAMPLE)
+        self.assertIn("example-random (algorithm)", done.stdout)
+        self.assertRegex(done.stdout, r"deep conditions +passed")
+        self.assertRegex(done.stdout, r"\d+ passed, 0 failed, 0 refused\n$")
+
+    def test_json_is_one_document(self):
+        done = self.assay("plugin", "check", self.EXAMPLE, "--json")
+        document = json.loads(done.stdout)
+        self.assertEqual((document["failed"], document["refused"]), (0, 0))
+        self.assertEqual(len(document["checks"]), document["passed"])
+        self.assertEqual(document["algorithms"][0]["name"], "example-random")
+
+    def test_a_flawed_one_fails_and_says_where(self):
+        done = self.assay("plugin", "check", self.FLAWED, code=1)
+        self.assertRegex(done.stdout, r"all categorical +failed.*proposed twice")
+
+    def test_what_can_not_be_loaded_exits_2(self):
+        for path, sentence in (("/nowhere.so", "No such file"), (__file__, "invalid ELF header"),
+                               (str(BIN.parent / "tests/system/crash_on_load.so"), "signal 11")):
+            done = self.assay("plugin", "check", path, code=2)
+            self.assertIn(sentence, done.stderr)
+
+
 class WithStudies(Case):
     """Study files that can be run."""
 
@@ -439,6 +467,11 @@ class Server(WithStudies):
         self.assay("list", code=2, ASSAY_TOKEN=token)
         done = self.assay("list", code=2, ASSAY_TOKEN="wrong")
         self.assertIn("hint: give the token", done.stderr)
+
+    def test_plugins_are_listed(self):
+        done = self.assay("plugin", "list")
+        self.assertRegex(done.stdout, r"tpe +algorithm +built in")
+        self.assertRegex(done.stdout, r"median +stopping rule +built in")
 
     def test_projects(self):
         name = "p" + uuid.uuid4().hex[:8]

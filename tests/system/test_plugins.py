@@ -76,7 +76,7 @@ class GoodPluginTest(DaemonTest):
     def test_it_is_listed_and_used(self):
         listed = {a["name"]: a for a in self.call("GET", "/v1/algorithms")["algorithms"]}
         self.assertEqual(listed["example-random"]["origin"],
-                         {"kind": "plugin", "name": "plugin-random", "version": "1.0"})
+                         {"kind": "plugin", "name": "plugin-random", "version": "1.1"})
         self.assertEqual(listed["tpe"]["origin"], {"kind": "built_in"})
         rules = self.call("GET", "/v1/stopping_rules")["stopping_rules"]
         self.assertIn("median", [rule["name"] for rule in rules])
