@@ -1,7 +1,10 @@
 #include "suggest/algorithms/bayesian/acquisition.h"
 
+#include <gsl/gsl_sf_erf.h>
 #include <math.h>
 
+/* Past it Phi is 1 to the last bit. */
+#define CERTAIN 35.0
 #define LOG_SQRT_2PI 0.91893853320467274178
 /* Below, phi(u) and u Phi(u) nearly cancel and the series takes over. */
 #define SERIES_FROM (-25.0)
@@ -18,6 +21,8 @@ assay_gp_rule_name(enum assay_gp_rule rule)
         [ASSAY_GP_UCB] = "upper_confidence_bound",
         [ASSAY_GP_WIDE_UCB] = "wide_upper_confidence_bound",
         [ASSAY_GP_PE] = "pure_exploration",
+        [ASSAY_GP_LOG_EHVI] = "log_expected_hypervolume_improvement",
+        [ASSAY_GP_FEASIBILITY] = "log_probability_of_feasibility",
     };
 
     return names[rule];
@@ -39,8 +44,8 @@ tail_series(double u, double *ret_h, double *ret_cdf)
 }
 
 /* ln h(u) with Phi(u) / h(u) and phi(u) / h(u). */
-static double
-log_h(double u, double *ret_cdf_ratio, double *ret_density_ratio)
+double
+assay_gp_log_h_ratios(double u, double *ret_cdf_ratio, double *ret_density_ratio)
 {
     double h, cdf, density;
 
@@ -63,7 +68,17 @@ assay_gp_log_h(double u)
 {
     double a, b;
 
-    return log_h(u, &a, &b);
+    return assay_gp_log_h_ratios(u, &a, &b);
+}
+
+double
+assay_gp_log_cdf(double u, double *ret_slope)
+{
+    *ret_slope = 0.0;
+    if (u > CERTAIN)
+        return 0.0;
+    *ret_slope = gsl_sf_hazard(-u);
+    return gsl_sf_log_erfc(-u * M_SQRT1_2) - M_LN2;
 }
 
 static double
@@ -76,7 +91,8 @@ log_mean_ei(const struct assay_gp_acquisition *acquisition, const double *means,
     for (size_t s = 0; s < acquisition->n_means; s++) {
         double cdf, density;
 
-        logs[s] = log_h((acquisition->thresholds[s] - means[s]) / sd, &cdf, &density);
+        logs[s] =
+            assay_gp_log_h_ratios((acquisition->thresholds[s] - means[s]) / sd, &cdf, &density);
         by_mean[s] = -cdf / sd;
         by_sd[s] = density / sd;
         highest = fmax(highest, logs[s]);

@@ -6,10 +6,12 @@
  * optimization of machine learning algorithms", NIPS 2012.  What each part is from
  * stands in its header; README.md has the whole. */
 #include <cblas.h>
+#include <gsl/gsl_errno.h>
 #include <math.h>
 #include <stdlib.h>
 
 #include "common/memory.h"
+#include "suggest/algorithms/bayesian/explain.h"
 #include "suggest/algorithms/bayesian/maximise.h"
 #include "suggest/algorithms/start.h"
 
@@ -28,7 +30,7 @@ struct bayesian {
     struct assay_algorithm_base base; /* first */
     struct assay_start start;
     uint64_t startup; /* trials */
-    double sign;      /* -1: values are those of a maximised metric, turned */
+    double *signs;    /* -1: values are those of a maximised metric, turned */
     struct assay_gp_features features;
     struct assay_gp_model model;
     bool learned; /* the model holds the history as it is */
@@ -50,16 +52,20 @@ bayesian_create(const struct assay_plugin_study *study, void **ret_instance,
     size_t n;
 
     json_decref(settings);
-    openblas_set_num_threads(1); /* sums in one order: the same suggestion each time */
+    (void)gsl_set_error_handler_off(); /* it would end the process */
+    openblas_set_num_threads(1);       /* sums in one order: the same suggestion each time */
     assay_algorithm_base_init(&bayesian->base, study);
     n = bayesian->base.transform.n_dimensions;
     assay_start_init(&bayesian->start, &bayesian->base);
     bayesian->startup = startup > 0
                             ? (uint64_t)startup
                             : ASSAY_MIN(ASSAY_MAX(n + 1, (size_t)STARTUP_MIN), (size_t)STARTUP_MAX);
-    bayesian->sign = study->signs != NULL ? study->signs[0] : 1.0;
+    bayesian->signs = assay_alloc((size_t)study->n_objectives, sizeof *bayesian->signs);
+    for (size_t i = 0; i < study->n_objectives; i++)
+        bayesian->signs[i] = study->signs != NULL ? study->signs[i] : 1.0;
     assay_gp_features_init(&bayesian->features, &bayesian->base.transform);
-    assay_gp_model_init(&bayesian->model, &bayesian->features, study->seed);
+    assay_gp_model_init(&bayesian->model, &bayesian->features, bayesian->base.n_objectives,
+                        bayesian->base.n_constraints, study->seed);
     *ret_instance = bayesian;
     return ASSAY_PLUGIN_OK;
 }
@@ -71,6 +77,7 @@ bayesian_destroy(void *instance)
 
     assay_gp_model_done(&bayesian->model);
     assay_gp_features_done(&bayesian->features);
+    free(bayesian->signs);
     assay_start_done(&bayesian->start);
     assay_algorithm_base_done(&bayesian->base);
     free(bayesian);
@@ -122,7 +129,7 @@ take_tally(const struct bayesian *bayesian, const struct assay_batch *batch)
         if (trial->state == ASSAY_PLUGIN_CANCELLED)
             continue;
         tally.told++;
-        tally.valued += trial->usable;
+        tally.valued += trial->measured;
         if (trial->state != ASSAY_PLUGIN_PENDING) {
             tally.newest_ended = ASSAY_MAX(tally.newest_ended, trial->number);
             continue;
@@ -150,36 +157,6 @@ propose_spread(struct bayesian *bayesian, int64_t number, const char *phase,
              number > 1 ? "sequence" : "centre");
 }
 
-/* In the metric's own direction. */
-static void
-write_why(const struct bayesian *bayesian, const struct assay_gp_acquisition *acquisition,
-          double mean, double sd, double worth, const struct tally *tally,
-          const struct assay_plugin_suggestion *suggestion)
-{
-    const struct assay_gp_model *model = &bayesian->model;
-    const struct assay_gp_warp *warp = &model->warp;
-    double middle = assay_gp_warp_invert(warp, mean);
-    double apart =
-        (assay_gp_warp_invert(warp, mean + sd) - assay_gp_warp_invert(warp, mean - sd)) / 2.0;
-    size_t row = 0;
-
-    if (assay_gp_model_best(model, 1, &row) != 1 || !isfinite(middle) || !isfinite(apart) ||
-        !isfinite(worth)) {
-        snprintf(suggestion->why, suggestion->why_size,
-                 "{\"proposed_by\": \"bayesian\", \"phase\": \"model\"}");
-        return;
-    }
-    snprintf(suggestion->why, suggestion->why_size,
-             "{\"proposed_by\": \"bayesian\", \"phase\": \"model\", "
-             "\"predicted\": {\"mean\": %.9g, \"sd\": %.6g}, "
-             "\"acquisition\": {\"name\": \"%s\", \"value\": %.6g}, "
-             "\"incumbent\": {\"number\": %lld, \"value\": %.9g}, "
-             "\"learned_from\": %zu, \"pending\": %zu}",
-             bayesian->sign * middle, apart, assay_gp_rule_name(acquisition->rule), worth,
-             (long long)model->data.trials[row]->number, bayesian->sign * model->data.y[row],
-             model->n_chosen, tally->n_pending);
-}
-
 /* The best point by a rule. */
 static enum assay_gp_found
 search_by(struct bayesian *bayesian, enum assay_gp_rule rule, const struct assay_batch *batch,
@@ -187,26 +164,28 @@ search_by(struct bayesian *bayesian, enum assay_gp_rule rule, const struct assay
           const struct assay_plugin_suggestion *suggestion, double *ret_worth)
 {
     assay_auto_free double *scaled = assay_alloc(bayesian->features.n_columns + 1, sizeof *scaled);
-    struct assay_gp_acquisition acquisition;
     enum assay_gp_found found;
 
-    assay_gp_model_pend(&bayesian->model, tally->pending, tally->n_pending, rule, random,
-                        &acquisition);
+    assay_gp_model_pend(&bayesian->model, tally->pending, tally->n_pending, rule, tally->told,
+                        random);
     found = assay_gp_maximise(
         &(struct assay_gp_search){
             .model = &bayesian->model,
-            .acquisition = &acquisition,
             .sequence = &bayesian->start.sequence,
             .history = bayesian->base.history,
             .batch = batch,
         },
         random, suggestion->point, ret_worth, scaled);
-    if (found == ASSAY_GP_FOUND) {
-        double mean, sd;
-
-        assay_gp_posterior_at(&bayesian->model.posterior, scaled, &mean, &sd);
-        write_why(bayesian, &acquisition, mean, sd, *ret_worth, tally, suggestion);
-    }
+    if (found == ASSAY_GP_FOUND)
+        assay_gp_explain(
+            &(struct assay_gp_explanation){
+                .model = &bayesian->model,
+                .signs = bayesian->signs,
+                .scaled = scaled,
+                .worth = *ret_worth,
+                .n_pending = tally->n_pending,
+            },
+            suggestion);
     return found;
 }
 
@@ -234,7 +213,8 @@ propose_by_model(struct bayesian *bayesian, int64_t number, const struct assay_b
     assay_random_init(&random, bayesian->base.seed, (uint64_t)number, ASSAY_PURPOSE_BAYESIAN);
     doubtful = assay_random_unit(&random) < WIDE_SHARE;
     found = search_by(bayesian, rule, batch, tally, &random, suggestion, &worth);
-    if (found == ASSAY_GP_FOUND && rule == ASSAY_GP_LOG_EI && doubtful && worth < WIDE_BELOW)
+    if (found == ASSAY_GP_FOUND && bayesian->model.worth.rule == ASSAY_GP_LOG_EI && doubtful &&
+        worth < WIDE_BELOW)
         found = search_by(bayesian, ASSAY_GP_WIDE_UCB, batch, tally, &random, suggestion, &worth);
     return found;
 }
@@ -297,7 +277,8 @@ const struct assay_plugin_algorithm assay_algorithm_bayesian = {
     .description = "Bayesian optimisation: a Gaussian process learns from all results and "
                    "proposes where the most improvement is expected. The best choice for up to a "
                    "few hundred trials that take minutes or longer.",
-    .caps = ASSAY_PLUGIN_CAP_CONDITIONS | ASSAY_PLUGIN_CAP_CONSTRAINTS | ASSAY_PLUGIN_CAP_PARALLEL,
+    .caps = ASSAY_PLUGIN_CAP_CONDITIONS | ASSAY_PLUGIN_CAP_MULTI_OBJECTIVE |
+            ASSAY_PLUGIN_CAP_CONSTRAINTS | ASSAY_PLUGIN_CAP_PARALLEL,
     .settings_schema = settings_schema,
     .create = bayesian_create,
     .update = bayesian_update,

@@ -17,18 +17,38 @@ compare_numbers(const void *a, const void *b)
 static bool
 teaches(const struct assay_history_trial *trial)
 {
-    return trial->state != ASSAY_PLUGIN_PENDING && trial->state != ASSAY_PLUGIN_CANCELLED;
+    return trial->measured || trial->state == ASSAY_PLUGIN_SUCCEEDED ||
+           trial->state == ASSAY_PLUGIN_STOPPED || trial->state == ASSAY_PLUGIN_INFEASIBLE ||
+           trial->state == ASSAY_PLUGIN_FAILED;
+}
+
+static void
+set_outputs(struct assay_gp_data *data, size_t i)
+{
+    const struct assay_history_trial *trial = data->trials[i];
+    size_t m = data->n_objectives;
+
+    for (size_t k = 0; k < m; k++)
+        data->outputs[k * data->n + i] = trial->measured ? trial->values[k] : NAN;
+    for (size_t k = 0; k < data->n_bounds; k++)
+        data->outputs[(m + k) * data->n + i] =
+            isfinite(trial->constraints[k]) ? trial->constraints[k] : NAN;
+    data->outputs[(m + data->n_bounds) * data->n + i] = trial->measured ? -1.0 : 1.0;
+    data->n_valued += trial->measured;
+    data->n_usable += trial->usable;
 }
 
 void
 assay_gp_data_init(struct assay_gp_data *data, const struct assay_gp_features *features,
-                   const struct assay_history *history)
+                   const struct assay_history *history, size_t n_objectives, size_t n_bounds)
 {
     size_t count = assay_history_count(history);
 
     *data = (struct assay_gp_data){
+        .n_objectives = n_objectives,
+        .n_bounds = n_bounds,
         .trials = assay_alloc(count + 1, sizeof *data->trials),
-        .y = assay_alloc(count + 1, sizeof *data->y),
+        .outputs = assay_alloc(count * (n_objectives + n_bounds + 1) + 1, sizeof *data->outputs),
         .rows = assay_alloc(count * features->n_columns + 1, sizeof *data->rows),
     };
     for (size_t i = 0; i < count; i++) {
@@ -39,8 +59,7 @@ assay_gp_data_init(struct assay_gp_data *data, const struct assay_gp_features *f
     }
     qsort(data->trials, data->n, sizeof *data->trials, compare_numbers);
     for (size_t i = 0; i < data->n; i++) {
-        data->y[i] = data->trials[i]->usable ? data->trials[i]->values[0] : NAN;
-        data->n_valued += data->trials[i]->usable;
+        set_outputs(data, i);
         assay_gp_features_of_point(features, data->trials[i]->point,
                                    &data->rows[i * features->n_columns]);
     }
@@ -50,9 +69,15 @@ void
 assay_gp_data_done(struct assay_gp_data *data)
 {
     free(data->trials);
-    free(data->y);
+    free(data->outputs);
     free(data->rows);
     *data = (struct assay_gp_data){0};
+}
+
+const double *
+assay_gp_data_output(const struct assay_gp_data *data, size_t output)
+{
+    return &data->outputs[output * data->n];
 }
 
 /* A row with what it is sorted by; ties by index. */
@@ -111,8 +136,8 @@ gather(const bool *marked, size_t n, size_t *ret_chosen)
 }
 
 size_t
-assay_gp_data_sample(const struct assay_gp_data *data, size_t n_valued, size_t n_max, uint64_t seed,
-                     size_t *ret_chosen)
+assay_gp_data_sample(const struct assay_gp_data *data, const double *y, bool near_zero,
+                     size_t n_valued, size_t n_max, uint64_t seed, size_t *ret_chosen)
 {
     assay_auto_free bool *marked = assay_zalloc(data->n + 1, sizeof *marked);
     assay_auto_free struct ranked *ranked = assay_alloc(data->n + 1, sizeof *ranked);
@@ -120,11 +145,13 @@ assay_gp_data_sample(const struct assay_gp_data *data, size_t n_valued, size_t n
     size_t n = 0, left = n_max;
 
     for (size_t i = 0; i < data->n && n < n_valued; i++) {
-        if (!isnan(data->y[i]))
+        if (!isnan(y[i]))
             valued[n++] = i;
     }
     for (size_t i = 0; i < n; i++) {
-        ranked[i] = (struct ranked){.key = data->y[valued[i]], .row = valued[i]};
+        double value = y[valued[i]];
+
+        ranked[i] = (struct ranked){.key = near_zero ? fabs(value) : value, .row = valued[i]};
         marked[valued[i]] = n <= n_max || i + n_max / 4 >= n;
     }
     if (n > n_max) {
@@ -138,12 +165,12 @@ assay_gp_data_sample(const struct assay_gp_data *data, size_t n_valued, size_t n
 }
 
 static size_t
-best_row(const struct assay_gp_data *data)
+best_row(const double *order, size_t n)
 {
     size_t best = 0;
 
-    for (size_t i = 1; i < data->n; i++) {
-        if (data->y[i] < data->y[best] || isnan(data->y[best]))
+    for (size_t i = 1; i < n; i++) {
+        if (order[i] < order[best] || isnan(order[best]))
             best = i;
     }
     return best;
@@ -161,14 +188,14 @@ weighted_distance(const struct assay_gp_features *features, const double *weight
 }
 
 size_t
-assay_gp_data_local(const struct assay_gp_data *data, const struct assay_gp_features *features,
-                    const double *log_weights, size_t n_near, size_t n_best, size_t n_max,
-                    uint64_t seed, size_t *ret_chosen)
+assay_gp_data_local(const struct assay_gp_data *data, const double *order,
+                    const struct assay_gp_features *features, const double *log_weights,
+                    size_t n_near, size_t n_best, size_t n_max, uint64_t seed, size_t *ret_chosen)
 {
     assay_auto_free bool *marked = assay_zalloc(data->n + 1, sizeof *marked);
     assay_auto_free struct ranked *ranked = assay_alloc(data->n + 1, sizeof *ranked);
     assay_auto_free double *weights = assay_alloc(features->n_groups + 1, sizeof *weights);
-    const double *centre = &data->rows[best_row(data) * features->n_columns];
+    const double *centre = &data->rows[best_row(order, data->n) * features->n_columns];
     size_t left = n_max;
 
     for (size_t g = 0; g < features->n_groups; g++)
@@ -181,7 +208,7 @@ assay_gp_data_local(const struct assay_gp_data *data, const struct assay_gp_feat
         };
     left -= mark_first(ranked, data->n, n_near, marked);
     for (size_t i = 0; i < data->n; i++) {
-        double y = data->y[ranked[i].row];
+        double y = order[ranked[i].row];
 
         ranked[i].key = isnan(y) ? INFINITY : y;
     }

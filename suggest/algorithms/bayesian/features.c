@@ -247,3 +247,24 @@ assay_gp_features_of_unit(const struct assay_gp_features *features, const double
     }
     write_sets(features, point, ret_row);
 }
+
+void
+assay_gp_features_of_choice(const struct assay_gp_features *features, size_t dimension,
+                            double choice, double *ret_row)
+{
+    write_choice(&features->dimensions[dimension], choice, ret_row);
+}
+
+ptrdiff_t
+assay_gp_features_set(const struct assay_gp_features *features, size_t dimension)
+{
+    const struct assay_plugin_parameter *const *parameters = features->transform->space->parameters;
+    const struct assay_plugin_parameter *mine =
+        parameters[features->dimensions[dimension].parameter];
+
+    for (size_t k = 0; k < features->n_sets && mine->n_conditions > 0; k++) {
+        if (same_conditions(parameters[features->sets[k]], mine))
+            return (ptrdiff_t)(features->n_columns - features->n_sets + k);
+    }
+    return -1;
+}

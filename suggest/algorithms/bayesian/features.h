@@ -70,4 +70,10 @@ void assay_gp_features_of_point(const struct assay_gp_features *features, const 
 void assay_gp_features_of_unit(const struct assay_gp_features *features, const double *unit,
                                double *point, double *ret_row);
 
+/* The columns of one choice (of a dimension of that kind) within a row. */
+void assay_gp_features_of_choice(const struct assay_gp_features *features, size_t dimension,
+                                 double choice, double *ret_row);
+/* The column that is 0 where a dimension is not active; -1 where it always is. */
+ptrdiff_t assay_gp_features_set(const struct assay_gp_features *features, size_t dimension);
+
 #endif

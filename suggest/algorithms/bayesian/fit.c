@@ -6,19 +6,20 @@
 #include "common/memory.h"
 #include "suggest/algorithms/bayesian/lbfgs.h"
 #include "suggest/algorithms/bayesian/likelihood.h"
-#include "suggest/algorithms/bayesian/warp.h"
 #include "suggest/host.h"
 
 #define FIRST_WARP 1
 #define EVALUATIONS 60
 /* Gain in mean log density for which another strength is taken. */
 #define WORTHWHILE 1e-3
+/* Of labels, on a dimension of one; and the variance of their noise. */
+#define LABEL_LENGTH_MIN 0.1
+#define LABEL_NOISE_MIN 0.1
 
 struct fitting {
     struct assay_gp_likelihood likelihood;
-    const double *y;
+    const struct assay_gp_sample *sample;
     size_t n, n_theta;
-    double middle;
     double *z, *densities, *low, *high, *mode, *gradient, *shares;
     bool have_shares;
 };
@@ -31,13 +32,25 @@ struct candidate {
 };
 
 static void
+init_warp(const struct fitting *fitting, size_t index, struct assay_gp_warp *ret_warp)
+{
+    const struct assay_gp_sample *sample = fitting->sample;
+
+    assay_gp_warp_init(ret_warp, sample->kind, index, sample->middle, sample->y, sample->n);
+}
+
+static void
 set_warp(struct fitting *fitting, size_t index)
 {
+    const struct assay_gp_sample *sample = fitting->sample;
     struct assay_gp_warp warp;
 
-    assay_gp_warp_init(&warp, index, fitting->middle, fitting->y, fitting->n);
-    for (size_t i = 0; i < fitting->n; i++)
-        fitting->z[i] = assay_gp_warp_apply(&warp, fitting->y[i]);
+    init_warp(fitting, index, &warp);
+    for (size_t i = 0; i < fitting->n; i++) {
+        fitting->z[i] = assay_gp_warp_apply(&warp, sample->y[i]);
+        if (sample->trend != NULL)
+            fitting->z[i] -= sample->trend[i];
+    }
 }
 
 static double
@@ -48,14 +61,14 @@ score_of(struct fitting *fitting, size_t index, const double *theta)
 
     if (!assay_gp_likelihood_leave_one_out(&fitting->likelihood, theta, fitting->densities))
         return -INFINITY;
-    assay_gp_warp_init(&warp, index, fitting->middle, fitting->y, fitting->n);
+    init_warp(fitting, index, &warp);
     if (!fitting->have_shares) {
         assay_gp_likelihood_shares(&fitting->likelihood, fitting->shares);
         fitting->have_shares = true;
     }
     for (size_t i = 0; i < fitting->n; i++)
         sum += fitting->shares[i] *
-               (fitting->densities[i] + assay_gp_warp_log_slope(&warp, fitting->y[i]));
+               (fitting->densities[i] + assay_gp_warp_log_slope(&warp, fitting->sample->y[i]));
     return sum;
 }
 
@@ -95,10 +108,12 @@ fit_theta(struct fitting *fitting, struct candidate *candidate)
 static bool
 climb(struct fitting *fitting, int direction, struct candidate *best, struct candidate *spare)
 {
+    size_t count = assay_gp_warp_count(fitting->sample->kind);
+
     for (;;) {
         struct candidate other;
 
-        if (direction < 0 ? best->warp == 0 : best->warp + 1 >= ASSAY_GP_WARPS)
+        if (direction < 0 ? best->warp == 0 : best->warp + 1 >= count)
             return true;
         spare->warp = direction < 0 ? best->warp - 1 : best->warp + 1;
         memcpy(spare->theta, best->theta, fitting->n_theta * sizeof *best->theta);
@@ -112,16 +127,30 @@ climb(struct fitting *fitting, int direction, struct candidate *best, struct can
     }
 }
 
-bool
-assay_gp_fit_make(const struct assay_gp_features *features, const double *rows, const double *y,
-                  size_t n, double middle, const struct assay_gp_fit *start, bool explore,
-                  struct assay_gp_fit *ret_fit)
+/* Labels jump, which likelihood would have explained by ever shorter lengthscales, and
+ * then what is next to a failure would seem as good as anything. */
+static void
+bound_labels(struct fitting *fitting, const struct assay_gp_features *features)
 {
+    for (size_t k = 0; k < features->n_groups; k++) {
+        fitting->high[k] = -2.0 * log(LABEL_LENGTH_MIN * sqrt(features->typical));
+        fitting->mode[k] = fmin(fitting->mode[k], fitting->high[k]);
+    }
+    fitting->low[fitting->n_theta - 1] = log(LABEL_NOISE_MIN);
+    fitting->mode[fitting->n_theta - 1] =
+        fmax(fitting->mode[fitting->n_theta - 1], fitting->low[fitting->n_theta - 1]);
+}
+
+bool
+assay_gp_fit_make(const struct assay_gp_sample *sample, const struct assay_gp_fit *start,
+                  bool explore, struct assay_gp_fit *ret_fit)
+{
+    const struct assay_gp_features *features = sample->features;
+    size_t n = sample->n;
     size_t t = features->n_groups + 2;
     assay_auto_free double *work = assay_zalloc(3 * n + 6 * t, sizeof *work);
     struct fitting fitting = {
-        .y = y,
-        .middle = middle,
+        .sample = sample,
         .shares = work + 2 * n + 6 * t,
         .n = n,
         .n_theta = t,
@@ -132,18 +161,21 @@ assay_gp_fit_make(const struct assay_gp_features *features, const double *rows, 
         .mode = work + 2 * n + 2 * t,
         .gradient = work + 2 * n + 3 * t,
     };
-    struct candidate best = {.warp = FIRST_WARP, .theta = work + 2 * n + 4 * t};
+    struct candidate best = {.theta = work + 2 * n + 4 * t};
     struct candidate spare = {.theta = work + 2 * n + 5 * t};
     bool done;
 
     assay_gp_likelihood_init(&fitting.likelihood, features, n);
-    fitting.likelihood.rows = rows;
+    fitting.likelihood.rows = sample->rows;
     fitting.likelihood.z = fitting.z;
     fitting.likelihood.n = n;
     assay_gp_prior_box(features, fitting.low, fitting.high);
     assay_gp_prior_mode(features, fitting.mode);
-    if (start != NULL)
-        best.warp = start->warp;
+    if (sample->kind == ASSAY_GP_LABEL)
+        bound_labels(&fitting, features);
+    best.warp = start != NULL
+                    ? start->warp
+                    : ASSAY_MIN((size_t)FIRST_WARP, assay_gp_warp_count(sample->kind) - 1);
     memcpy(best.theta, start != NULL ? start->theta : fitting.mode, t * sizeof *best.theta);
     done = fit_theta(&fitting, &best);
     if (done && explore) {

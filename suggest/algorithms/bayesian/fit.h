@@ -12,17 +12,28 @@
 #define ASSAY_SUGGEST_ALGORITHMS_BAYESIAN_FIT_H
 
 #include "suggest/algorithms/bayesian/features.h"
+#include "suggest/algorithms/bayesian/warp.h"
 
 struct assay_gp_fit {
     double *theta; /* n_groups + 2 items, owned by the caller */
     size_t warp;   /* strength's index */
 };
 
-/* `rows` (n x columns) and `y` (finite, n >= 2) are the data, `middle` as in warp.h.  `start` may
- * be NULL. `explore`: tries other strengths than the start's.  False when interrupted. */
-ASSAY_MUST_CHECK bool assay_gp_fit_make(const struct assay_gp_features *features,
-                                        const double *rows, const double *y, size_t n,
-                                        double middle, const struct assay_gp_fit *start,
-                                        bool explore, struct assay_gp_fit *ret_fit);
+/* What is fitted to; all borrowed. */
+struct assay_gp_sample {
+    const struct assay_gp_features *features;
+    enum assay_gp_values kind;
+    size_t n;            /* >= 2 */
+    const double *rows;  /* n x columns */
+    const double *y;     /* finite */
+    double middle;       /* see warp.h */
+    const double *trend; /* n items: what the warped values are expected to be; NULL: 0 */
+};
+
+/* `start` may be NULL.  `explore`: tries other strengths than the start's.  False when
+ * interrupted. */
+ASSAY_MUST_CHECK bool assay_gp_fit_make(const struct assay_gp_sample *sample,
+                                        const struct assay_gp_fit *start, bool explore,
+                                        struct assay_gp_fit *ret_fit);
 
 #endif

@@ -18,8 +18,7 @@
 #include "suggest/untried.h"
 
 struct assay_gp_search {
-    struct assay_gp_model *model;
-    const struct assay_gp_acquisition *acquisition;
+    struct assay_gp_model *model;       /* its worth is ready */
     const struct assay_sobol *sequence; /* as many dimensions as the transform */
     const struct assay_history *history;
     const struct assay_batch *batch;

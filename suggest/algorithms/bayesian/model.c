@@ -5,262 +5,363 @@
 #include <string.h>
 
 #include "common/memory.h"
+#include "suggest/pareto/domination.h"
+#include "suggest/pareto/subset.h"
 
-#define EVERY_UP_TO 120
-#define GROWTH 20 /* then a fit each time there is a 20th more */
-#define FIRST_LEVEL 8
-#define EXPLORE_UP_TO 160
-#define FIT_ROWS_MAX 400
-#define EXACT_ROWS_MAX 1000
-#define LOCAL_ROWS_NEAR 500
-#define LOCAL_ROWS_BEST 200
+#define ROWS_MAX 1000
+#define ROWS_MAX_SEVERAL 500
 #define FANTASIES 16 /* even; at most ASSAY_GP_FANTASIES_MAX */
 #define PENDING_MAX 64
+#define DOUBT 0.02
+#define REFERENCE_MARGIN 0.1
+#define RANGE_MIN 0.1
 
 void
 assay_gp_model_init(struct assay_gp_model *model, const struct assay_gp_features *features,
-                    uint64_t seed)
+                    size_t n_objectives, size_t n_bounds, uint64_t seed)
 {
-    *model = (struct assay_gp_model){.features = features, .seed = seed};
-    assay_gp_posterior_init(&model->posterior, features);
+    size_t n = n_objectives + n_bounds + 1;
+
+    *model = (struct assay_gp_model){
+        .features = features,
+        .seed = seed,
+        .n_objectives = n_objectives,
+        .n_bounds = n_bounds,
+        .surfaces = assay_zalloc(n, sizeof *model->surfaces),
+    };
+    for (size_t i = 0; i < n; i++)
+        assay_gp_surface_init(&model->surfaces[i], features,
+                              i < n_objectives ? ASSAY_GP_OBJECTIVE
+                              : i < n - 1      ? ASSAY_GP_BOUND
+                                               : ASSAY_GP_LABEL,
+                              seed);
+    assay_gp_belief_init(&model->belief, features);
+    assay_gp_worth_init(&model->worth, features);
 }
 
 void
 assay_gp_model_done(struct assay_gp_model *model)
 {
-    for (size_t level = 0; level < ASSAY_GP_FIT_LEVELS; level++)
-        free(model->levels[level].fit.theta);
-    free(model->last.fit.theta);
-    assay_gp_posterior_done(&model->posterior);
+    for (size_t i = 0; i < model->n_objectives + model->n_bounds + 1; i++)
+        assay_gp_surface_done(&model->surfaces[i]);
+    free(model->surfaces);
+    assay_gp_belief_done(&model->belief);
+    assay_gp_worth_done(&model->worth);
     assay_gp_data_done(&model->data);
-    free(model->held);
-    free(model->chosen);
-    free(model->z);
+    free(model->order);
     *model = (struct assay_gp_model){0};
 }
 
-/* --- hyperparameters --- */
-
-static uint64_t
-mix(uint64_t hash, const void *bytes, size_t n_words)
-{
-    const char *at = bytes;
-
-    for (size_t i = 0; i < n_words; i++) {
-        uint64_t word;
-
-        memcpy(&word, at + 8 * i, sizeof word);
-        hash = (hash ^ word) * UINT64_C(0xBF58476D1CE4E5B9);
-        hash ^= hash >> 29;
-    }
-    return hash;
-}
-
-static size_t
-scheduled(size_t n)
-{
-    size_t m = EVERY_UP_TO;
-
-    if (n <= m)
-        return n;
-    while (m + m / GROWTH <= n)
-        m += m / GROWTH;
-    return m;
-}
-
-/* The fit to the first `m` values, from `known` if it is that one already. */
-static bool
-fit_to(struct assay_gp_model *model, size_t m, const struct assay_gp_known_fit *start,
-       struct assay_gp_known_fit *known)
-{
-    size_t columns = model->features->n_columns;
-    size_t room = ASSAY_MIN(m, (size_t)FIT_ROWS_MAX);
-    assay_auto_free size_t *chosen = assay_alloc(room + 1, sizeof *chosen);
-    assay_auto_free double *rows = assay_alloc(room * columns + 1, sizeof *rows);
-    assay_auto_free double *y = assay_alloc(room + 1, sizeof *y);
-    size_t n = assay_gp_data_sample(&model->data, m, room, model->seed, chosen);
-    uint64_t key = mix(start != NULL ? start->key : 1, &(uint64_t){m}, 1);
-
-    for (size_t i = 0; i < n; i++) {
-        memcpy(&rows[i * columns], &model->data.rows[chosen[i] * columns], columns * sizeof *rows);
-        y[i] = model->data.y[chosen[i]];
-    }
-    key = mix(mix(mix(key, rows, n * columns), y, n), &model->middle, 1);
-    if (known->fit.theta != NULL && known->key == key)
-        return true;
-    if (known->fit.theta == NULL)
-        known->fit.theta = assay_zalloc(model->features->n_groups + 2, sizeof(double));
-    known->key = 0;
-    if (!assay_gp_fit_make(model->features, rows, y, n, model->middle,
-                           start != NULL ? &start->fit : NULL, m <= EXPLORE_UP_TO, &known->fit))
-        return false;
-    known->key = key;
-    return true;
-}
+/* --- learning --- */
 
 static bool
-fit_all(struct assay_gp_model *model, size_t m)
+is_plain(const struct assay_gp_model *model)
 {
-    const struct assay_gp_known_fit *start = NULL;
-    size_t size = FIRST_LEVEL;
-
-    for (size_t level = 0; level < ASSAY_GP_FIT_LEVELS && size < m; level++, size *= 2) {
-        if (!fit_to(model, size, start, &model->levels[level]))
-            return false;
-        start = &model->levels[level];
-    }
-    return fit_to(model, m, start, &model->last);
+    return model->n_objectives == 1 && model->n_bounds == 0;
 }
 
-/* --- rows --- */
-
-/* Rows of the posterior into `chosen`; returns how many of them to factor at once. */
+/* Objectives by trial, those of rows without values left out; returns their number. */
 static size_t
-choose_rows(struct assay_gp_model *model, size_t m)
+gather_objectives(const struct assay_gp_data *data, size_t *ret_rows, double *ret_values,
+                  double *ret_violations)
 {
-    const struct assay_gp_data *data = &model->data;
-    size_t valued = 0, n_base = 0;
-
-    free(model->chosen);
-    model->chosen = assay_alloc(data->n + 1, sizeof *model->chosen);
-    if (data->n > EXACT_ROWS_MAX) {
-        model->n_chosen =
-            assay_gp_data_local(data, model->features, model->last.fit.theta, LOCAL_ROWS_NEAR,
-                                LOCAL_ROWS_BEST, EXACT_ROWS_MAX, model->seed, model->chosen);
-        return model->n_chosen;
-    }
-    for (size_t i = 0; i < data->n; i++) {
-        valued += isnan(data->y[i]) ? 0 : 1;
-        if (valued == m && n_base == 0)
-            n_base = i + 1;
-        model->chosen[i] = i;
-    }
-    model->n_chosen = data->n;
-    return n_base;
-}
-
-static const double *
-row_at(const struct assay_gp_model *model, size_t i)
-{
-    return &model->data.rows[model->chosen[i] * model->features->n_columns];
-}
-
-/* Makes the factor's rows the chosen ones, keeping as many as are the same. */
-static void
-place_rows(struct assay_gp_model *model, size_t n_base)
-{
-    size_t columns = model->features->n_columns, n = model->n_chosen, same = 0;
-    assay_auto_free double *rows = assay_alloc(n * columns + 1, sizeof *rows);
-    uint64_t key = mix(model->last.key, &(uint64_t){n_base}, 1);
-
-    for (size_t i = 0; i < n; i++)
-        memcpy(&rows[i * columns], row_at(model, i), columns * sizeof *rows);
-    key = mix(key, rows, n_base * columns);
-    if (key == model->base_key && n + PENDING_MAX <= model->posterior.room) {
-        while (same < ASSAY_MIN(n, model->n_held) &&
-               memcmp(&rows[same * columns], &model->held[same * columns],
-                      columns * sizeof *rows) == 0)
-            same++;
-        assay_gp_posterior_truncate(&model->posterior, same);
-    } else {
-        assay_gp_posterior_make(&model->posterior, model->last.fit.theta, rows, n_base,
-                                n + n / 8 + PENDING_MAX);
-        same = n_base;
-    }
-    for (size_t i = same; i < n; i++)
-        assay_gp_posterior_append(&model->posterior, &rows[i * columns]);
-    model->base_key = key;
-    model->n_base = n_base;
-    free(model->held);
-    model->held = rows;
-    rows = NULL;
-    model->n_held = n;
-}
-
-/* The values that there are, in the order of trials. */
-static size_t
-gather_values(const struct assay_gp_data *data, double *ret_y)
-{
-    size_t n = 0;
+    size_t m = data->n_objectives, n = 0;
 
     for (size_t i = 0; i < data->n; i++) {
-        if (!isnan(data->y[i]))
-            ret_y[n++] = data->y[i];
+        if (!data->trials[i]->measured)
+            continue;
+        memcpy(&ret_values[n * m], data->trials[i]->values, m * sizeof *ret_values);
+        ret_violations[n] = data->trials[i]->violation;
+        ret_rows[n++] = i;
     }
     return n;
 }
 
 static void
-warp_values(struct assay_gp_model *model, const double *y, size_t n)
+set_order(struct assay_gp_model *model)
 {
     const struct assay_gp_data *data = &model->data;
+    size_t n = data->n, m = data->n_objectives, found;
+    assay_auto_free size_t *rows = assay_alloc(2 * n + 1, sizeof *rows);
+    assay_auto_free double *values = assay_alloc(n * (m + 1) + 1, sizeof *values);
+    size_t *ranks = rows + n;
 
-    assay_gp_warp_init(&model->warp, model->last.fit.warp, model->middle, y, n);
-    free(model->z);
-    model->z = assay_alloc(model->n_chosen + 1, sizeof *model->z);
-    for (size_t i = 0; i < model->n_chosen; i++) {
-        double value = data->y[model->chosen[i]];
+    free(model->order);
+    model->order = assay_alloc(n + 1, sizeof *model->order);
+    memcpy(model->order, assay_gp_data_output(data, 0), n * sizeof *model->order);
+    if (is_plain(model))
+        return;
+    found = gather_objectives(data, rows, values, values + n * m);
+    assay_pareto_ranks(values, values + n * m, found, m, found, ranks);
+    for (size_t i = 0; i < found; i++)
+        model->order[rows[i]] = (double)ranks[i];
+}
 
-        model->z[i] = isnan(value) ? model->warp.worst : assay_gp_warp_apply(&model->warp, value);
-    }
+/* Whether there are two values to learn from, and for failing both kinds. */
+static bool
+is_known(const struct assay_gp_model *model, size_t output)
+{
+    const struct assay_gp_data *data = &model->data;
+    const double *y = assay_gp_data_output(data, output);
+    size_t n = 0;
+
+    if (output == data->n_objectives + data->n_bounds)
+        return data->n_valued < data->n && !model->surfaces[0].impute;
+    for (size_t i = 0; i < data->n; i++)
+        n += isnan(y[i]) ? 0 : 1;
+    return n >= 2;
 }
 
 bool
 assay_gp_model_learn(struct assay_gp_model *model, const struct assay_history *history)
 {
-    assay_auto_free double *y = assay_alloc(assay_history_count(history) + 1, sizeof *y);
-    size_t n, m;
+    struct assay_gp_data *data = &model->data;
+    size_t n = model->n_objectives + model->n_bounds + 1;
+    size_t most = is_plain(model) ? ROWS_MAX : ROWS_MAX_SEVERAL, n_wanted = 0;
+    assay_auto_free size_t *wanted = NULL;
 
-    assay_gp_data_done(&model->data);
-    assay_gp_data_init(&model->data, model->features, history);
-    n = gather_values(&model->data, y);
-    ASSAY_ASSERT(n >= 2);
-    model->middle = assay_gp_warp_middle(y, n);
-    m = scheduled(n);
-    if (!fit_all(model, m))
-        return false;
-    place_rows(model, choose_rows(model, m));
-    warp_values(model, y, n);
+    assay_gp_data_done(data);
+    assay_gp_data_init(data, model->features, history, model->n_objectives, model->n_bounds);
+    ASSAY_ASSERT(data->n_valued >= 2);
+    set_order(model);
+    for (size_t i = 0; i < n; i++) {
+        model->surfaces[i].n_chosen = 0;
+        if (is_known(model, i) &&
+            !assay_gp_surface_fit(&model->surfaces[i], data, assay_gp_data_output(data, i)))
+            return false;
+    }
+    if (data->n > most) {
+        wanted = assay_alloc(most, sizeof *wanted);
+        n_wanted = assay_gp_data_local(data, model->order, model->features,
+                                       model->surfaces[0].last.fit.theta, most / 2, most / 5, most,
+                                       model->seed, wanted);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (is_known(model, i))
+            assay_gp_surface_place(&model->surfaces[i], data, assay_gp_data_output(data, i), wanted,
+                                   n_wanted, PENDING_MAX);
+    }
     return true;
 }
 
-/* --- pending trials --- */
+/* --- the worth --- */
+
+/* The parts of the worth: all surfaces that know anything. */
+static void
+begin_worth(struct assay_gp_model *model)
+{
+    size_t n = model->n_objectives + model->n_bounds + 1, n_parts = 0;
+    struct assay_gp_worth *worth = &model->worth;
+
+    for (size_t i = 0; i < n; i++)
+        n_parts += model->surfaces[i].n_chosen >= 2;
+    assay_gp_worth_begin(worth, model->n_objectives, n_parts);
+    n_parts = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct assay_gp_surface *surface = &model->surfaces[i];
+
+        if (surface->n_chosen < 2)
+            continue;
+        worth->parts[n_parts++] = (struct assay_gp_part){
+            .surface = surface,
+            .threshold = assay_gp_warp_apply(&surface->warp, 0.0),
+            .doubt = surface->kind == ASSAY_GP_LABEL ? DOUBT : 0.0,
+        };
+    }
+}
+
+/* Whether the row of the posterior counts as found: holds every bound, or, pending,
+ * probably will. */
+static bool
+counts(struct assay_gp_model *model, const double *pending, size_t i)
+{
+    const struct assay_gp_surface *surface = &model->surfaces[0];
+    struct assay_gp_worth *worth = &model->worth;
+    size_t columns = model->features->n_columns;
+    assay_auto_free double *row = NULL;
+    double log_probability = 0.0, by_u;
+
+    if (i < surface->n_chosen)
+        return model->data.trials[surface->chosen[i]]->usable;
+    row = assay_alloc(columns + 1, sizeof *row);
+    for (size_t k = worth->n_objectives; k < worth->n_parts; k++) {
+        struct assay_gp_posterior *posterior = &worth->parts[k].surface->posterior;
+        struct assay_gp_moments moments;
+
+        for (size_t c = 0; c < columns; c++)
+            row[c] = pending[(i - surface->n_chosen) * columns + c] * posterior->roots[c];
+        assay_gp_posterior_predict(posterior, row, 1, ASSAY_GP_MOMENTS, &moments);
+        log_probability += assay_gp_log_cdf(
+            (worth->parts[k].threshold - moments.means[0]) / moments.sds[0], &by_u);
+    }
+    return log_probability > -M_LN2;
+}
+
+/* The lowest mean of those that count, under each draw; all do where there are no bounds. */
+static void
+set_thresholds(struct assay_gp_model *model, const bool *counted)
+{
+    const struct assay_gp_surface *surface = &model->surfaces[0];
+    struct assay_gp_acquisition *acquisition = &model->worth.acquisition;
+    size_t all = surface->n_chosen + surface->n_pending;
+
+    acquisition->n_means = surface->posterior.n_means;
+    for (size_t s = 0; s < acquisition->n_means; s++) {
+        size_t n = acquisition->n_means > 1 ? all : surface->n_chosen;
+        double lowest = INFINITY;
+
+        for (size_t i = 0; i < n; i++) {
+            if (model->n_bounds == 0 || counted[i])
+                lowest = fmin(lowest, surface->row_means[s * all + i]);
+        }
+        acquisition->thresholds[s] = lowest;
+    }
+}
+
+static size_t
+front_max(size_t m)
+{
+    return m <= 2 ? 100 : m == 3 ? 60 : m == 4 ? 30 : 100;
+}
+
+/* A tenth of the range of the front behind its ends; where that is next to nothing, of
+ * the range of everything, which is about 1. */
+static void
+set_reference(const double *front, size_t n, size_t m, double *ret_reference)
+{
+    for (size_t j = 0; j < m; j++) {
+        double low = INFINITY, high = -INFINITY;
+
+        for (size_t i = 0; i < n; i++) {
+            low = fmin(low, front[i * m + j]);
+            high = fmax(high, front[i * m + j]);
+        }
+        ret_reference[j] = high + REFERENCE_MARGIN * fmax(high - low, RANGE_MIN);
+    }
+}
+
+static void
+set_front(struct assay_gp_model *model, const bool *counted)
+{
+    const struct assay_gp_surface *surface = &model->surfaces[0];
+    size_t m = model->n_objectives, all = surface->n_chosen + surface->n_pending, n = 0, kept;
+    assay_auto_free double *values = assay_alloc((2 * all + 1) * m, sizeof *values);
+    assay_auto_free size_t *rows = assay_alloc(2 * all + 1, sizeof *rows);
+    double *front = values + all * m, *reference = front + all * m;
+
+    for (size_t i = 0; i < all; i++) {
+        if (!counted[i])
+            continue;
+        for (size_t j = 0; j < m; j++)
+            values[n * m + j] = model->surfaces[j].row_means[i];
+        n++;
+    }
+    n = assay_pareto_front_rows(values, n, m, rows);
+    for (size_t i = 0; i < n; i++)
+        memcpy(&front[i * m], &values[rows[i] * m], m * sizeof *front);
+    set_reference(front, n, m, reference);
+    kept = ASSAY_MIN(n, front_max(m));
+    if (kept < n) {
+        assay_pareto_subset(front, n, m, reference, kept, rows);
+        for (size_t i = 0; i < kept; i++)
+            memcpy(&values[i * m], &front[rows[i] * m], m * sizeof *values);
+        memcpy(front, values, kept * m * sizeof *front);
+    }
+    assay_gp_front_init(&model->worth.front, front, kept, m, reference);
+}
+
+static enum assay_gp_rule
+rule_for(const struct assay_gp_model *model, enum assay_gp_rule rule)
+{
+    if (model->n_bounds > 0 && model->data.n_usable == 0)
+        return ASSAY_GP_FEASIBILITY;
+    return model->n_objectives > 1 ? ASSAY_GP_LOG_EHVI : rule;
+}
 
 void
 assay_gp_model_pend(struct assay_gp_model *model, const double *const *points, size_t n,
-                    enum assay_gp_rule rule, struct assay_random *random,
-                    struct assay_gp_acquisition *ret_acquisition)
+                    enum assay_gp_rule rule, uint64_t trials, struct assay_random *random)
 {
-    size_t placed = ASSAY_MIN(n, (size_t)PENDING_MAX);
-    assay_auto_free double *row = assay_alloc(model->features->n_columns + 1, sizeof *row);
+    size_t columns = model->features->n_columns, placed = ASSAY_MIN(n, (size_t)PENDING_MAX), all;
+    assay_auto_free double *rows = assay_alloc(placed * columns + 1, sizeof *rows);
+    assay_auto_free bool *counted = NULL;
     double draws[FANTASIES * ASSAY_GP_FANTASY_PENDING_MAX];
-    bool fantasies = rule == ASSAY_GP_LOG_EI;
+    struct assay_gp_worth *worth = &model->worth;
+    bool fantasies;
 
+    begin_worth(model);
+    worth->rule = rule_for(model, rule);
+    worth->belief = &model->belief;
+    worth->strength = assay_gp_belief_strength(trials);
+    fantasies = worth->rule == ASSAY_GP_LOG_EI;
     ASSAY_ASSERT(!fantasies || n <= ASSAY_GP_FANTASY_PENDING_MAX);
-    assay_gp_posterior_truncate(&model->posterior, model->n_chosen);
-    for (size_t i = n - placed; i < n; i++) {
-        assay_gp_features_of_point(model->features, points[i], row);
-        assay_gp_posterior_append(&model->posterior, row);
-    }
+    for (size_t i = 0; i < placed; i++)
+        assay_gp_features_of_point(model->features, points[n - placed + i], &rows[i * columns]);
     for (size_t i = 0; fantasies && i < FANTASIES * n; i += 2) {
         draws[i] = assay_random_normal(random);
         draws[i + 1] = -draws[i]; /* FANTASIES is even */
     }
-    *ret_acquisition = (struct assay_gp_acquisition){.rule = rule};
-    assay_gp_posterior_learn(&model->posterior, model->z, model->n_chosen, fantasies ? draws : NULL,
-                             FANTASIES, ret_acquisition->thresholds);
-    ret_acquisition->n_means = model->posterior.n_means;
+    for (size_t i = 0; i < worth->n_parts; i++)
+        assay_gp_surface_pend(worth->parts[i].surface, rows, i < worth->n_objectives ? placed : 0,
+                              fantasies && i == 0 ? draws : NULL, FANTASIES);
+    all = model->surfaces[0].n_chosen + placed;
+    counted = assay_zalloc(all + 1, sizeof *counted);
+    for (size_t i = 0; i < all && !is_plain(model); i++)
+        counted[i] = counts(model, rows, i);
+    worth->acquisition = (struct assay_gp_acquisition){.rule = worth->rule};
+    if (worth->rule == ASSAY_GP_LOG_EHVI)
+        set_front(model, counted);
+    else if (worth->rule != ASSAY_GP_FEASIBILITY)
+        set_thresholds(model, counted);
+    assay_gp_worth_ready(worth);
+}
+
+/* --- the best --- */
+
+static double
+key_of(const struct assay_gp_model *model, size_t i)
+{
+    const struct assay_gp_surface *surface = &model->surfaces[0];
+    double order = model->order[surface->chosen[i]];
+
+    return is_plain(model) ? surface->z[i] : isnan(order) ? INFINITY : order;
+}
+
+/* Random rows of the front, the first of an urn each time. */
+static size_t
+draw_front(const struct assay_gp_model *model, size_t n, struct assay_random *random,
+           size_t *ret_rows)
+{
+    const struct assay_gp_surface *surface = &model->surfaces[0];
+    assay_auto_free size_t *urn = assay_alloc(surface->n_chosen + 1, sizeof *urn);
+    size_t left = 0, found = 0;
+
+    for (size_t i = 0; i < surface->n_chosen; i++) {
+        if (key_of(model, i) <= 0.0)
+            urn[left++] = surface->chosen[i];
+    }
+    for (; found < n && left > 0; found++) {
+        size_t at = (size_t)assay_random_below(random, left);
+
+        ret_rows[found] = urn[at];
+        urn[at] = urn[--left];
+    }
+    return found;
 }
 
 size_t
-assay_gp_model_best(const struct assay_gp_model *model, size_t n, size_t *ret_rows)
+assay_gp_model_best(const struct assay_gp_model *model, size_t n, struct assay_random *random,
+                    size_t *ret_rows)
 {
+    const struct assay_gp_surface *surface = &model->surfaces[0];
     size_t found = 0;
     double found_values[64];
 
     ASSAY_ASSERT(n <= ASSAY_COUNT(found_values));
-    for (size_t i = 0; i < model->n_chosen; i++) {
-        double value = model->z[i];
+    if (model->n_objectives > 1)
+        return draw_front(model, n, random, ret_rows);
+    for (size_t i = 0; i < surface->n_chosen; i++) {
+        double value = key_of(model, i);
         size_t at = found;
 
         while (at > 0 && value < found_values[at - 1])
@@ -273,7 +374,7 @@ assay_gp_model_best(const struct assay_gp_model *model, size_t n, size_t *ret_ro
             ret_rows[k] = ret_rows[k - 1];
         }
         found_values[at] = value;
-        ret_rows[at] = model->chosen[i];
+        ret_rows[at] = surface->chosen[i];
     }
     return found;
 }

@@ -42,7 +42,7 @@ assay_gp_posterior_done(struct assay_gp_posterior *posterior)
 }
 
 /* Work holds, for a batch of points: covariances, slopes, solutions (each rows x
- * points), norms of both, means, sums and gradients by means. */
+ * points), norms of both, deviations, sums, derivatives by deviations, and means. */
 static void
 make_room(struct assay_gp_posterior *posterior, size_t rows)
 {
@@ -57,7 +57,7 @@ make_room(struct assay_gp_posterior *posterior, size_t rows)
     posterior->whitened = assay_alloc(rows + 1, sizeof(double));
     posterior->alphas = assay_alloc(rows * ASSAY_GP_FANTASIES_MAX + 1, sizeof(double));
     posterior->work = assay_alloc(3 * rows * ASSAY_GP_BATCH + rows +
-                                      ASSAY_GP_BATCH * (3 + ASSAY_GP_FANTASIES_MAX),
+                                      ASSAY_GP_BATCH * (4 + ASSAY_GP_FANTASIES_MAX),
                                   sizeof(double));
 }
 
@@ -127,12 +127,11 @@ assay_gp_posterior_truncate(struct assay_gp_posterior *posterior, size_t n)
 
 /* The mean at data row i is z_i - noise alpha_i; that of a pending row's drawn value
  * likewise, the value being U' times the whitened ones. */
-static double
-lowest_mean(const struct assay_gp_posterior *posterior, const double *z, size_t n,
-            const double *whitened, const double *alpha)
+static void
+set_row_means(const struct assay_gp_posterior *posterior, const double *z, size_t n,
+              const double *whitened, const double *alpha, double *ret_means)
 {
     const struct assay_gp_factor *factor = &posterior->factor;
-    double lowest = INFINITY;
 
     for (size_t i = 0; i < factor->n; i++) {
         double value =
@@ -140,14 +139,13 @@ lowest_mean(const struct assay_gp_posterior *posterior, const double *z, size_t 
                   : posterior->mean +
                         cblas_ddot((int)i + 1, &factor->upper[i * factor->ld], 1, whitened, 1);
 
-        lowest = fmin(lowest, value - posterior->noise * alpha[i]);
+        ret_means[i] = value - posterior->noise * alpha[i];
     }
-    return lowest;
 }
 
 void
 assay_gp_posterior_learn(struct assay_gp_posterior *posterior, const double *z, size_t n,
-                         const double *draws, size_t n_draws, double *ret_lowest)
+                         const double *draws, size_t n_draws, double *ret_row_means)
 {
     size_t all = posterior->factor.n, pending = all - n;
     double *whitened = posterior->whitened, *alpha = posterior->alphas;
@@ -155,28 +153,29 @@ assay_gp_posterior_learn(struct assay_gp_posterior *posterior, const double *z, 
     ASSAY_ASSERT(n_draws <= ASSAY_GP_FANTASIES_MAX);
     posterior->factor.n = n;
     posterior->mean = assay_gp_mean(&posterior->factor, z, whitened, alpha);
-    ret_lowest[0] = lowest_mean(posterior, z, n, whitened, alpha);
     for (size_t i = 0; i < n; i++)
         whitened[i] = z[i] - posterior->mean;
     assay_gp_factor_forward(&posterior->factor, whitened, 1);
     posterior->factor.n = all;
     posterior->n_means = pending > 0 && draws != NULL ? n_draws : 1;
     for (size_t i = n; i < all; i++)
-        alpha[i] = 0.0;
-    if (pending == 0 || draws == NULL)
+        alpha[i] = whitened[i] = 0.0;
+    if (pending == 0 || draws == NULL) {
+        set_row_means(posterior, z, n, whitened, alpha, ret_row_means);
         return;
+    }
     for (size_t s = 0; s < n_draws; s++) {
         alpha = &posterior->alphas[s * all];
         memcpy(&whitened[n], &draws[s * pending], pending * sizeof *whitened);
         memcpy(alpha, whitened, all * sizeof *alpha);
         assay_gp_factor_back(&posterior->factor, alpha, 1);
-        ret_lowest[s] = lowest_mean(posterior, z, n, whitened, alpha);
+        set_row_means(posterior, z, n, whitened, alpha, &ret_row_means[s * all]);
     }
 }
 
 /* Where the parts of the work are, for k points. */
 struct parts {
-    double *covariances, *slopes, *solutions, *norms, *point_norms, *means, *sds, *sums;
+    double *covariances, *slopes, *solutions, *norms, *point_norms, *means, *sds, *sums, *by_sds;
 };
 
 static struct parts
@@ -194,7 +193,8 @@ parts_of(const struct assay_gp_posterior *posterior, size_t k)
         .point_norms = rest + posterior->room,
         .sds = rest + posterior->room + k,
         .sums = rest + posterior->room + 2 * k,
-        .means = rest + posterior->room + 3 * k,
+        .by_sds = rest + posterior->room + 3 * k,
+        .means = rest + posterior->room + 4 * k,
     };
 }
 
@@ -238,109 +238,66 @@ set_sds(const struct assay_gp_posterior *posterior, size_t k, const struct parts
     }
 }
 
-static double
-average(const double *values, size_t n)
-{
-    double sum = 0.0;
-
-    for (size_t i = 0; i < n; i++)
-        sum += values[i];
-    return sum / (double)n;
-}
-
 void
-assay_gp_posterior_at(struct assay_gp_posterior *posterior, const double *scaled, double *ret_mean,
-                      double *ret_sd)
+assay_gp_posterior_predict(struct assay_gp_posterior *posterior, const double *scaled, size_t k,
+                           enum assay_gp_detail detail, struct assay_gp_moments *ret_moments)
 {
-    struct parts parts = parts_of(posterior, 1);
+    struct parts parts = parts_of(posterior, k);
 
-    set_covariances(posterior, scaled, 1, false, &parts);
-    set_means(posterior, 1, &parts);
-    set_sds(posterior, 1, &parts);
-    *ret_mean = average(parts.means, posterior->n_means);
-    *ret_sd = parts.sds[0];
+    set_covariances(posterior, scaled, k, detail == ASSAY_GP_SLOPES, &parts);
+    set_means(posterior, k, &parts);
+    if (detail != ASSAY_GP_MEANS)
+        set_sds(posterior, k, &parts);
+    *ret_moments = (struct assay_gp_moments){
+        .n_means = posterior->n_means,
+        .means = parts.means,
+        .sds = parts.sds,
+        .by_sds = parts.by_sds,
+    };
 }
 
-/* By the chain rule: from derivatives by means and sd to those by covariances (of
- * which sd has -solution / sd), by squared distances, by coordinates. */
+/* In place of covariances: derivatives by squared distances, twice. */
 static void
-set_gradients(const struct assay_gp_posterior *posterior,
-              const struct assay_gp_acquisition *acquisition, const double *scaled, size_t k,
-              const struct parts *parts, double *ret_worths, double *ret_gradients)
+set_pulls(const struct assay_gp_posterior *posterior, size_t k, const struct parts *parts,
+          bool by_sds)
 {
-    size_t n = posterior->factor.n, columns = posterior->features->n_columns;
-    size_t m = posterior->n_means;
+    size_t n = posterior->factor.n;
 
-    assay_gp_factor_back(&posterior->factor, parts->solutions, k);
     for (size_t j = 0; j < k; j++) {
-        double by_sd;
+        double share = by_sds ? -parts->by_sds[j] / parts->sds[j] : 0.0;
 
-        ret_worths[j] = assay_gp_acquisition_at(acquisition, &parts->means[j * m], parts->sds[j],
-                                                &parts->means[j * m], &by_sd);
-        parts->sds[j] = -by_sd / parts->sds[j];
-    }
-    /* In place of covariances: sum over means of derivative times alpha. */
-    cblas_dgemm(CblasColMajor, CblasNoTrans, CblasNoTrans, (int)n, (int)k, (int)m, 1.0,
-                posterior->alphas, (int)n, parts->means, (int)m, 0.0, parts->covariances, (int)n);
-    for (size_t j = 0; j < k; j++) {
         parts->sums[j] = 0.0;
         for (size_t i = 0; i < n; i++) {
             double *q = &parts->covariances[i + j * n];
 
             *q = 2.0 * posterior->signal * parts->slopes[i + j * n] *
-                 (*q + parts->sds[j] * parts->solutions[i + j * n]);
+                 (by_sds ? *q + share * parts->solutions[i + j * n] : *q);
             parts->sums[j] += *q;
         }
     }
+}
+
+/* By the chain rule: from derivatives by means and sd to those by covariances (of
+ * which sd has -solution / sd), by squared distances, by coordinates. */
+void
+assay_gp_posterior_pull(struct assay_gp_posterior *posterior, const double *scaled, size_t k,
+                        bool by_sds, double *ret_gradients)
+{
+    size_t n = posterior->factor.n, columns = posterior->features->n_columns;
+    size_t m = posterior->n_means;
+    struct parts parts = parts_of(posterior, k);
+
+    if (by_sds)
+        assay_gp_factor_back(&posterior->factor, parts.solutions, k);
+    /* In place of covariances: sum over means of derivative times alpha. */
+    cblas_dgemm(CblasColMajor, CblasNoTrans, CblasNoTrans, (int)n, (int)k, (int)m, 1.0,
+                posterior->alphas, (int)n, parts.means, (int)m, 0.0, parts.covariances, (int)n);
+    set_pulls(posterior, k, &parts, by_sds);
     cblas_dgemm(CblasColMajor, CblasNoTrans, CblasNoTrans, (int)columns, (int)k, (int)n, -1.0,
-                posterior->scaled, (int)columns, parts->covariances, (int)n, 0.0, ret_gradients,
+                posterior->scaled, (int)columns, parts.covariances, (int)n, 0.0, ret_gradients,
                 (int)columns);
     for (size_t j = 0; j < k; j++) {
         for (size_t c = 0; c < columns; c++)
-            ret_gradients[j * columns + c] += parts->sums[j] * scaled[j * columns + c];
-    }
-}
-
-void
-assay_gp_posterior_worths(struct assay_gp_posterior *posterior,
-                          const struct assay_gp_acquisition *acquisition, const double *scaled,
-                          size_t k, double *ret_worths, double *ret_gradients)
-{
-    size_t columns = posterior->features->n_columns;
-
-    ASSAY_ASSERT(acquisition->n_means == posterior->n_means);
-    for (size_t from = 0; from < k; from += ASSAY_GP_BATCH) {
-        size_t part = ASSAY_MIN(k - from, (size_t)ASSAY_GP_BATCH);
-        struct parts parts = parts_of(posterior, part);
-        const double *points = &scaled[from * columns];
-
-        set_covariances(posterior, points, part, ret_gradients != NULL, &parts);
-        set_means(posterior, part, &parts);
-        set_sds(posterior, part, &parts);
-        if (ret_gradients != NULL) {
-            set_gradients(posterior, acquisition, points, part, &parts, &ret_worths[from],
-                          &ret_gradients[from * columns]);
-            continue;
-        }
-        for (size_t j = 0; j < part; j++)
-            ret_worths[from + j] = assay_gp_acquisition_at(
-                acquisition, &parts.means[j * posterior->n_means], parts.sds[j], NULL, NULL);
-    }
-}
-
-void
-assay_gp_posterior_means(struct assay_gp_posterior *posterior, const double *scaled, size_t k,
-                         double *ret_means)
-{
-    size_t columns = posterior->features->n_columns;
-
-    for (size_t from = 0; from < k; from += ASSAY_GP_BATCH) {
-        size_t part = ASSAY_MIN(k - from, (size_t)ASSAY_GP_BATCH);
-        struct parts parts = parts_of(posterior, part);
-
-        set_covariances(posterior, &scaled[from * columns], part, false, &parts);
-        set_means(posterior, part, &parts);
-        for (size_t j = 0; j < part; j++)
-            ret_means[from + j] = average(&parts.means[j * posterior->n_means], posterior->n_means);
+            ret_gradients[j * columns + c] += parts.sums[j] * scaled[j * columns + c];
     }
 }

@@ -1,5 +1,5 @@
 /* The Gaussian process given its hyperparameters and data: means and standard
- * deviations anywhere, worths with gradients for many points at once.
+ * deviations anywhere, with gradients, for many points at once.
  *
  * Rows come in two lots: those factored at once and those appended one by one after
  * them (late results, pending trials).  Which row is in which lot decides the last
@@ -9,12 +9,12 @@
 #ifndef ASSAY_SUGGEST_ALGORITHMS_BAYESIAN_POSTERIOR_H
 #define ASSAY_SUGGEST_ALGORITHMS_BAYESIAN_POSTERIOR_H
 
-#include "suggest/algorithms/bayesian/acquisition.h"
 #include "suggest/algorithms/bayesian/factor.h"
 #include "suggest/algorithms/bayesian/features.h"
 
-/* Points evaluated in one go, at most. */
+/* Points evaluated in one go, and joint draws of what is pending, at most. */
 #define ASSAY_GP_BATCH 256
+#define ASSAY_GP_FANTASIES_MAX 32
 
 struct assay_gp_posterior {
     const struct assay_gp_features *features;
@@ -39,24 +39,36 @@ void assay_gp_posterior_make(struct assay_gp_posterior *posterior, const double 
 void assay_gp_posterior_append(struct assay_gp_posterior *posterior, const double *row);
 void assay_gp_posterior_truncate(struct assay_gp_posterior *posterior, size_t n);
 
-/* Takes the warped values of the first n rows.  The rest are pending: without
- * `draws` they only narrow the standard deviation; with them (n_draws lots of as many
- * standard normal numbers) there are n_draws means, one for each joint draw of
- * their values.  `ret_lowest`: the lowest mean at any row, for each. */
+/* Takes the values of the first n rows.  The rest are pending: without `draws` they only
+ * narrow the standard deviation; with them (n_draws lots of as many standard normal
+ * numbers) there are n_draws means, one for each joint draw of their values.
+ * `ret_row_means` (rows x means): the mean at each row, data rows first. */
 void assay_gp_posterior_learn(struct assay_gp_posterior *posterior, const double *z, size_t n,
-                              const double *draws, size_t n_draws, double *ret_lowest);
+                              const double *draws, size_t n_draws, double *ret_row_means);
 
-/* Mean (that of the draws, averaged) and standard deviation at one scaled row. */
-void assay_gp_posterior_at(struct assay_gp_posterior *posterior, const double *scaled,
-                           double *ret_mean, double *ret_sd);
+enum assay_gp_detail {
+    ASSAY_GP_MEANS,   /* O(n) a point, not O(n^2) */
+    ASSAY_GP_MOMENTS, /* and standard deviations */
+    ASSAY_GP_SLOPES,  /* and what a pull needs */
+};
 
-/* Worths of `k` scaled rows; their gradients (k x columns) unless NULL. */
-void assay_gp_posterior_worths(struct assay_gp_posterior *posterior,
-                               const struct assay_gp_acquisition *acquisition, const double *scaled,
-                               size_t k, double *ret_worths, double *ret_gradients);
+/* What a prediction says of k points; in the posterior's memory until the next one. */
+struct assay_gp_moments {
+    size_t n_means;
+    double *means;  /* n_means per point; a pull finds the derivatives by them here */
+    double *sds;    /* one per point */
+    double *by_sds; /* one per point, for the derivatives by them */
+};
 
-/* Averaged means only, which costs O(n) and not O(n^2) a point. */
-void assay_gp_posterior_means(struct assay_gp_posterior *posterior, const double *scaled, size_t k,
-                              double *ret_means);
+/* Predicts at k <= ASSAY_GP_BATCH scaled rows. */
+void assay_gp_posterior_predict(struct assay_gp_posterior *posterior, const double *scaled,
+                                size_t k, enum assay_gp_detail detail,
+                                struct assay_gp_moments *ret_moments);
+
+/* After a prediction with slopes of the same rows, of whose moments the caller has put
+ * derivatives of something in place of `means` and into `by_sds`: the gradients of that
+ * by the scaled rows (k x columns).  `by_sds` false: it does not depend on them. */
+void assay_gp_posterior_pull(struct assay_gp_posterior *posterior, const double *scaled, size_t k,
+                             bool by_sds, double *ret_gradients);
 
 #endif

@@ -57,8 +57,10 @@ assay_ensemble_new(const struct assay_algorithm_base *base, const struct assay_l
     ensemble->sequence = sequence;
     assay_gp_features_init(&ensemble->features, &base->transform);
     ensemble->levels = assay_zalloc(ladder->n_rungs, sizeof *ensemble->levels);
-    for (size_t k = 0; k < ladder->n_rungs; k++)
-        assay_gp_model_init(&ensemble->levels[k].model, &ensemble->features, base->seed);
+    for (size_t k = 0; k < ladder->n_rungs; k++) {
+        assay_gp_model_init(&ensemble->levels[k].model, &ensemble->features, 1, 0, base->seed);
+        ensemble->levels[k].model.surfaces[0].impute = true;
+    }
     ensemble->point = assay_alloc((size_t)base->space->n_parameters + 1, sizeof *ensemble->point);
     return ensemble;
 }
@@ -181,8 +183,10 @@ yardstick_done(struct yardstick *yardstick)
 static bool
 yardstick_init(struct yardstick *yardstick, const struct assay_gp_model *model)
 {
-    const struct assay_gp_posterior *posterior = &model->posterior;
-    size_t n = model->n_chosen, columns = model->features->n_columns, valued = 0, step;
+    const struct assay_gp_surface *surface = &model->surfaces[0];
+    const struct assay_gp_posterior *posterior = &surface->posterior;
+    const double *y = assay_gp_data_output(&model->data, 0);
+    size_t n = surface->n_chosen, columns = model->features->n_columns, valued = 0, step;
     assay_auto_free double *inverse = assay_alloc(n * n + 1, sizeof *inverse);
 
     *yardstick = (struct yardstick){
@@ -194,18 +198,18 @@ yardstick_init(struct yardstick *yardstick, const struct assay_gp_model *model)
     if (!assay_gp_factor_invert(&posterior->factor, inverse))
         return false;
     for (size_t i = 0; i < n; i++)
-        valued += isnan(model->data.y[model->chosen[i]]) ? 0 : 1;
+        valued += isnan(y[surface->chosen[i]]) ? 0 : 1;
     step = (valued + RANKED_MAX - 1) / RANKED_MAX;
     valued = 0;
     for (size_t i = 0; i < n; i++) {
         size_t to = yardstick->n;
 
-        if (isnan(model->data.y[model->chosen[i]]) || valued++ % step != 0)
+        if (isnan(y[surface->chosen[i]]) || valued++ % step != 0)
             continue;
-        memcpy(&yardstick->rows[to * columns], &model->data.rows[model->chosen[i] * columns],
+        memcpy(&yardstick->rows[to * columns], &model->data.rows[surface->chosen[i] * columns],
                columns * sizeof *yardstick->rows);
-        yardstick->z[to] = model->z[i];
-        yardstick->own_means[to] = model->z[i] - posterior->alphas[i] / inverse[i * n + i];
+        yardstick->z[to] = surface->z[i];
+        yardstick->own_means[to] = surface->z[i] - posterior->alphas[i] / inverse[i * n + i];
         yardstick->own_sds[to] =
             sqrt(fmax(1.0 / inverse[i * n + i] - posterior->noise, posterior->noise));
         yardstick->n++;
@@ -246,7 +250,7 @@ weigh(struct assay_ensemble *ensemble, size_t lowest)
     assay_auto_free double *drawn = assay_alloc(n + 1, sizeof *drawn);
 
     for (size_t r = 0; r + 1 < n_levels; r++)
-        assay_predict(&ensemble->levels[lowest + r].model.posterior, yardstick.rows, n,
+        assay_predict(&ensemble->levels[lowest + r].model.surfaces[0].posterior, yardstick.rows, n,
                       &means[r * n], &sds[r * n]);
     memcpy(&means[(n_levels - 1) * n], yardstick.own_means, n * sizeof *means);
     memcpy(&sds[(n_levels - 1) * n], yardstick.own_sds, n * sizeof *sds);
@@ -277,11 +281,8 @@ static void
 pend(struct assay_ensemble *ensemble, const double *const *points, size_t n)
 {
     for (size_t k = 0; k <= ensemble->target; k++) {
-        struct assay_gp_acquisition acquisition;
-
         if (ensemble->levels[k].weight > 0.0)
-            assay_gp_model_pend(&ensemble->levels[k].model, points, n, ASSAY_GP_UCB, NULL,
-                                &acquisition);
+            assay_gp_model_pend(&ensemble->levels[k].model, points, n, ASSAY_GP_UCB, 1, NULL);
     }
 }
 
@@ -324,10 +325,7 @@ learn(struct assay_ensemble *ensemble)
     }
     if (n_models > 0) {
         for (size_t k = lowest; k <= ensemble->target; k++) {
-            struct assay_gp_acquisition acquisition;
-
-            assay_gp_model_pend(&ensemble->levels[k].model, NULL, 0, ASSAY_GP_UCB, NULL,
-                                &acquisition);
+            assay_gp_model_pend(&ensemble->levels[k].model, NULL, 0, ASSAY_GP_UCB, 1, NULL);
         }
         weigh(ensemble, lowest);
     }
@@ -383,7 +381,7 @@ combine(const struct assay_ensemble *ensemble, const double *rows, size_t n, dou
 
         if (weight <= 0.0)
             continue;
-        assay_predict(&ensemble->levels[k].model.posterior, rows, n, means,
+        assay_predict(&ensemble->levels[k].model.surfaces[0].posterior, rows, n, means,
                       ret_sds != NULL ? sds : NULL);
         for (size_t i = 0; i < n; i++) {
             ret_means[i] += weight * means[i];
@@ -485,7 +483,7 @@ add_candidates(struct assay_ensemble *ensemble, struct pool *pool, struct assay_
 
         if (ensemble->levels[k].weight <= 0.0 && k != ensemble->target)
             continue;
-        n = assay_gp_model_best(&ensemble->levels[k].model, NEAR_TRIALS, rows);
+        n = assay_gp_model_best(&ensemble->levels[k].model, NEAR_TRIALS, NULL, rows);
         for (size_t i = 0; i < n; i++)
             near[n_near++] = ensemble->levels[k].model.data.trials[rows[i]]->point;
     }
@@ -593,9 +591,9 @@ write_why(const struct assay_ensemble *ensemble, const struct pool *pool, size_t
           const char *name, double sign, const struct assay_plugin_suggestion *suggestion)
 {
     const struct assay_gp_model *model = &ensemble->levels[ensemble->target].model;
-    double mean = assay_gp_warp_invert(&model->warp, pool->means[i]);
-    double apart = (assay_gp_warp_invert(&model->warp, pool->means[i] + pool->sds[i]) -
-                    assay_gp_warp_invert(&model->warp, pool->means[i] - pool->sds[i])) /
+    double mean = assay_gp_warp_invert(&model->surfaces[0].warp, pool->means[i]);
+    double apart = (assay_gp_warp_invert(&model->surfaces[0].warp, pool->means[i] + pool->sds[i]) -
+                    assay_gp_warp_invert(&model->surfaces[0].warp, pool->means[i] - pool->sds[i])) /
                    2.0;
     size_t used;
 
@@ -617,7 +615,7 @@ write_why(const struct assay_ensemble *ensemble, const struct pool *pool, size_t
             used += (size_t)snprintf(suggestion->why + used, suggestion->why_size - used,
                                      "%s{\"budget\": %.10g, \"weight\": %.2f, \"trials\": %zu}",
                                      n++ > 0 ? ", " : "", ensemble->ladder->rungs[k], level->weight,
-                                     level->model.n_chosen);
+                                     level->model.surfaces[0].n_chosen);
     }
     snprintf(suggestion->why + used, suggestion->why_size - used, "]}");
 }

@@ -120,7 +120,7 @@ assay_bandit_new(const struct assay_algorithm_base *base, const double *rungs, s
     };
     assay_transform_init(&bandit->transform, &bandit->space);
     assay_gp_features_init(&bandit->features, &bandit->transform);
-    assay_gp_model_init(&bandit->model, &bandit->features, base->seed);
+    assay_gp_model_init(&bandit->model, &bandit->features, 1, 0, base->seed);
     return bandit;
 }
 
@@ -226,7 +226,6 @@ pend(struct assay_bandit *bandit, double from)
     size_t n, n_parameters = (size_t)bandit->base->space->n_parameters;
     const double **running = assay_sampler_pending(bandit->base->history, PENDING_MAX, &n);
     double *points = assay_alloc(n * (n_parameters + 1) + 1, sizeof *points);
-    struct assay_gp_acquisition acquisition;
 
     for (size_t i = 0; i < n; i++) {
         double *point = &points[i * (n_parameters + 1)];
@@ -235,7 +234,7 @@ pend(struct assay_bandit *bandit, double from)
         point[n_parameters] = from;
         running[i] = point;
     }
-    assay_gp_model_pend(&bandit->model, running, n, ASSAY_GP_UCB, NULL, &acquisition);
+    assay_gp_model_pend(&bandit->model, running, n, ASSAY_GP_UCB, 1, NULL);
     free(points);
     free(running);
 }
@@ -266,7 +265,7 @@ assay_bandit_choose(struct assay_bandit *bandit, const double *parent, double fr
         assay_gp_features_of_point(&bandit->features, point, &rows[i * columns]);
     }
     pend(bandit, from);
-    assay_predict(&bandit->model.posterior, rows, n, means, sds);
+    assay_predict(&bandit->model.surfaces[0].posterior, rows, n, means, sds);
     for (size_t i = 0; i < n; i++) {
         means[i] -= OPTIMISM * sds[i];
         if (means[i] < means[best])

@@ -1,6 +1,7 @@
 /* The mathematics of the algorithm `bayesian`, piece by piece. */
 #include "tests/unit/suggest/support.h"
 
+#include "suggest/algorithms/bayesian/acquisition.h"
 #include "suggest/algorithms/bayesian/fit.h"
 #include "suggest/algorithms/bayesian/kernel.h"
 #include "suggest/algorithms/bayesian/lbfgs.h"
@@ -307,7 +308,7 @@ test_leave_one_out(void **state ASSAY_UNUSED)
     struct assay_gp_posterior all, rest;
     assay_auto_free double *theta = NULL, *densities = NULL, *rows = NULL, *shares = NULL;
     struct bed bed;
-    double lowest, sum = 0.0;
+    double means[25], sum = 0.0;
 
     bed_init(&bed, mixed_space, 25, 4);
     theta = random_theta(&bed.features, &random);
@@ -322,7 +323,7 @@ test_leave_one_out(void **state ASSAY_UNUSED)
     assay_gp_posterior_init(&all, &bed.features);
     assay_gp_posterior_init(&rest, &bed.features);
     assay_gp_posterior_make(&all, theta, bed.rows, bed.n, bed.n);
-    assay_gp_posterior_learn(&all, bed.z, bed.n, NULL, 0, &lowest);
+    assay_gp_posterior_learn(&all, bed.z, bed.n, NULL, 0, means);
     for (size_t out = 0; out < bed.n; out++) {
         size_t columns = bed.features.n_columns, bytes = columns * sizeof(double);
         double z[25], ones[25], alpha[25], mean = all.mean, variance = all.signal + all.noise;
@@ -385,6 +386,35 @@ test_log_ei_against_reference(void **state ASSAY_UNUSED)
 }
 
 static void
+test_log_cdf(void **state ASSAY_UNUSED)
+{
+    static const double known[][2] = {
+        {40.0, 0.0},
+        {6.0, -9.8658764552437573e-10},
+        {0.0, -0.69314718055994530942},
+        {-1.0, -1.8410216450092636},
+        {-5.0, -15.064998393988725},
+        {-10.0, -53.231285150512470578},
+        {-37.0, -689.0305855768905936},
+        {-100.0, -5005.5242086942050},
+    };
+    double slope, unused;
+
+    for (size_t i = 0; i < ASSAY_COUNT(known); i++)
+        assert_near(assay_gp_log_cdf(known[i][0], &slope), known[i][1],
+                    1e-12 * fmax(1e-2, fabs(known[i][1])));
+    for (double u = -60.0; u < 12.0; u += 0.37) {
+        double low = assay_gp_log_cdf(u - 1e-5, &unused),
+               high = assay_gp_log_cdf(u + 1e-5, &unused);
+
+        (void)assay_gp_log_cdf(u, &slope);
+        assert_near(slope, (high - low) / 2e-5, 1e-6 * (1.0 + fabs(slope)));
+    }
+    assert_true(isfinite(assay_gp_log_cdf(-1e6, &slope)) && isfinite(slope));
+    assert_near(assay_gp_log_cdf(1e300, &slope), 0.0, 0.0);
+}
+
+static void
 test_acquisition_slopes(void **state ASSAY_UNUSED)
 {
     struct assay_random random = test_random(5);
@@ -421,54 +451,18 @@ test_acquisition_slopes(void **state ASSAY_UNUSED)
     }
 }
 
-/* Gradients through kernel and posterior, with rows pending. */
+/* The means averaged. */
 static void
-test_worth_gradients(void **state ASSAY_UNUSED)
+predict_one(struct assay_gp_posterior *posterior, const double *scaled, double *ret_mean,
+            double *ret_sd)
 {
-    struct assay_random random = test_random(6);
-    double draws[4 * 8], lowest[ASSAY_GP_FANTASIES_MAX];
-    struct assay_gp_posterior posterior;
-    assay_auto_free double *theta = NULL, *scaled = NULL, *gradients = NULL;
-    struct bed bed;
-    size_t columns, n = 60, k = 5;
+    struct assay_gp_moments moments;
 
-    bed_init(&bed, mixed_space, n + k, 9);
-    columns = bed.features.n_columns;
-    theta = random_theta(&bed.features, &random);
-    scaled = assay_alloc(k * columns, sizeof *scaled);
-    gradients = assay_alloc(k * columns, sizeof *gradients);
-    assay_gp_posterior_init(&posterior, &bed.features);
-    for (size_t i = 0; i < ASSAY_COUNT(draws); i++)
-        draws[i] = assay_random_normal(&random);
-    for (int rule = 0; rule < 3; rule++) {
-        struct assay_gp_acquisition acquisition = {.rule = (enum assay_gp_rule)rule};
-        double worths[5], low, high;
-
-        assay_gp_posterior_make(&posterior, theta, bed.rows, n - 4, n);
-        for (size_t i = n - 4; i < n; i++)
-            assay_gp_posterior_append(&posterior, &bed.rows[i * columns]);
-        assay_gp_posterior_learn(&posterior, bed.z, n - 4, rule == 0 ? draws : NULL, 8, lowest);
-        acquisition.n_means = posterior.n_means;
-        assert_int_equal(acquisition.n_means, rule == 0 ? 8 : 1);
-        memcpy(acquisition.thresholds, lowest, sizeof lowest);
-        assay_gp_scale(&bed.features, theta, &bed.rows[n * columns], k, scaled);
-        assay_gp_posterior_worths(&posterior, &acquisition, scaled, k, worths, gradients);
-        for (size_t i = 0; i < k * columns; i++) {
-            double middle = scaled[i], h = 1e-5, alone;
-            const double *row = &scaled[i / columns * columns];
-
-            assay_gp_posterior_worths(&posterior, &acquisition, row, 1, &alone, NULL);
-            assert_near(alone, worths[i / columns], 1e-9 * (1.0 + fabs(alone)));
-            scaled[i] = middle - h;
-            assay_gp_posterior_worths(&posterior, &acquisition, row, 1, &low, NULL);
-            scaled[i] = middle + h;
-            assay_gp_posterior_worths(&posterior, &acquisition, row, 1, &high, NULL);
-            scaled[i] = middle;
-            assert_near(gradients[i], (high - low) / (2.0 * h), 1e-4 * (1.0 + fabs(gradients[i])));
-        }
-    }
-    assay_gp_posterior_done(&posterior);
-    bed_done(&bed);
+    assay_gp_posterior_predict(posterior, scaled, 1, ASSAY_GP_MOMENTS, &moments);
+    *ret_mean = 0.0;
+    for (size_t s = 0; s < moments.n_means; s++)
+        *ret_mean += moments.means[s] / (double)moments.n_means;
+    *ret_sd = moments.sds[0];
 }
 
 /* The mean of the fantasies is the mean without them, and they narrow the deviation. */
@@ -476,7 +470,7 @@ static void
 test_fantasies(void **state ASSAY_UNUSED)
 {
     struct assay_random random = test_random(7);
-    double draws[2 * 16], lowest[ASSAY_GP_FANTASIES_MAX], mean, sd, drawn, narrowed;
+    double draws[2 * 16], means[16 * 41], mean, sd, drawn, narrowed;
     struct assay_gp_posterior posterior;
     assay_auto_free double *theta = NULL, *scaled = NULL;
     struct bed bed;
@@ -492,17 +486,17 @@ test_fantasies(void **state ASSAY_UNUSED)
         draws[i + 1] = -draws[i];
     }
     assay_gp_posterior_make(&posterior, theta, bed.rows, 39, 64);
-    assay_gp_posterior_learn(&posterior, bed.z, 39, NULL, 0, lowest);
+    assay_gp_posterior_learn(&posterior, bed.z, 39, NULL, 0, means);
     assay_gp_scale(&bed.features, theta, &bed.rows[40 * columns], 1, scaled);
-    assay_gp_posterior_at(&posterior, scaled, &mean, &sd);
+    predict_one(&posterior, scaled, &mean, &sd);
     assay_gp_posterior_append(&posterior, &bed.rows[39 * columns]);
-    assay_gp_posterior_learn(&posterior, bed.z, 39, draws, 16, lowest);
-    assay_gp_posterior_at(&posterior, scaled, &drawn, &narrowed);
+    assay_gp_posterior_learn(&posterior, bed.z, 39, draws, 16, means);
+    predict_one(&posterior, scaled, &drawn, &narrowed);
     assert_near(drawn, mean, 1e-9);
     assert_true(narrowed <= sd + 1e-9);
     /* At the pending point itself hardly any doubt is left. */
     assay_gp_scale(&bed.features, theta, &bed.rows[39 * columns], 1, scaled);
-    assay_gp_posterior_at(&posterior, scaled, &drawn, &narrowed);
+    predict_one(&posterior, scaled, &drawn, &narrowed);
     assert_true(narrowed * narrowed <= posterior.noise);
     assay_gp_posterior_done(&posterior);
     bed_done(&bed);
@@ -522,13 +516,13 @@ test_warp_is_monotone_and_invertible(void **state ASSAY_UNUSED)
         struct assay_gp_warp warp;
         double before = -INFINITY, sum = 0.0, squares = 0.0;
 
-        assay_gp_warp_init(&warp, index, assay_gp_warp_middle(y, 50), y, 50);
+        assay_gp_warp_init(&warp, ASSAY_GP_OBJECTIVE, index,
+                           assay_gp_warp_middle(ASSAY_GP_OBJECTIVE, y, 50), y, 50);
         for (size_t i = 0; i < 50; i++) {
             double z = assay_gp_warp_apply(&warp, y[i]);
 
             sum += z;
             squares += z * z;
-            assert_true(z <= warp.worst + 1e-12);
         }
         assert_near(sum, 0.0, 1e-9);
         assert_near(squares, 50.0, 1e-6);
@@ -546,6 +540,38 @@ test_warp_is_monotone_and_invertible(void **state ASSAY_UNUSED)
     }
 }
 
+/* Of bounds: the zero stays, both sides bend alike. */
+static void
+test_warp_of_bounds(void **state ASSAY_UNUSED)
+{
+    struct assay_random random = test_random(12);
+    double y[40];
+
+    for (size_t i = 0; i < 40; i++)
+        y[i] = -1.0 + 3.0 * assay_random_normal(&random);
+    for (size_t index = 0; index < assay_gp_warp_count(ASSAY_GP_BOUND); index++) {
+        struct assay_gp_warp warp;
+        double zero;
+
+        assay_gp_warp_init(&warp, ASSAY_GP_BOUND, index,
+                           assay_gp_warp_middle(ASSAY_GP_BOUND, y, 40), y, 40);
+        zero = assay_gp_warp_apply(&warp, 0.0);
+        for (double v = 0.05; v < 200.0; v *= 1.3) {
+            double up = assay_gp_warp_apply(&warp, v), down = assay_gp_warp_apply(&warp, -v);
+            double h = 1e-6 * v,
+                   slope = (assay_gp_warp_apply(&warp, v + h) - assay_gp_warp_apply(&warp, v - h)) /
+                           (2.0 * h);
+
+            assert_true(down < zero && zero < up);
+            assert_near(up - zero, zero - down, 1e-9 * (1.0 + fabs(up)));
+            assert_near(assay_gp_warp_invert(&warp, up), v, 1e-9 * (1.0 + v));
+            assert_near(assay_gp_warp_invert(&warp, down), -v, 1e-9 * (1.0 + v));
+            assert_near(assay_gp_warp_log_slope(&warp, v), log(slope), 1e-4);
+            assert_near(assay_gp_warp_log_slope(&warp, -v), log(slope), 1e-4);
+        }
+    }
+}
+
 static void
 test_warp_takes_anything_finite(void **state ASSAY_UNUSED)
 {
@@ -555,10 +581,14 @@ test_warp_takes_anything_finite(void **state ASSAY_UNUSED)
     };
 
     for (size_t k = 0; k < ASSAY_COUNT(hostile); k++) {
-        for (size_t index = 0; index < ASSAY_GP_WARPS; index++) {
+        for (size_t index = 0; index < 2 * ASSAY_GP_WARPS; index++) {
+            enum assay_gp_values kind = index % 2 == 0 ? ASSAY_GP_OBJECTIVE : ASSAY_GP_BOUND;
             struct assay_gp_warp warp;
 
-            assay_gp_warp_init(&warp, index, assay_gp_warp_middle(hostile[k], 4), hostile[k], 4);
+            if (index / 2 >= assay_gp_warp_count(kind))
+                continue;
+            assay_gp_warp_init(&warp, kind, index / 2, assay_gp_warp_middle(kind, hostile[k], 4),
+                               hostile[k], 4);
             for (size_t i = 0; i < 4; i++) {
                 assert_true(isfinite(assay_gp_warp_apply(&warp, hostile[k][i])));
                 assert_true(fabs(assay_gp_warp_apply(&warp, hostile[k][i])) < 1e9);
@@ -625,6 +655,7 @@ test_fit_finds_what_matters(void **state ASSAY_UNUSED)
 {
     double y[60], theta[4];
     struct assay_gp_fit fit = {.theta = theta}, plain = {.theta = theta};
+    struct assay_gp_sample sample;
     struct assay_random random = test_random(13);
     struct bed bed;
 
@@ -635,14 +666,18 @@ test_fit_finds_what_matters(void **state ASSAY_UNUSED)
     for (size_t i = 0; i < 60; i++) {
         y[i] = exp(3.0 * sin(9.0 * bed.rows[2 * i]) + 0.2 * assay_random_normal(&random));
     }
-    assert_true(assay_gp_fit_make(&bed.features, bed.rows, y, 60, assay_gp_warp_middle(y, 60), NULL,
-                                  true, &fit));
+    sample = (struct assay_gp_sample){.features = &bed.features,
+                                      .n = 60,
+                                      .rows = bed.rows,
+                                      .y = y,
+                                      .middle = assay_gp_warp_middle(ASSAY_GP_OBJECTIVE, y, 60)};
+    assert_true(assay_gp_fit_make(&sample, NULL, true, &fit));
     assert_true(fit.theta[0] - fit.theta[1] > 3.0);
     assert_true(fit.warp >= 3);
     for (size_t i = 0; i < 60; i++)
         y[i] = sin(6.0 * bed.rows[2 * i]) + 1e-3 * bed.z[i];
-    assert_true(assay_gp_fit_make(&bed.features, bed.rows, y, 60, assay_gp_warp_middle(y, 60), NULL,
-                                  true, &plain));
+    sample.middle = assay_gp_warp_middle(ASSAY_GP_OBJECTIVE, y, 60);
+    assert_true(assay_gp_fit_make(&sample, NULL, true, &plain));
     assert_true(plain.theta[0] - plain.theta[1] > 3.0);
     assert_true(plain.warp <= 1);
     bed_done(&bed);
@@ -661,10 +696,11 @@ main(void)
         cmocka_unit_test(test_likelihood_gradient),
         cmocka_unit_test(test_leave_one_out),
         cmocka_unit_test(test_log_ei_against_reference),
+        cmocka_unit_test(test_log_cdf),
         cmocka_unit_test(test_acquisition_slopes),
-        cmocka_unit_test(test_worth_gradients),
         cmocka_unit_test(test_fantasies),
         cmocka_unit_test(test_warp_is_monotone_and_invertible),
+        cmocka_unit_test(test_warp_of_bounds),
         cmocka_unit_test(test_warp_takes_anything_finite),
         cmocka_unit_test(test_lbfgs),
         cmocka_unit_test(test_fit_finds_what_matters),

@@ -243,12 +243,14 @@ test_parallel_trials_differ(void **state ASSAY_UNUSED)
     assay_proposer_free(proposer);
 }
 
-/* A region that always fails is left alone. */
+/* A region that always fails, on whose edge the best lies: looking for it costs trials on
+ * the wrong side, but neither hides it nor takes all of them. */
 static void
 test_failures_teach(void **state ASSAY_UNUSED)
 {
     json_t *spec = spec_of("bayesian", "minimize", 8);
     struct assay_proposer *proposer = proposer_of(spec);
+    double best = INFINITY;
     size_t failed_late = 0;
 
     for (int64_t number = 1; number <= 50; number++) {
@@ -261,10 +263,11 @@ test_failures_teach(void **state ASSAY_UNUSED)
             tell_one(proposer, trial, number % 2 == 0 ? "failed" : "infeasible", NAN);
         else
             tell_one(proposer, trial, "succeeded", loss(point));
+        best = fmin(best, fails ? INFINITY : loss(point));
         json_decref(asked);
     }
-    print_message("%zu of the last 30 failed\n", failed_late);
-    assert_true(failed_late <= 15);
+    print_message("%.4f, %zu of the last 30 failed\n", best, failed_late);
+    assert_true(best < -0.2 && failed_late <= 22); /* on the edge it is -0.218 */
     assay_proposer_free(proposer);
     json_decref(spec);
 }
