@@ -1,6 +1,6 @@
 .PHONY: bench
 ## bench            what the benchmarks in bench/ need beside the programs
-bench: all $(BUILD)/bench/turnover_trial $(BUILD)/bench/suggest_cost
+bench: all $(BUILD)/bench/turnover_trial $(BUILD)/bench/suggest_cost $(BUILD)/bench/stopping_judge
 
 $(BUILD)/bench/turnover_trial: bench/turnover_trial.c
 	@mkdir -p $(@D)
@@ -8,6 +8,12 @@ $(BUILD)/bench/turnover_trial: bench/turnover_trial.c
 
 # With the rooms that the suggestion worker has.
 $(BUILD)/bench/suggest_cost: $(BUILD)/obj/bench/suggest_cost.o $(foreach r,$(ROOMS_assay-suggest),$(call library,$(r)))
+	@mkdir -p $(@D)
+	$(say) LINK $@
+	$(Q)$(CC) $(ASSAY_LDFLAGS) $(LDFLAGS) -o $@ $^ \
+	    $(shell $(PKG_CONFIG) --libs jansson $(foreach r,$(ROOMS_assay-suggest),$(PACKAGES_$(r)))) -lm -ldl
+
+$(BUILD)/bench/stopping_judge: $(BUILD)/obj/bench/stopping_judge.o $(foreach r,$(ROOMS_assay-suggest),$(call library,$(r)))
 	@mkdir -p $(@D)
 	$(say) LINK $@
 	$(Q)$(CC) $(ASSAY_LDFLAGS) $(LDFLAGS) -o $@ $^ \

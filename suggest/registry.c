@@ -27,7 +27,10 @@ static const struct assay_plugin_algorithm *algorithms[EACH_MAX] = {
     &assay_algorithm_tpe,
 };
 static const struct assay_plugin_rule *rules[EACH_MAX] = {
+    &assay_rule_auto,
+    &assay_rule_best_median,
     &assay_rule_median,
+    &assay_rule_percentile,
 };
 
 /* By the same index: where the entry comes from; NULL: built in. */

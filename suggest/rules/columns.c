@@ -14,9 +14,17 @@ void
 assay_columns_done(struct assay_columns *columns)
 {
     for (size_t i = 0; i < columns->count; i++)
-        free(columns->items[i].values);
+        assay_column_done(&columns->items[i]);
     free(columns->items);
     assay_columns_init(columns);
+}
+
+void
+assay_column_done(struct assay_column *column)
+{
+    free(column->values);
+    free(column->marks);
+    *column = (struct assay_column){.weight = 1};
 }
 
 /* The first multiple of the stride at which a measurement of this step counts. */
@@ -57,7 +65,7 @@ set_stride(struct assay_columns *columns, int64_t stride)
         columns->items[i].step = key_of(columns->items[i].step, stride);
         /* Of those that fall together, the latest knows all that the others know. */
         if (kept > 0 && columns->items[kept - 1].step == columns->items[i].step)
-            free(columns->items[--kept].values);
+            assay_column_done(&columns->items[--kept]);
         columns->items[kept++] = columns->items[i];
     }
     columns->count = kept;
@@ -93,6 +101,7 @@ ensure_column(struct assay_columns *columns, int64_t step)
         added.step = step;
         added.capacity = added.count;
         added.values = assay_memdup(added.values, added.count * sizeof *added.values);
+        added.marks = assay_memdup(added.marks, added.count * sizeof *added.marks);
     }
     ASSAY_GROW(columns->items, columns->count, columns->capacity);
     memmove(&columns->items[at + 1], &columns->items[at],
@@ -101,44 +110,98 @@ ensure_column(struct assay_columns *columns, int64_t step)
     columns->count++;
 }
 
+/* The bits of a number, mixed (the finaliser of MurmurHash3): any residue is a fair
+ * draw of the trials. */
+static uint32_t
+mark_of(int64_t number)
+{
+    uint64_t bits = (uint64_t)number;
+
+    bits = (bits ^ (bits >> 33)) * UINT64_C(0xff51afd7ed558ccd);
+    bits = (bits ^ (bits >> 33)) * UINT64_C(0xc4ceb9fe1a85ec53);
+    return (uint32_t)(bits ^ (bits >> 33));
+}
+
 static void
 halve(struct assay_column *column)
 {
     size_t kept = 0;
 
-    /* Beginning alternately, so that no side is favoured time after time. */
-    for (size_t i = __builtin_ctzll(column->weight) % 2 == 0 ? 1 : 0; i < column->count; i += 2)
-        column->values[kept++] = column->values[i];
-    column->count = kept;
     column->weight *= 2;
+    for (size_t i = 0; i < column->count; i++) {
+        if (column->marks[i] % column->weight != 0)
+            continue;
+        column->values[kept] = column->values[i];
+        column->marks[kept++] = column->marks[i];
+    }
+    column->count = kept;
 }
 
-static void
-insert(struct assay_column *column, double value)
+/* Index of the first value that is not smaller. */
+static size_t
+count_smaller(const struct assay_column *column, double value)
 {
     size_t low = 0, high = column->count;
 
-    if (++column->trials % column->weight != 0)
-        return;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
 
-        if (column->values[middle] <= value)
+        if (column->values[middle] < value)
             low = middle + 1;
         else
             high = middle;
     }
-    ASSAY_GROW(column->values, column->count, column->capacity);
-    memmove(&column->values[low + 1], &column->values[low],
-            (column->count - low) * sizeof *column->values);
-    column->values[low] = value;
-    if (++column->count >= ASSAY_COLUMN_VALUES_MAX)
+    return low;
+}
+
+void
+assay_column_insert(struct assay_column *column, int64_t number, double value)
+{
+    uint32_t mark = mark_of(number);
+    size_t at;
+
+    column->trials++;
+    if (mark % column->weight != 0)
+        return;
+    if (column->count == column->capacity) {
+        column->capacity = ASSAY_MAX(column->capacity * 2, (size_t)8);
+        column->values = assay_realloc(column->values, column->capacity, sizeof *column->values);
+        column->marks = assay_realloc(column->marks, column->capacity, sizeof *column->marks);
+    }
+    at = count_smaller(column, value);
+    memmove(&column->values[at + 1], &column->values[at],
+            (column->count - at) * sizeof *column->values);
+    memmove(&column->marks[at + 1], &column->marks[at],
+            (column->count - at) * sizeof *column->marks);
+    column->values[at] = value;
+    column->marks[at] = mark;
+    column->count++;
+    while (column->count >= ASSAY_COLUMN_VALUES_MAX)
         halve(column);
 }
 
 void
-assay_columns_add(struct assay_columns *columns, const int64_t *steps, const double *figures,
-                  size_t n)
+assay_column_remove(struct assay_column *column, int64_t number, double value)
+{
+    uint32_t mark = mark_of(number);
+    size_t at = count_smaller(column, value);
+
+    column->trials--;
+    if (mark % column->weight != 0)
+        return;
+    while (at < column->count && column->marks[at] != mark)
+        at++;
+    ASSAY_ASSERT(at < column->count && column->values[at] == value);
+    column->count--;
+    memmove(&column->values[at], &column->values[at + 1],
+            (column->count - at) * sizeof *column->values);
+    memmove(&column->marks[at], &column->marks[at + 1],
+            (column->count - at) * sizeof *column->marks);
+}
+
+void
+assay_columns_add(struct assay_columns *columns, int64_t number, const int64_t *steps,
+                  const double *figures, size_t n)
 {
     int64_t stride = columns->stride;
     size_t i = 0;
@@ -155,7 +218,7 @@ assay_columns_add(struct assay_columns *columns, const int64_t *steps, const dou
         while (i < n && key_of(steps[i], stride) <= columns->items[c].step)
             i++;
         if (i > 0)
-            insert(&columns->items[c], figures[i - 1]);
+            assay_column_insert(&columns->items[c], number, figures[i - 1]);
     }
 }
 
@@ -168,13 +231,34 @@ assay_columns_find(const struct assay_columns *columns, int64_t step)
 }
 
 double
-assay_column_median(const struct assay_column *column)
+assay_column_quantile(const struct assay_column *column, double share)
 {
-    size_t middle = column->count / 2;
+    double place = share * (double)(column->count - 1), part;
+    size_t below = (size_t)place;
 
-    ASSAY_ASSERT(column->count > 0);
-    if (column->count % 2 == 1)
-        return column->values[middle];
-    /* Halved first: the sum may overflow. */
-    return column->values[middle - 1] / 2.0 + column->values[middle] / 2.0;
+    ASSAY_ASSERT(column->count > 0 && share >= 0.0 && share <= 1.0);
+    part = place - (double)below;
+    /* Not below + part * (above - below): the difference may overflow, and infinite
+     * values may meet. */
+    if (part == 0.0 || column->values[below] == column->values[below + 1])
+        return column->values[below];
+    return (1.0 - part) * column->values[below] + part * column->values[below + 1];
+}
+
+void
+assay_column_rank(const struct assay_column *column, double value, size_t *ret_smaller,
+                  size_t *ret_equal)
+{
+    size_t low = count_smaller(column, value), first = low, high = column->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (column->values[middle] <= value)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    *ret_smaller = first;
+    *ret_equal = low - first;
 }

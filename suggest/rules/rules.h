@@ -5,6 +5,9 @@
 
 #include "suggest/plugin.h"
 
+extern const struct assay_plugin_rule assay_rule_auto;
+extern const struct assay_plugin_rule assay_rule_best_median;
 extern const struct assay_plugin_rule assay_rule_median;
+extern const struct assay_plugin_rule assay_rule_percentile;
 
 #endif

@@ -1,0 +1,506 @@
+/* The default rule: stops a trial whose chance of becoming the best of the study has
+ * fallen below a share of the chance that a fresh trial in its place would have.
+ *
+ * How far an early rank can be trusted differs from task to task: after a tenth of the
+ * curve the eventual winner stands among the best three of a hundred on some, and
+ * anywhere on others.  So the rule learns it from this study's complete trials, and
+ * stops little where ranks change late.
+ *
+ * Model.  The best value so far of a trial at step s, ranked among those of all ended
+ * trials by that step (carried on past their ends) and mapped to a normal score, is
+ * z_s; its final one is z.  They are bivariate normal with correlation r_s.  The prior
+ * of r_s is exponential in Fisher's transform atanh(r), on a grid over [0, 3]; each
+ * complete trial is an observation of (z_s, z), which updates it.  A block of ties is
+ * an interval of scores: at step s it enters by the mean and the variance of the
+ * truncated normal, at the end by its probability.  Then
+ *
+ *     P(best) = sum over r of p(r) Phi((r m - z*) / sqrt(1 - r^2 + r^2 v))
+ *
+ * with m, v the trial's score, and z* that of the best among n ended trials, which a
+ * fresh trial passes with probability Phi(-z*) = 1 / (2 n).  The trial stops when P(best)
+ * < chance * Phi(-z*), at this and the `checks` - 1 measured steps before; in the first
+ * `early_share` of the usual length the bound is less by the square of how far it got.
+ * Averaging over r keeps the rule cautious while there is little to learn from.
+ *
+ * Never stopped: the trial with the best value of all, one of the best `protect_best` at
+ * its step, and anything before `min_trials` have run to their end.  A trial that had
+ * finite values and then measures none three times running is stopped: it has diverged,
+ * and what was best in it is measured already.
+ *
+ * A decision depends on what was measured, not on the order in which it was told, so it
+ * is the same after a restart.  Cost: O(log trials) with the posterior of a step at hand;
+ * making that again, after a trial has ended, is bounded by COMPLETE_MAX.  Memory: 6 MiB
+ * of columns (rules/columns.h), 64 KiB of complete trials, about 1 KiB for each live one
+ * (rules/live.h). */
+#include <math.h>
+#include <stdlib.h>
+
+#include <gsl/gsl_cdf.h>
+
+#include "common/memory.h"
+#include "suggest/rules/columns.h"
+#include "suggest/rules/live.h"
+#include "suggest/rules/rules.h"
+#include "suggest/rules/settings_of.h"
+
+#define GRID 25
+#define GRID_END 3.0      /* of atanh(r) */
+#define COMPLETE_MAX 64   /* those of the highest numbers */
+#define POINTS_MAX 64     /* improvements kept of a complete trial */
+#define CACHE 512         /* posteriors kept */
+#define DIVERGED_STEPS 3
+#define SCORE_END 8.0     /* past every normal score that can occur */
+
+/* A trial that ran to its end: its improvements. */
+struct complete {
+    int64_t number, last_step;
+    size_t n;
+    int64_t steps[POINTS_MAX];
+    double best[POINTS_MAX]; /* from steps[i] on */
+};
+
+struct posterior {
+    int64_t step; /* of the column */
+    uint64_t version;
+    double weights[GRID]; /* sum 1 */
+};
+
+struct rule {
+    char *metric;
+    double chance, early_share;
+    int64_t min_trials, warmup_steps, checks, protect_best;
+    struct assay_live_set live;
+    struct assay_columns columns;
+    struct complete *complete; /* by number */
+    size_t n_complete;
+    uint64_t completed;
+    int64_t horizon; /* median of the complete trials' last steps */
+    uint64_t version; /* counts ended trials */
+    double r[GRID];
+    struct posterior cache[CACHE];
+};
+
+static const char settings_schema[] =
+    "{\"type\": \"object\", \"additionalProperties\": false, \"properties\": {"
+    "\"chance\": {\"type\": \"number\", \"minimum\": 0, \"maximum\": 1, \"default\": 0.5,"
+    " \"description\": \"A trial is stopped when its chance of becoming the best is less than so"
+    " many times that of a fresh trial. More saves more and risks more.\"},"
+    "\"min_trials\": {\"type\": \"integer\", \"minimum\": 2, \"default\": 8,"
+    " \"description\": \"Trials that must have run to their end before any trial is stopped.\"},"
+    "\"warmup_steps\": {\"type\": \"integer\", \"minimum\": 0, \"default\": 0,"
+    " \"description\": \"No trial is stopped at a step below this.\"},"
+    "\"early_share\": {\"type\": \"number\", \"minimum\": 0, \"maximum\": 1, \"default\": 0.1,"
+    " \"description\": \"In this first share of the usual length of a trial the rule is more"
+    " cautious, the more so the earlier.\"},"
+    "\"checks\": {\"type\": \"integer\", \"minimum\": 1, \"maximum\": 16, \"default\": 2,"
+    " \"description\": \"At so many measured steps in a row the trial must look hopeless.\"},"
+    "\"protect_best\": {\"type\": \"integer\", \"minimum\": 0, \"default\": 3,"
+    " \"description\": \"The best so many at a step are not stopped there.\"}}}";
+
+static int32_t
+auto_create(const struct assay_plugin_rule_study *study, void **ret_instance, char *error,
+            uint64_t error_size)
+{
+    json_t *settings = assay_rule_settings(study, error, error_size);
+    struct rule *rule;
+
+    if (settings == NULL)
+        return ASSAY_PLUGIN_ERROR;
+    rule = ASSAY_NEW(struct rule);
+    rule->metric = assay_strdup(study->metric);
+    rule->chance = assay_rule_real(settings, "chance");
+    rule->early_share = assay_rule_real(settings, "early_share");
+    rule->min_trials = assay_rule_integer(settings, "min_trials");
+    rule->warmup_steps = assay_rule_integer(settings, "warmup_steps");
+    rule->checks = assay_rule_integer(settings, "checks");
+    rule->protect_best = assay_rule_integer(settings, "protect_best");
+    assay_live_init(&rule->live, study->maximize != 0);
+    assay_columns_init(&rule->columns);
+    rule->complete = assay_zalloc(COMPLETE_MAX, sizeof *rule->complete);
+    for (size_t g = 0; g < GRID; g++)
+        rule->r[g] = tanh(GRID_END * (double)g / (GRID - 1));
+    for (size_t i = 0; i < CACHE; i++)
+        rule->cache[i].step = -1;
+    json_decref(settings);
+    *ret_instance = rule;
+    return ASSAY_PLUGIN_OK;
+}
+
+/* --- normal scores --- */
+
+static double
+normal_cdf(double x)
+{
+    return 0.5 * erfc(-x * M_SQRT1_2);
+}
+
+static double
+normal_pdf(double x)
+{
+    return exp(-0.5 * x * x) / sqrt(2.0 * M_PI);
+}
+
+/* The score of the ranks [first, first + width) of n, 0 the best: greater is better. */
+struct score {
+    double low, high; /* the interval */
+    double mean, variance;
+};
+
+static struct score
+score_of(size_t first, size_t width, size_t n)
+{
+    struct score score = {.low = -SCORE_END, .high = SCORE_END};
+    double share = (double)width / (double)n, at_low, at_high;
+
+    if (width <= 1) {
+        score.mean = gsl_cdf_ugaussian_Qinv(((double)first + 0.5) / (double)n);
+        return score;
+    }
+    if (first > 0)
+        score.high = gsl_cdf_ugaussian_Qinv((double)first / (double)n);
+    if (first + width < n)
+        score.low = gsl_cdf_ugaussian_Qinv((double)(first + width) / (double)n);
+    at_low = normal_pdf(score.low);
+    at_high = normal_pdf(score.high);
+    score.mean = (at_low - at_high) / share;
+    score.variance = 1.0 + (score.low * at_low - score.high * at_high) / share -
+                     score.mean * score.mean;
+    score.variance = fmax(score.variance, 0.0);
+    return score;
+}
+
+/* Of a value that is in the column, or (`more` 1) comes on top of it. */
+static struct score
+score_in(const struct assay_column *column, double value, size_t more)
+{
+    size_t smaller, equal;
+
+    assay_column_rank(column, value, &smaller, &equal);
+    return score_of(ASSAY_MIN(smaller, column->count + more - 1), ASSAY_MAX(equal + more, 1),
+                    column->count + more);
+}
+
+/* --- the posterior of the correlation --- */
+
+/* The best value of a complete trial at the step; false when it began later. */
+static bool
+best_at(const struct complete *complete, int64_t step, double *ret_best)
+{
+    size_t low = 0, high = complete->n;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (complete->steps[middle] <= step)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low > 0)
+        *ret_best = complete->best[low - 1];
+    return low > 0;
+}
+
+static const struct assay_column *
+final_column(const struct rule *rule)
+{
+    return &rule->columns.items[rule->columns.count - 1];
+}
+
+static void
+observe(const struct rule *rule, const struct score *early, const struct score *final,
+        double logs[GRID])
+{
+    for (size_t g = 0; g < GRID; g++) {
+        double r = rule->r[g], variance = 1.0 - r * r + r * r * early->variance;
+        double center = r * early->mean, deviation = sqrt(variance);
+
+        if (final->variance > 0.0) {
+            double mass = normal_cdf((final->high - center) / deviation) -
+                          normal_cdf((final->low - center) / deviation);
+
+            logs[g] += log(fmax(mass, 1e-12));
+        } else {
+            logs[g] -= 0.5 * log(variance) +
+                       0.5 * (final->mean - center) * (final->mean - center) / variance;
+        }
+    }
+}
+
+static const double *
+weights_at(struct rule *rule, const struct assay_column *column)
+{
+    struct posterior *posterior = &rule->cache[(uint64_t)column->step % CACHE];
+    double logs[GRID], greatest = -INFINITY, sum = 0.0, best;
+
+    if (posterior->step == column->step && posterior->version == rule->version)
+        return posterior->weights;
+    for (size_t g = 0; g < GRID; g++)
+        logs[g] = -GRID_END * (double)g / (GRID - 1);
+    for (size_t i = 0; i < rule->n_complete; i++) {
+        const struct complete *complete = &rule->complete[i];
+        struct score early, final;
+
+        if (!best_at(complete, column->step, &best))
+            continue;
+        early = score_in(column, best, 0);
+        final = score_in(final_column(rule), complete->best[complete->n - 1], 0);
+        observe(rule, &early, &final, logs);
+    }
+    for (size_t g = 0; g < GRID; g++)
+        greatest = fmax(greatest, logs[g]);
+    for (size_t g = 0; g < GRID; g++)
+        sum += posterior->weights[g] = exp(logs[g] - greatest);
+    for (size_t g = 0; g < GRID; g++)
+        posterior->weights[g] /= sum;
+    posterior->step = column->step;
+    posterior->version = rule->version;
+    return posterior->weights;
+}
+
+/* The chance that a trial standing at `figure` becomes the best, as a multiple of a
+ * fresh trial's. */
+static double
+chance_of(struct rule *rule, const struct assay_column *column, double figure)
+{
+    const double *weights = weights_at(rule, column);
+    struct score score = score_in(column, figure, 1);
+    double fresh = 0.5 / (double)final_column(rule)->count, chance = 0.0;
+    double goal = gsl_cdf_ugaussian_Qinv(fresh);
+
+    for (size_t g = 0; g < GRID; g++) {
+        double r = rule->r[g], variance = 1.0 - r * r + r * r * score.variance;
+
+        if (weights[g] > 1e-9)
+            chance += weights[g] * normal_cdf((r * score.mean - goal) / sqrt(variance));
+    }
+    return chance / fresh;
+}
+
+/* --- decisions --- */
+
+static double
+bound_at(const struct rule *rule, int64_t step)
+{
+    double early = rule->early_share * (double)rule->horizon;
+    double share = early > 0.0 ? fmin((double)step / early, 1.0) : 1.0;
+
+    return rule->chance * share * share;
+}
+
+static bool
+is_protected(const struct rule *rule, const struct assay_column *column, double figure)
+{
+    size_t smaller, equal;
+
+    assay_column_rank(column, figure, &smaller, &equal);
+    return smaller * column->weight < (size_t)rule->protect_best;
+}
+
+static bool
+looks_hopeless(struct rule *rule, int64_t step, double figure)
+{
+    const struct assay_column *column = assay_columns_find(&rule->columns, step);
+
+    return step >= rule->warmup_steps && column != NULL && column->count > 0 &&
+           !is_protected(rule, column, figure) &&
+           chance_of(rule, column, figure) < bound_at(rule, step);
+}
+
+/* The worst figure of the column that would have gone on. */
+static double
+threshold_at(struct rule *rule, const struct assay_column *column)
+{
+    double bound = bound_at(rule, column->step);
+    size_t low = 0, high = column->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (is_protected(rule, column, column->values[middle]) ||
+            chance_of(rule, column, column->values[middle]) >= bound)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return column->values[low > 0 ? low - 1 : 0];
+}
+
+static void
+explain(struct rule *rule, const struct assay_live *live, struct assay_plugin_decision *decision)
+{
+    const struct assay_column *column = assay_columns_find(&rule->columns, decision->step);
+    const double *weights = weights_at(rule, column);
+    double figure = live->curve.best, correlation = 0.0;
+    char value[32] = "no finite value";
+    size_t smaller, equal;
+
+    assay_column_rank(column, figure, &smaller, &equal);
+    for (size_t g = 0; g < GRID; g++)
+        correlation += weights[g] * rule->r[g];
+    decision->threshold = assay_live_shown(&rule->live, threshold_at(rule, column));
+    decision->compared = column->trials;
+    if (!isnan(decision->value))
+        snprintf(value, sizeof value, "%.6g", decision->value);
+    snprintf(decision->sentence, decision->sentence_size,
+             "the best %.60s up to step %lld, %s, is worse than that of %.0f %% of %llu trials; "
+             "it has %.2g of a fresh trial's chance to become the best (rank correlation with the end: %.2f)",
+             rule->metric, (long long)decision->step, value,
+             100.0 * (double)smaller / (double)column->count,
+             (unsigned long long)column->trials, chance_of(rule, column, figure), correlation);
+}
+
+/* Whether the last measurements are not finite, after one that was. */
+static bool
+has_diverged(const struct assay_curve *curve)
+{
+    size_t n = 0;
+
+    while (n < curve->count && curve->segments[curve->count - 1 - n].finite == 0)
+        n++;
+    return n >= DIVERGED_STEPS && n < curve->count;
+}
+
+static bool
+is_hopeless(struct rule *rule, const struct assay_curve *curve)
+{
+    if (rule->completed < (uint64_t)rule->min_trials ||
+        curve->best <= final_column(rule)->values[0] ||
+        !looks_hopeless(rule, curve->last_step, curve->best))
+        return false;
+    if (curve->count < (size_t)rule->checks)
+        return false;
+    for (size_t back = 2; back <= (size_t)rule->checks; back++) {
+        size_t at = curve->count - back;
+        double best = INFINITY;
+
+        for (size_t i = 0; i <= at; i++)
+            best = fmin(best, curve->segments[i].best);
+        if (!looks_hopeless(rule, curve->segments[at].last, best))
+            return false;
+    }
+    return true;
+}
+
+static void
+auto_report(void *instance, int64_t number, int64_t step, double value,
+            struct assay_plugin_decision *decision)
+{
+    struct rule *rule = instance;
+    struct assay_live *live = assay_live_report(&rule->live, number, step, value);
+
+    if (live == NULL)
+        return;
+    decision->step = live->curve.last_step;
+    decision->value = assay_live_shown(&rule->live, live->curve.best);
+    if (has_diverged(&live->curve)) {
+        decision->stop = 1;
+        snprintf(decision->sentence, decision->sentence_size,
+                 "%.80s was not finite in the last %d measurements up to step %lld", rule->metric,
+                 DIVERGED_STEPS, (long long)decision->step);
+    } else if (is_hopeless(rule, &live->curve)) {
+        decision->stop = 1;
+        explain(rule, live, decision);
+    }
+}
+
+/* --- what ended trials teach --- */
+
+static int
+compare_steps(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+static void
+keep_complete(struct rule *rule, int64_t number, const int64_t *steps, const double *figures,
+              size_t n)
+{
+    struct complete added = {.number = number, .last_step = steps[n - 1]};
+    int64_t ends[COMPLETE_MAX];
+    size_t stride = 1, at = 0;
+
+    rule->completed++;
+    while ((n + stride - 1) / stride > POINTS_MAX)
+        stride *= 2;
+    for (size_t i = 0; i < n; i += stride) {
+        /* Of those that fall together, the last knows all. */
+        size_t last = ASSAY_MIN(i + stride, n) - 1;
+
+        added.steps[added.n] = steps[last];
+        added.best[added.n++] = figures[last];
+    }
+    while (at < rule->n_complete && rule->complete[at].number < number)
+        at++;
+    if (rule->n_complete == COMPLETE_MAX) {
+        if (at == 0)
+            return; /* all that are kept have higher numbers */
+        at--;
+        memmove(&rule->complete[0], &rule->complete[1], at * sizeof *rule->complete);
+    } else {
+        memmove(&rule->complete[at + 1], &rule->complete[at],
+                (rule->n_complete - at) * sizeof *rule->complete);
+        rule->n_complete++;
+    }
+    rule->complete[at] = added;
+    for (size_t i = 0; i < rule->n_complete; i++)
+        ends[i] = rule->complete[i].last_step;
+    qsort(ends, rule->n_complete, sizeof *ends, compare_steps);
+    rule->horizon = ends[rule->n_complete / 2];
+}
+
+static void
+auto_finish(void *instance, int64_t number, uint32_t state)
+{
+    struct rule *rule = instance;
+    struct assay_live *live = assay_live_find(&rule->live, number);
+    const struct assay_curve *curve;
+    assay_auto_free int64_t *steps = NULL;
+    assay_auto_free double *figures = NULL;
+    double best = INFINITY;
+
+    if (live == NULL)
+        return;
+    curve = &live->curve;
+    if ((state == ASSAY_PLUGIN_SUCCEEDED || state == ASSAY_PLUGIN_STOPPED) && curve->count > 0) {
+        steps = assay_alloc(curve->count, sizeof *steps);
+        figures = assay_alloc(curve->count, sizeof *figures);
+        for (size_t i = 0; i < curve->count; i++) {
+            best = fmin(best, curve->segments[i].best);
+            steps[i] = curve->segments[i].last;
+            figures[i] = best;
+        }
+        assay_columns_add(&rule->columns, number, steps, figures, curve->count);
+        if (state == ASSAY_PLUGIN_SUCCEEDED)
+            keep_complete(rule, number, steps, figures, curve->count);
+        rule->version++;
+    }
+    assay_live_drop(&rule->live, live);
+}
+
+static void
+auto_destroy(void *instance)
+{
+    struct rule *rule = instance;
+
+    assay_live_done(&rule->live);
+    assay_columns_done(&rule->columns);
+    free(rule->complete);
+    free(rule->metric);
+    free(rule);
+}
+
+const struct assay_plugin_rule assay_rule_auto = {
+    .struct_size = sizeof assay_rule_auto,
+    .name = "auto",
+    .description =
+        "Stops a trial whose chance of becoming the best is a fraction of a fresh trial's, as far "
+        "as early ranks foretell final ones in this study.",
+    .settings_schema = settings_schema,
+    .create = auto_create,
+    .report = auto_report,
+    .finish = auto_finish,
+    .destroy = auto_destroy,
+};
