@@ -28,6 +28,8 @@ enum assay_step assay_handle_trial_logs(struct assay_request *request);
 
 enum assay_step assay_handle_best(struct assay_request *request);
 enum assay_step assay_handle_pareto(struct assay_request *request);
+enum assay_step assay_handle_importance(struct assay_request *request);
+enum assay_step assay_handle_advice(struct assay_request *request);
 enum assay_step assay_handle_curves(struct assay_request *request);
 enum assay_step assay_handle_events(struct assay_request *request);
 

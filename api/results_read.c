@@ -2,8 +2,8 @@
 #include <math.h>
 
 #include "api/handlers.h"
+#include "api/outcomes.h"
 #include "common/memory.h"
-#include "common/number.h"
 #include "suggest/pareto/domination.h"
 
 /* A front longer than this is cut: nobody reads it, and each member is a query. */
@@ -35,65 +35,32 @@ assay_handle_best(struct assay_request *request)
     return ASSAY_ANSWERED;
 }
 
-/* What decides who is on the front, out of the study file. */
 struct front {
-    json_t *objectives;        /* borrowed array */
-    const json_t *constraints; /* borrowed array or NULL */
-    size_t n_objectives;
+    const struct assay_study_spec *spec;
     double *costs; /* n_points rows of n_objectives, smaller is better */
     int64_t *numbers;
     size_t n_points, capacity;
 };
 
-static bool
-get_metric(const json_t *metrics, const json_t *rule, double *ret_value)
-{
-    const char *name = json_string_value(json_object_get(rule, "metric"));
-    const json_t *value = name != NULL ? json_object_get(metrics, name) : NULL;
-
-    return value != NULL && assay_json_get_real(value, ret_value);
-}
-
-static bool
-is_feasible(const struct front *front, const json_t *metrics)
-{
-    for (size_t i = 0; i < json_array_size(front->constraints); i++) {
-        const json_t *rule = json_array_get(front->constraints, i);
-        double value, bound;
-
-        if (!get_metric(metrics, rule, &value) || isnan(value))
-            return false;
-        if (assay_json_get_real(json_object_get(rule, "min"), &bound) && value < bound)
-            return false;
-        if (assay_json_get_real(json_object_get(rule, "max"), &bound) && value > bound)
-            return false;
-    }
-    return true;
-}
-
 static void
 add_point(void *arg, const struct assay_trial *trial)
 {
     struct front *front = arg;
+    size_t m = front->spec->n_objectives;
     double *row;
 
-    if (!is_feasible(front, trial->metrics))
+    if (!assay_outcome_feasible(front->spec, trial->metrics))
         return;
     if (front->n_points == front->capacity) {
         front->capacity = ASSAY_MAX(front->capacity * 2, (size_t)64);
-        front->costs = assay_realloc(front->costs, front->capacity * front->n_objectives,
-                                     sizeof(double));
+        front->costs = assay_realloc(front->costs, front->capacity * m, sizeof(double));
         front->numbers = assay_realloc(front->numbers, front->capacity, sizeof(int64_t));
     }
-    row = front->costs + front->n_points * front->n_objectives;
-    for (size_t i = 0; i < front->n_objectives; i++) {
-        const json_t *objective = json_array_get(front->objectives, i);
-        const char *goal = json_string_value(json_object_get(objective, "goal"));
-
-        if (!get_metric(trial->metrics, objective, &row[i]) || !isfinite(row[i]))
+    row = front->costs + front->n_points * m;
+    for (size_t i = 0; i < m; i++) {
+        row[i] = assay_outcome_cost(&front->spec->objectives[i], trial->metrics);
+        if (!isfinite(row[i]))
             return;
-        if (goal != NULL && strcmp(goal, "maximize") == 0)
-            row[i] = -row[i];
     }
     front->numbers[front->n_points++] = trial->number;
 }
@@ -108,12 +75,12 @@ encode_front(struct assay_request *request, const struct front *front, const siz
 
         if (ranks[i] != 0)
             continue;
-        status = assay_store_trial(request->store, request->study_id, front->numbers[i], &trial,
-                                   err);
+        status =
+            assay_store_trial(request->store, request->study_id, front->numbers[i], &trial, err);
         if (status != ASSAY_OK)
             return status;
-        json_array_append_new(trials, assay_trial_encode(&trial, request->path.project,
-                                                         request->path.study));
+        json_array_append_new(
+            trials, assay_trial_encode(&trial, request->path.project, request->path.study));
         assay_trial_done(&trial);
     }
     return ASSAY_OK;
@@ -122,36 +89,29 @@ encode_front(struct assay_request *request, const struct front *front, const siz
 enum assay_step
 assay_handle_pareto(struct assay_request *request)
 {
-    struct assay_study_record record = {0};
+    struct assay_outcomes outcomes;
     struct assay_error err = {0};
     struct front front = {0};
-    assay_auto_free char *next = NULL;
     assay_auto_free size_t *ranks = NULL;
     json_t *trials = json_array();
     const struct assay_trial_query query = {
         .study_id = request->study_id,
         .states = 1u << ASSAY_TRIAL_SUCCEEDED | 1u << ASSAY_TRIAL_STOPPED,
     };
-    assay_status status = read_study(request, &record, &err);
+    assay_status status = assay_outcomes_init(request, &outcomes, &err);
 
-    if (status == ASSAY_OK) {
-        json_t *several = json_object_get(record.document, "objectives");
-        json_t *one = json_object_get(record.document, "objective");
-
-        front.objectives = several != NULL ? json_incref(several) : json_pack("[O]", one);
-        front.constraints = json_object_get(record.document, "constraints");
-        front.n_objectives = json_array_size(front.objectives);
-        status = assay_store_trials(request->store, &query, add_point, &front, &next, &err);
-    }
+    front.spec = outcomes.spec;
+    if (status == ASSAY_OK)
+        status = assay_store_trials(request->store, &query, add_point, &front, NULL, &err);
     if (status == ASSAY_OK) {
         ranks = assay_alloc(front.n_points + 1, sizeof *ranks);
-        assay_pareto_ranks(front.costs, NULL, front.n_points, front.n_objectives, 1, ranks);
+        assay_pareto_ranks(front.costs, NULL, front.n_points, outcomes.spec->n_objectives, 1,
+                           ranks);
         status = encode_front(request, &front, ranks, trials, &err);
     }
-    json_decref(front.objectives);
     free(front.costs);
     free(front.numbers);
-    assay_study_record_done(&record);
+    assay_outcomes_done(&outcomes);
     if (status != ASSAY_OK) {
         json_decref(trials);
         return assay_answer_error(request, status, &err);

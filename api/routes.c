@@ -17,6 +17,8 @@ static const char *const trial_fields[] = {
     "budget", "attempts", "why", "client", "lease_expires", "steps", "created_at", "started_at",
     "finished_at", NULL};
 
+/* As enum method of analyses.c. */
+static const char *const importance_methods[] = {"", "ped_anova", "fanova", NULL};
 static const char *const study_sorts[] = {"-created_at", "created_at", "name", "-name", NULL};
 static const char *const trial_sorts[] = {
     "number", "-number", "value", "-value", "created_at", "-created_at", "started_at",
@@ -55,6 +57,10 @@ static const table measurements_list = {METRIC, POINTS, PAGE_SIZE, PAGE_TOKEN, W
 static const table logs = {
     {.key = "tail", .kind = ASSAY_QUERY_INT, .offset = AT(tail), .min = 0, .max = 1000000},
     {.key = "follow", .kind = ASSAY_QUERY_BOOL, .offset = AT(follow)}, END};
+static const table importance = {
+    {.key = "method", .kind = ASSAY_QUERY_WORD, .offset = AT(method), .names = importance_methods},
+    {.key = "interactions", .kind = ASSAY_QUERY_BOOL, .offset = AT(interactions)},
+    METRIC, WAIT, UNTIL, END};
 static const table curves = {METRIC, POINTS, TRIAL_STATE, WAIT, UNTIL, END};
 static const table events = {
     {.key = "after", .kind = ASSAY_QUERY_INT, .offset = AT(after), .min = 0, .max = INT64_MAX},
@@ -109,6 +115,8 @@ const struct assay_route assay_routes[] = {
 
     {"GET", STUDY "/best", READ, VIEWER, 0, poll, NULL, assay_handle_best},
     {"GET", STUDY "/pareto", READ, VIEWER, 0, poll, NULL, assay_handle_pareto},
+    {"GET", STUDY "/importance", READ, VIEWER, 0, importance, NULL, assay_handle_importance},
+    {"GET", STUDY "/advice", READ, VIEWER, 0, poll, NULL, assay_handle_advice},
     {"GET", STUDY "/curves", READ, VIEWER, 0, curves, NULL, assay_handle_curves},
     {"GET", STUDY "/events", READ, VIEWER, ASSAY_ROUTE_EVENTS, events, NULL,
      assay_handle_events},

@@ -243,6 +243,7 @@ free_server(struct assay_server *server)
     assay_read_pool_free(server->pool);
     assay_auth_free(server->auth);
     assay_study_names_free(server->names);
+    assay_analysis_cache_free(server->analyses);
     assay_http_metrics_free(server->metrics);
     assay_keys_free(server->keys);
     assay_dashboard_free(server->dashboard);
@@ -275,6 +276,7 @@ assay_server_start(const struct assay_server_options *options, struct assay_serv
     server->cause = assay_strdup("the daemon is starting");
     server->auth = assay_auth_new(options->admin_token);
     server->names = assay_study_names_new();
+    server->analyses = assay_analysis_cache_new();
     server->metrics = assay_http_metrics_new();
     server->keys = assay_keys_new();
     server->dashboard = assay_dashboard_read(options->dashboard_dir);

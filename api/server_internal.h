@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <sys/queue.h>
 
+#include "api/analysis_cache.h"
 #include "api/dashboard.h"
 #include "api/http_metrics.h"
 #include "api/idempotency.h"
@@ -31,6 +32,7 @@ struct assay_server {
     struct assay_study_names *names;
     struct assay_http_metrics *metrics;
     struct assay_keys *keys;
+    struct assay_analysis_cache *analyses;
     struct assay_dashboard *dashboard;
     struct assay_read_pool *pool; /* made by assay_server_serve */
     _Atomic(const struct assay_service *) service; /* NULL = not ready */
