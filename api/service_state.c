@@ -147,6 +147,13 @@ print_engine(const struct assay_service *service, struct assay_buffer *text)
                 seconds(stats.suggest_us_total));
     print_value(text, "assay_suggest_respawns_total", "counter",
                 "Suggestion processes started again.", (double)stats.suggest_respawns);
+    print_value(text, "assay_suggest_ready_total", "counter",
+                "Asks that were answered, or under way, before they came.",
+                (double)stats.suggest_ready);
+    print_value(text, "assay_suggest_stale_total", "counter",
+                "Suggestions prepared that nobody took.", (double)stats.suggest_stale);
+    print_value(text, "assay_suggest_moves_total", "counter",
+                "Studies that went to another suggestion process.", (double)stats.suggest_moves);
     print_value(text, "assay_reports_total", "counter", "Reports of measurements taken.",
                 (double)stats.reports);
     print_value(text, "assay_stops_decided_total", "counter", "Trials that a rule stopped.",

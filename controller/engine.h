@@ -137,6 +137,7 @@ struct assay_engine_stats {
     int64_t trials_live;            /* queued, running, paused, stopping */
     int64_t attempts_started, attempts_lost;
     int64_t suggestions, suggest_respawns;
+    int64_t suggest_ready, suggest_stale, suggest_moves; /* see controller/suggest_host.h */
     int64_t suggest_us_total, reports, stops_decided;
     int64_t turnover_count, turnover_us_total; /* slot free -> next process started */
 };

@@ -80,6 +80,17 @@ may_make(const struct assay__study *study)
     return ASSAY_MAX(room, 0);
 }
 
+/* How many to make beyond those, so that they lie ready. */
+static int64_t
+to_lie_ready(const struct assay__study *study, int64_t wanted)
+{
+    int64_t missing = study->spec->limits.ahead - study->trials_in[ASSAY_TRIAL_QUEUED];
+
+    if (study->record.state != ASSAY_STUDY_RUNNING || study->exhausted || study->later)
+        return 0;
+    return ASSAY_MAX(ASSAY_MIN(missing, assay__study_room(study) - wanted), 0);
+}
+
 static void
 lease(struct assay__trial *trial, const char *client, struct assay__commit *commit)
 {
@@ -109,6 +120,9 @@ make_trial(struct assay__study *study, const json_t *suggestion, enum assay_tria
     }
     if (assay_json_get_real(json_object_get(suggestion, "budget"), &budget))
         row.budget = budget;
+    if (state == ASSAY_TRIAL_QUEUED && study->spec->limits.ahead > 0)
+        json_object_set_new(row.why, "ahead",
+                            json_integer(study->trials_in[ASSAY_TRIAL_QUEUED] + 1));
     row.state = state;
     if (state == ASSAY_TRIAL_RUNNING) {
         row.started_us = row.created_us;
@@ -309,8 +323,14 @@ assay__serve_asks(struct assay__study *study)
             finish_ask(study, ask, commit);
         }
     }
+    wanted = ASSAY_MIN(wanted, may_make(study));
+    wanted += to_lie_ready(study, wanted);
     if (wanted > 0)
-        assay__ask_host(study, ASSAY_MIN(wanted, may_make(study)));
+        assay__ask_host(study, wanted);
+    else if (study->trials_in[ASSAY_TRIAL_QUEUED] == 0 && may_make(study) > 0)
+        assay_suggest_host_prepare(
+            study->engine->host, study->id, study->next_number,
+            (size_t)ASSAY_MIN(ASSAY_MAX(study->asked_last, 1), may_make(study)), true);
 }
 
 void
@@ -321,7 +341,7 @@ assay__ask_host(struct assay__study *study, int64_t count)
     count = ASSAY_MIN(count, ASK_MAX);
     for (int64_t i = 0; i < count; i++)
         numbers[i] = study->next_number + i;
-    study->asked = count;
+    study->asked = study->asked_last = count;
     study->asked_us = assay_monotonic_us();
     assay_suggest_host_ask(study->engine->host, study->id, numbers, (size_t)count);
 }

@@ -223,6 +223,7 @@ handle_patch(struct assay_engine *engine, struct call *call, struct assay__study
     struct assay_limits limits;
     struct assay__commit *commit;
     json_t *document, *shown;
+    bool reopen;
 
     (void)engine;
     if (refuse_absent(study, call->reply))
@@ -237,12 +238,16 @@ handle_patch(struct assay_engine *engine, struct call *call, struct assay__study
         assay__reply_fail(call->reply, ASSAY_E_INVALID_VALUE, "the limits are not valid");
         return;
     }
+    reopen = limits.trials != study->spec->limits.trials ||
+             limits.parallel != study->spec->limits.parallel;
     study->spec->limits = limits;
     shown = assay_limits_encode(&limits, study->spec->trial != NULL);
     document = json_copy(study->record.document);
     json_object_set(document, "limits", shown);
     json_decref(study->record.document);
     study->record.document = document;
+    if (reopen) /* the algorithm plans with them, as it would after a restart */
+        assay_suggest_host_open(study->engine->host, study->id, document);
     commit = assay__commit_new(study);
     assay_changes_study_document(commit->changes, study->id, document);
     assay__event(commit, "study_changed", 0, json_pack("{s:o}", "limits", shown),

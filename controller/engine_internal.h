@@ -67,6 +67,7 @@ struct assay__study {
     struct assay__ask_list asks;
     int64_t asked;                    /* suggestions asked for and not answered yet */
     int64_t asked_us;                 /* monotonic time of that ask */
+    int64_t asked_last;               /* how many the last ask was for */
     bool exhausted;                   /* the algorithm has no untried point left */
     bool later;                       /* it has none until a running trial ends */
     bool delete_when_ended;

@@ -119,17 +119,23 @@ start_queued(struct assay__study *study, int64_t *room)
 }
 
 /* A suggestion goes straight into a free slot; it is not made before there is
- * one, so that it knows every result there is. */
+ * one, so that it knows every result there is, unless the study wants some ahead. */
 static void
 fill_slots(struct assay__study *study)
 {
     int64_t room = study->spec->limits.parallel - study->slots;
 
     start_queued(study, &room);
-    room = ASSAY_MIN(room - study->trials_in[ASSAY_TRIAL_QUEUED], assay__study_room(study));
-    if (room > 0 && study->asked == 0 && !study->exhausted && !study->later &&
-        assay__attempt_fits(study))
+    if (!assay__attempt_fits(study))
+        room = 0; /* the machine has none */
+    room += study->spec->limits.ahead - study->trials_in[ASSAY_TRIAL_QUEUED];
+    room = ASSAY_MIN(room, assay__study_room(study));
+    if (study->asked > 0 || study->exhausted || study->later)
+        return;
+    if (room > 0)
         assay__ask_host(study, room);
+    else if (assay__study_room(study) > 0) /* what will be asked next knows one more result */
+        assay_suggest_host_prepare(study->engine->host, study->id, study->next_number, 1, false);
 }
 
 void
@@ -203,8 +209,10 @@ assay__tick(uv_timer_t *timer)
 {
     struct assay_engine *engine = timer->data;
     int64_t now_us = assay_now_us(), live = 0, held = 0;
+    struct assay_suggest_host_stats host;
     struct assay__study *study, *next;
 
+    assay_suggest_host_sweep(engine->host);
     HASH_ITER(hh, engine->studies, study, next)
     {
         held++;
@@ -216,9 +224,13 @@ assay__tick(uv_timer_t *timer)
             study->asked == 0)
             assay__study_drop(study, "the study has ended");
     }
+    assay_suggest_host_get_stats(engine->host, &host);
     pthread_mutex_lock(&engine->lock);
     engine->stats.studies = held;
     engine->stats.trials_live = live;
-    engine->stats.suggest_respawns = assay_suggest_host_respawns(engine->host);
+    engine->stats.suggest_respawns = host.respawns;
+    engine->stats.suggest_ready = host.ready;
+    engine->stats.suggest_stale = host.stale;
+    engine->stats.suggest_moves = host.moves;
     pthread_mutex_unlock(&engine->lock);
 }

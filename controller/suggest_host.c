@@ -1,143 +1,31 @@
+/* The suggestion host: studies, their asks, the answers. */
 #include "controller/suggest_host.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
-#include <unistd.h>
-#include <uthash.h>
 
-#include "common/buffer.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
-#include "schemas/decode.h"
-#include "suggest/protocol.h"
+#include "controller/suggest_host_internal.h"
 #include "suggest/registry.h"
-#include "suggest/worker.h"
 
 /* Tells are sent in one frame with the next ask, or when so many have gathered. */
 #define TELLS_PER_FRAME 500
 /* A history that could not be read is read again after this. */
 #define READ_AGAIN_MS 500
 
-struct ask {
-    struct hosted *study;
-    int64_t request;
-    int64_t *numbers;
-    size_t n_numbers;
-    int tries; /* times its worker died or was killed over it */
-    bool sent;
-    TAILQ_ENTRY(ask) link;
-};
-TAILQ_HEAD(ask_list, ask);
-
-struct hosted {
-    int64_t id;
-    struct worker *worker;
-    json_t *document;
-    json_t *tells;  /* array, not sent yet */
-    bool opened;    /* the worker's process knows it */
-    char *trouble;  /* why its last open or tell failed; NULL: it did not */
-    struct ask *ask;
-    int64_t last_request;
-    UT_hash_handle hh;
-};
-
-/* One process; replaced by a fresh one in the same slot when it ends. */
-struct process {
-    uv_process_t handle;
-    uv_pipe_t in, out;
-    struct worker *worker; /* NULL once it was given up */
-    struct assay_buffer received;
-    int open_handles;
-};
-
-struct worker {
-    struct assay_suggest_host *host;
-    int index;
-    struct process *process;  /* NULL: none runs */
-    struct ask_list asks;     /* in the order the process will answer */
-    int studies;              /* that live with it */
-    uv_timer_t timer;         /* deadline of the first ask; delay of the next start */
-    int starts_in_a_row;      /* without an answer in between: backs off */
-};
-
-struct assay_suggest_host {
-    struct assay_suggest_host_options options;
-    char **arguments;   /* the program, its limits, what the options add */
-    char **environment; /* ours, and one BLAS thread: the same sums on every machine */
-    struct worker *workers; /* options.workers shared ones, then those for studies apart */
-    struct hosted *studies;
-    uv_timer_t again; /* some history could not be read */
-    int64_t respawns;
-    bool closing;
-};
-
-static void pump(struct worker *worker);
-
-static int
-worker_count(const struct assay_suggest_host *host)
+struct assay__hosted *
+assay__host_find(struct assay_suggest_host *host, int64_t id)
 {
-    return host->options.workers + ASSAY_SUGGEST_APART;
+    struct assay__hosted *study;
+
+    HASH_FIND(hh, host->studies, &id, sizeof id, study);
+    return study;
 }
 
-static void
-process_handle_closed(uv_handle_t *handle)
-{
-    struct process *process = handle->data;
-
-    if (--process->open_handles > 0)
-        return;
-    assay_buffer_done(&process->received);
-    free(process);
-}
-
-/* Ends the conversation.  The process's own handle stays until its exit was
- * seen, so that it is reaped. */
-static void
-process_close(struct process *process)
-{
-    process->worker = NULL;
-    uv_close((uv_handle_t *)&process->in, process_handle_closed);
-    uv_close((uv_handle_t *)&process->out, process_handle_closed);
-}
-
-static void
-ask_free(struct ask *ask)
-{
-    free(ask->numbers);
-    free(ask);
-}
-
-/* Takes the ask out of its lists; the study may ask again. */
-static void
-ask_finish(struct ask *ask)
-{
-    TAILQ_REMOVE(&ask->study->worker->asks, ask, link);
-    ask->study->ask = NULL;
-    ask_free(ask);
-}
-
-static void
-fail_ask(struct assay_suggest_host *host, struct ask *ask, const char *sentence)
-{
-    int64_t id = ask->study->id;
-
-    ask_finish(ask);
-    host->options.events.failed(host->options.events.arg, id, sentence);
-}
-
-/* --- where studies live --- */
-
-static bool
-is_apart(const struct worker *worker)
-{
-    return worker->index >= worker->host->options.workers;
-}
-
-static const char *
-algorithm_of(const struct hosted *study)
+const char *
+assay__host_algorithm(const struct assay__hosted *study)
 {
     const char *name = json_string_value(
         json_object_get(json_object_get(study->document, "algorithm"), "name"));
@@ -145,475 +33,412 @@ algorithm_of(const struct hosted *study)
     return name != NULL ? name : "auto";
 }
 
-/* The one with the fewest studies, which is mostly none. */
-static struct worker *
-worker_apart(struct assay_suggest_host *host)
+bool
+assay__host_is_foreign(const struct assay__hosted *study)
 {
-    struct worker *best = &host->workers[host->options.workers];
+    return assay_registry_is_foreign(assay__host_algorithm(study));
+}
 
-    for (int i = 1; i < ASSAY_SUGGEST_APART; i++) {
-        struct worker *other = &host->workers[host->options.workers + i];
+/* --- asks --- */
 
-        if (other->studies < best->studies)
-            best = other;
-    }
-    return best;
+struct assay__host_ask *
+assay__host_ask_new(struct assay__hosted *study, const int64_t *numbers, size_t n)
+{
+    struct assay__host_ask *ask = ASSAY_NEW(struct assay__host_ask);
+
+    ask->study_id = study->id;
+    ask->study = study;
+    ask->request = ++study->last_request;
+    ask->numbers = assay_memdup(numbers, n * sizeof *numbers);
+    ask->n_numbers = n;
+    ask->asked_us = assay_monotonic_us();
+    return ask;
+}
+
+void
+assay__host_ask_free(struct assay__host_ask *ask)
+{
+    json_decref(ask->trials);
+    free(ask->numbers);
+    free(ask);
 }
 
 static void
-settle(struct hosted *study, struct worker *worker)
+free_asks(struct assay__host_asks *asks)
 {
-    study->worker = worker;
-    worker->studies++;
-}
+    struct assay__host_ask *ask;
 
-/* Its process ends with the last study of a worker apart. */
-static void
-leave(struct hosted *study)
-{
-    struct worker *worker = study->worker;
-
-    if (--worker->studies == 0 && is_apart(worker) && worker->process != NULL) {
-        uv_process_kill(&worker->process->handle, SIGKILL);
-        process_close(worker->process);
-        worker->process = NULL;
-        worker->starts_in_a_row = 0;
+    while ((ask = TAILQ_FIRST(asks)) != NULL) {
+        TAILQ_REMOVE(asks, ask, link);
+        assay__host_ask_free(ask);
     }
 }
 
-/* Takes the study and its ask to a worker of its own, so that it harms nobody a
- * second time. */
-static void
-move_apart(struct hosted *study)
+void
+assay__host_fail(struct assay_suggest_host *host, struct assay__host_ask *ask,
+                 const char *sentence)
 {
-    struct worker *to = worker_apart(study->worker->host);
+    int64_t id = ask->study_id;
+    bool ahead = ask->ahead;
 
-    if (study->ask != NULL) {
-        TAILQ_REMOVE(&study->worker->asks, study->ask, link);
-        TAILQ_INSERT_TAIL(&to->asks, study->ask, link);
-    }
-    leave(study);
-    settle(study, to);
-    study->opened = false;
-    assay_log(ASSAY_LOG_WARNING, "study %lld (algorithm %s) goes on in suggestion worker %d, apart",
-              (long long)study->id, algorithm_of(study), to->index);
+    *(ahead ? &ask->study->ahead : &ask->study->ask) = NULL;
+    assay__host_ask_free(ask);
+    if (ahead)
+        return; /* nobody waits for it */
+    host->options.events.failed(host->options.events.arg, id, sentence);
 }
 
-/* "the algorithm x", with the plugin it comes from.  Caller frees. */
-static char *
-describe_algorithm(const struct hosted *study)
-{
-    const char *name = algorithm_of(study);
-    const struct assay_plugin *plugin = assay_registry_plugin_of(name);
-
-    if (plugin == NULL)
-        return assay_format("the algorithm %s", name);
-    return assay_format("the algorithm %s of the plugin %s %s", name, plugin->name,
-                        plugin->version);
-}
-
-/* The process is gone or no use any more: whatever it knew must be told again.
- * Only the ask it was busy with counts a try: the others waited in line. */
-static void
-process_gone(struct worker *worker, const char *what)
-{
-    struct assay_suggest_host *host = worker->host;
-    struct ask *first = TAILQ_FIRST(&worker->asks), *ask;
-
-    process_close(worker->process);
-    worker->process = NULL;
-    uv_timer_stop(&worker->timer);
-    if (host->closing)
-        return;
-    host->respawns++;
-    for (struct hosted *study = host->studies; study != NULL; study = study->hh.next) {
-        if (study->worker == worker)
-            study->opened = false;
-    }
-    TAILQ_FOREACH(ask, &worker->asks, link)
-        ask->sent = false;
-    if (first != NULL && ++first->tries >= ASSAY_SUGGEST_TRIES) {
-        assay_auto_free char *algorithm = describe_algorithm(first->study);
-        assay_auto_free char *sentence =
-            assay_format("%s failed %d times in a row: %s", algorithm, first->tries, what);
-
-        fail_ask(host, first, sentence);
-    } else if (first != NULL && !is_apart(worker)) {
-        move_apart(first->study);
-        pump(first->study->worker);
-    }
-    pump(worker);
-}
-
-/* Caller frees. */
-static char *
-describe_end(const struct worker *worker, int64_t status, int signal)
-{
-    if (signal == 0 && status == ASSAY_WORKER_EXIT_MEMORY) {
-        json_auto_t *limit = assay_json_bytes(worker->host->options.memory_bytes);
-
-        return assay_format("it needed more memory than its limit of %s",
-                            json_string_value(limit));
-    }
-    if (signal == SIGKILL)
-        return assay_format("its process was killed (signal 9), by hand or because the machine "
-                            "ran out of memory");
-    if (signal != 0)
-        return assay_format("its process was ended by signal %d (%s)", signal, strsignal(signal));
-    return assay_format("its process ended with exit code %d", (int)status);
-}
-
-static void
-process_exited(uv_process_t *handle, int64_t status, int signal)
-{
-    struct process *process = handle->data;
-    struct worker *worker = process->worker;
-    assay_auto_free char *what = NULL;
-
-    uv_close((uv_handle_t *)handle, process_handle_closed);
-    if (worker == NULL)
-        return;
-    what = describe_end(worker, status, signal);
-    if (!worker->host->closing)
-        assay_log(ASSAY_LOG_WARNING, "suggestion worker %d: %s; starting another", worker->index,
-                  what);
-    process_gone(worker, what);
-}
-
-/* Nothing will be answered any more. */
-static void
-give_process_up(struct worker *worker, const char *what)
-{
-    assay_log(ASSAY_LOG_WARNING, "suggestion worker %d: %s; killing it", worker->index, what);
-    uv_process_kill(&worker->process->handle, SIGKILL);
-    process_gone(worker, what);
-}
-
-static void
-deadline_passed(uv_timer_t *timer)
-{
-    struct worker *worker = timer->data;
-    assay_auto_free char *what = NULL;
-
-    if (worker->process == NULL) { /* the delay of a restart is over */
-        pump(worker);
-        return;
-    }
-    what = assay_format("no answer within %.3g s",
-                        (double)worker->host->options.deadline_us / ASSAY_SECOND_US);
-    give_process_up(worker, what);
-}
-
-/* Runs the deadline of the ask the process is busy with. */
-static void
-watch_first(struct worker *worker)
-{
-    struct ask *first = TAILQ_FIRST(&worker->asks);
-
-    if (first != NULL && first->sent)
-        uv_timer_start(&worker->timer, deadline_passed,
-                       (uint64_t)(worker->host->options.deadline_us / 1000), 0);
-    else
-        uv_timer_stop(&worker->timer);
-}
-
-static struct hosted *
-find_study(struct assay_suggest_host *host, int64_t id)
-{
-    struct hosted *study;
-
-    HASH_FIND(hh, host->studies, &id, sizeof id, study);
-    return study;
-}
-
-/* An ask was answered with an error: it fails, or is tried once more where that
- * may help. */
-static void
-take_error(struct worker *worker, struct ask *ask, const struct assay_protocol_reply *reply)
-{
-    struct hosted *study = ask->study;
-    bool unknown = strcmp(reply->code, ASSAY_PROTOCOL_UNKNOWN_STUDY) == 0;
-    bool again = unknown || strcmp(reply->code, assay_status_name(ASSAY_E_UNAVAILABLE)) == 0;
-    const struct assay_plugin *plugin = assay_registry_plugin_of(algorithm_of(study));
-
-    if (again && ++ask->tries < ASSAY_SUGGEST_TRIES) {
-        study->opened = study->opened && !unknown;
-        ask->sent = false;
-        /* Behind those that have been sent: answers come in the order of the asks. */
-        TAILQ_REMOVE(&worker->asks, ask, link);
-        TAILQ_INSERT_TAIL(&worker->asks, ask, link);
-        pump(worker);
-    } else {
-        const char *why = unknown && study->trouble != NULL ? study->trouble : reply->message;
-        assay_auto_free char *sentence =
-            plugin != NULL
-                ? assay_format("plugin %s %s: %s", plugin->name, plugin->version, why)
-                : assay_strdup(why);
-
-        fail_ask(worker->host, ask, sentence);
-    }
-    watch_first(worker);
-}
-
-/* One reply.  What answers an ask that was given up is passed over; what is about
- * an open or tell is kept for the ask that follows and will fail. */
-static void
-take_reply(struct worker *worker, const struct assay_protocol_reply *reply)
-{
-    struct assay_suggest_host *host = worker->host;
-    struct hosted *study = find_study(host, reply->study);
-    struct ask *ask = study != NULL ? study->ask : NULL;
-
-    if (study != NULL && study->worker == worker && reply->request < 0) {
-        free(study->trouble);
-        study->trouble = assay_strdup(reply->message);
-    }
-    if (ask == NULL || !ask->sent || reply->request != ask->request)
-        return;
-    worker->starts_in_a_row = 0;
-    if (reply->code != NULL) {
-        take_error(worker, ask, reply);
-        return;
-    }
-    ask_finish(ask);
-    watch_first(worker);
-    host->options.events.suggested(host->options.events.arg, reply->study, reply->trials,
-                                   reply->exhausted);
-}
-
-static void
-allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
-{
-    (void)handle;
-    *buffer = uv_buf_init(assay_alloc(suggested, 1), (unsigned)suggested);
-}
-
-static void
-received(uv_stream_t *stream, ssize_t n, const uv_buf_t *bytes)
-{
-    struct process *process = stream->data;
-
-    if (n > 0 && process->worker != NULL)
-        assay_buffer_add(&process->received, bytes->base, (size_t)n);
-    free(bytes->base);
-    if (n < 0) {
-        uv_read_stop(stream); /* its exit is told separately */
-        return;
-    }
-    while (process->worker != NULL) {
-        struct assay_error err = {0};
-        struct assay_protocol_reply reply;
-        json_t *message = NULL;
-        assay_status status = assay_protocol_frame_take(&process->received, &message, &err);
-
-        if (status == ASSAY_OK && message == NULL)
-            return;
-        if (status == ASSAY_OK)
-            status = assay_protocol_reply_decode(message, &reply, &err);
-        if (status == ASSAY_OK)
-            take_reply(process->worker, &reply);
-        else
-            give_process_up(process->worker, err.message);
-        json_decref(message);
-    }
-}
-
-struct sending {
-    uv_write_t request;
-    struct assay_buffer bytes;
-};
-
-static void
-sent(uv_write_t *request, int status)
-{
-    struct sending *sending = request->data;
-
-    (void)status; /* a broken pipe is followed by the process's exit */
-    assay_buffer_done(&sending->bytes);
-    free(sending);
-}
-
-/* Takes the message. */
-static void
-send_message(struct process *process, json_t *message)
-{
-    struct sending *sending = ASSAY_NEW(struct sending);
-    struct assay_error err = {0};
-    uv_buf_t bytes;
-
-    if (assay_protocol_frame_add(&sending->bytes, message, &err) != ASSAY_OK)
-        assay_log(ASSAY_LOG_ERROR, "suggestion worker %d: a message was not sent: %s",
-                  process->worker->index, err.message);
-    json_decref(message);
-    bytes = uv_buf_init(sending->bytes.data, (unsigned)sending->bytes.length);
-    sending->request.data = sending;
-    if (uv_write(&sending->request, (uv_stream_t *)&process->in, &bytes, 1, sent) != 0)
-        sent(&sending->request, UV_EPIPE);
-}
-
-static int
-process_start(struct worker *worker)
-{
-    struct assay_suggest_host *host = worker->host;
-    struct process *process = ASSAY_NEW(struct process);
-    uv_stdio_container_t stdio[3] = {
-        {.flags = UV_CREATE_PIPE | UV_READABLE_PIPE, .data.stream = (uv_stream_t *)&process->in},
-        {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&process->out},
-        {.flags = UV_INHERIT_FD, .data.fd = 2},
-    };
-    uv_process_options_t options = {
-        .file = host->arguments[0],
-        .args = host->arguments,
-        .env = host->environment,
-        .stdio = stdio,
-        .stdio_count = 3,
-        .exit_cb = process_exited,
-    };
-    int rc;
-
-    uv_pipe_init(host->options.loop, &process->in, 0);
-    uv_pipe_init(host->options.loop, &process->out, 0);
-    process->in.data = process->out.data = process->handle.data = process;
-    process->open_handles = 3;
-    rc = uv_spawn(host->options.loop, &process->handle, &options);
-    if (rc != 0) {
-        process_close(process);
-        uv_close((uv_handle_t *)&process->handle, process_handle_closed);
-        return rc;
-    }
-    process->worker = worker;
-    worker->process = process;
-    worker->starts_in_a_row++;
-    uv_read_start((uv_stream_t *)&process->out, allocate, received);
-    return 0;
-}
-
-/* Starts the worker's process, or waits a little when it keeps dying. */
-static bool
-ensure_process(struct worker *worker)
-{
-    int rc;
-
-    if (worker->process != NULL)
-        return true;
-    if (worker->starts_in_a_row > ASSAY_SUGGEST_TRIES) {
-        worker->starts_in_a_row = 1;
-        uv_timer_start(&worker->timer, deadline_passed, 1000, 0);
-        return false;
-    }
-    rc = process_start(worker);
-    if (rc == 0)
-        return true;
-    assay_log(ASSAY_LOG_ERROR, "suggestion worker %d: starting %s: %s", worker->index,
-              worker->host->arguments[0], uv_strerror(rc));
-    while (!TAILQ_EMPTY(&worker->asks)) {
-        assay_auto_free char *sentence =
-            assay_format("the suggestion worker %s can not be started: %s", worker->host->arguments[0],
-                         uv_strerror(rc));
-
-        fail_ask(worker->host, TAILQ_FIRST(&worker->asks), sentence);
-    }
-    return false;
-}
-
-static void
-flush_tells(struct hosted *study)
-{
-    if (json_array_size(study->tells) == 0)
-        return;
-    send_message(study->worker->process, assay_protocol_tell(study->id, study->tells));
-    json_array_clear(study->tells);
-}
+/* --- to the worker --- */
 
 static void
 read_again(uv_timer_t *timer)
 {
     struct assay_suggest_host *host = timer->data;
 
-    for (int i = 0; i < worker_count(host); i++)
-        pump(&host->workers[i]);
+    for (int i = 0; i < assay__host_worker_count(host); i++)
+        assay__host_pump(&host->workers[i]);
+}
+
+static void
+flush_tells(struct assay__hosted *study)
+{
+    if (json_array_size(study->tells) == 0)
+        return;
+    assay__host_send(study->worker, assay_protocol_tell(study->id, study->tells));
+    json_array_clear(study->tells);
 }
 
 /* Tells the worker all that there is; false when that can not be read now.  An answer
  * from half a history would be another one. */
 static bool
-open_study(struct hosted *study)
+open_study(struct assay__hosted *study)
 {
-    struct assay_suggest_host *host = study->worker->host;
+    struct assay_suggest_host *host = study->host;
     const struct assay_suggest_host_events *events = &host->options.events;
+    int64_t told = study->told;
     json_t *sources = NULL;
 
     if (!events->sources(events->arg, study->id, &sources)) {
         uv_timer_start(&host->again, read_again, READ_AGAIN_MS, 0);
         return false;
     }
-    send_message(study->worker->process, assay_protocol_open(study->id, study->document, sources));
+    assay__host_make_room(study->worker);
+    assay__host_send(study->worker, assay_protocol_open(study->id, study->document, sources));
     json_decref(sources);
     json_array_clear(study->tells);
     free(study->trouble);
     study->trouble = NULL;
     study->opened = true;
-    if (events->replay(events->arg, study->id))
-        return true;
-    study->opened = false;
-    uv_timer_start(&host->again, read_again, READ_AGAIN_MS, 0);
-    return false;
-}
-
-/* Sends every ask that was not sent yet to the worker's present process. */
-static void
-pump(struct worker *worker)
-{
-    struct ask *ask;
-
-    if (TAILQ_EMPTY(&worker->asks) || worker->host->closing || !ensure_process(worker))
-        return;
-    TAILQ_FOREACH(ask, &worker->asks, link)
-    {
-        if (ask->sent)
-            continue;
-        if (!ask->study->opened && !open_study(ask->study))
-            continue;
-        flush_tells(ask->study);
-        send_message(worker->process, assay_protocol_ask(ask->study->id, ask->request,
-                                                         ask->numbers, ask->n_numbers));
-        ask->sent = true;
+    study->n_told = 0;
+    if (!events->replay(events->arg, study->id)) {
+        study->opened = false;
+        uv_timer_start(&host->again, read_again, READ_AGAIN_MS, 0);
     }
-    watch_first(worker);
+    study->told = told; /* nothing new */
+    return study->opened;
 }
 
-static char **
-worker_environment(void)
+void
+assay__host_pump(struct assay__host_worker *worker)
 {
-    size_t n = 0;
-    char **copy;
+    bool busy = !TAILQ_EMPTY(&worker->sent);
+    struct assay__host_ask *ask, *next;
 
-    while (environ[n] != NULL)
-        n++;
-    copy = assay_zalloc(n + 2, sizeof *copy);
-    copy[0] = assay_strdup("OPENBLAS_NUM_THREADS=1"); /* the first of a name holds */
-    for (size_t i = 0; i < n; i++)
-        copy[i + 1] = assay_strdup(environ[i]);
-    return copy;
+    for (ask = TAILQ_FIRST(&worker->waiting); ask != NULL; ask = next) {
+        struct assay__hosted *study = ask->study;
+
+        next = TAILQ_NEXT(ask, link);
+        if (worker->host->closing || !assay__host_may_send(worker, ask) ||
+            !assay__host_ensure_process(worker))
+            break;
+        ask->reopened = !study->opened;
+        if (!study->opened && !open_study(study))
+            continue;
+        flush_tells(study);
+        assay__host_send(worker, assay_protocol_ask(study->id, ask->request, ask->numbers,
+                                                    ask->n_numbers));
+        ask->told = study->told;
+        ask->sent_us = assay_monotonic_us();
+        TAILQ_REMOVE(&worker->waiting, ask, link);
+        TAILQ_INSERT_TAIL(&worker->sent, ask, link);
+    }
+    if (!busy && !TAILQ_EMPTY(&worker->sent))
+        assay__host_watch(worker);
 }
 
-static char **
-worker_arguments(const struct assay_suggest_host_options *options)
-{
-    size_t n = 0, k = 0;
-    char **copy;
+/* --- from the worker --- */
 
-    while (options->arguments != NULL && options->arguments[n] != NULL)
-        n++;
-    copy = assay_zalloc(n + 6, sizeof *copy);
-    copy[k++] = assay_strdup(options->program);
-    copy[k++] = assay_strdup("--memory-limit");
-    copy[k++] = assay_format("%lld", (long long)options->memory_bytes);
-    copy[k++] = assay_strdup("--deadline");
-    copy[k++] = assay_format("%lldms", (long long)(options->deadline_us / 1000));
-    for (size_t i = 0; i < n; i++)
-        copy[k++] = assay_strdup(options->arguments[i]);
-    return copy;
+/* An ask was answered with an error: it fails, or is tried once more where that
+ * may help. */
+static void
+take_error(struct assay__host_worker *worker, struct assay__host_ask *ask,
+           const struct assay_protocol_reply *reply)
+{
+    struct assay__hosted *study = ask->study;
+    bool unknown = strcmp(reply->code, ASSAY_PROTOCOL_UNKNOWN_STUDY) == 0;
+    bool again = unknown || strcmp(reply->code, assay_status_name(ASSAY_E_UNAVAILABLE)) == 0;
+    const struct assay_plugin *plugin = assay_registry_plugin_of(assay__host_algorithm(study));
+
+    study->opened = study->opened && !unknown;
+    if (ask->ahead) { /* whoever asks will hear of it */
+        study->ahead = NULL;
+        assay__host_ask_free(ask);
+    } else if (again && ++ask->tries < ASSAY_SUGGEST_TRIES) {
+        TAILQ_INSERT_TAIL(&worker->waiting, ask, link);
+    } else {
+        const char *why = unknown && study->trouble != NULL ? study->trouble : reply->message;
+        assay_auto_free char *sentence =
+            plugin != NULL ? assay_format("plugin %s %s: %s", plugin->name, plugin->version, why)
+                           : assay_strdup(why);
+
+        assay__host_fail(worker->host, ask, sentence);
+    }
+}
+
+static struct assay__host_ask *
+take_sent(struct assay__host_worker *worker, const struct assay_protocol_reply *reply)
+{
+    struct assay__host_ask *ask;
+
+    TAILQ_FOREACH(ask, &worker->sent, link)
+    {
+        if (ask->study_id == reply->study && ask->request == reply->request) {
+            TAILQ_REMOVE(&worker->sent, ask, link);
+            return ask;
+        }
+    }
+    return NULL;
+}
+
+/* What the ask took, unless a replay was a part of it. */
+static void
+note_cost(const struct assay__host_ask *ask, int64_t replied_before_us, int64_t now_us)
+{
+    struct assay__hosted *study = ask->study;
+
+    if (study->cost_us < 0 || !ask->reopened)
+        study->cost_us = now_us - ASSAY_MAX(ask->sent_us, replied_before_us);
+}
+
+static void
+take_answer(struct assay__host_worker *worker, struct assay__host_ask *ask,
+            const struct assay_protocol_reply *reply)
+{
+    const struct assay_suggest_host_events *events = &worker->host->options.events;
+
+    if (ask->study == NULL) {
+        assay__host_ask_free(ask);
+    } else if (reply->code != NULL) {
+        take_error(worker, ask, reply);
+    } else if (ask->ahead) {
+        assay__host_ahead_answered(ask, reply->trials, reply->exhausted);
+    } else {
+        ask->study->ask = NULL;
+        assay__host_ask_free(ask);
+        events->suggested(events->arg, reply->study, reply->trials, reply->exhausted);
+    }
+}
+
+void
+assay__host_take_reply(struct assay__host_worker *worker, const struct assay_protocol_reply *reply)
+{
+    struct assay__hosted *study = assay__host_find(worker->host, reply->study);
+    int64_t now_us = assay_monotonic_us(), replied_before_us = worker->replied_us;
+    struct assay__host_ask *ask;
+
+    if (reply->request < 0) { /* about an open or tell: kept for the ask that will fail */
+        if (study != NULL && study->worker == worker) {
+            free(study->trouble);
+            study->trouble = assay_strdup(reply->message);
+        }
+        return;
+    }
+    ask = take_sent(worker, reply);
+    if (ask == NULL)
+        return;
+    worker->starts_in_a_row = 0;
+    worker->replied_us = now_us;
+    if (ask->study != NULL)
+        note_cost(ask, replied_before_us, now_us);
+    assay__host_watch(worker);
+    assay__host_pump(worker); /* its next one while the engine works on this */
+    take_answer(worker, ask, reply);
+    assay__host_pump(worker);
+    assay__host_balance(worker->host);
+}
+
+/* Hands out what was there before it was asked for. */
+static void
+deliver(uv_idle_t *idle)
+{
+    struct assay_suggest_host *host = idle->data;
+    const struct assay_suggest_host_events *events = &host->options.events;
+    struct assay__host_ask *ask;
+
+    while ((ask = TAILQ_FIRST(&host->ready)) != NULL) {
+        TAILQ_REMOVE(&host->ready, ask, link);
+        ask->study->ask = NULL;
+        events->suggested(events->arg, ask->study_id, ask->trials, ask->exhausted);
+        assay__host_ask_free(ask);
+    }
+    uv_idle_stop(idle);
+}
+
+/* --- the host --- */
+
+struct assay_suggest_host *
+assay_suggest_host_new(const struct assay_suggest_host_options *options)
+{
+    struct assay_suggest_host *host = ASSAY_NEW(struct assay_suggest_host);
+    uv_timer_t *timers[] = {&host->prepare, &host->look, &host->again};
+
+    host->options = *options;
+    host->arguments = assay__host_arguments(options);
+    host->environment = assay__host_environment();
+    TAILQ_INIT(&host->ready);
+    TAILQ_INIT(&host->prepares);
+    uv_idle_init(options->loop, &host->deliver);
+    host->deliver.data = host;
+    for (size_t i = 0; i < ASSAY_COUNT(timers); i++) {
+        uv_timer_init(options->loop, timers[i]);
+        timers[i]->data = host;
+    }
+    host->workers = assay_zalloc((size_t)assay__host_worker_count(host), sizeof *host->workers);
+    for (int i = 0; i < assay__host_worker_count(host); i++) {
+        struct assay__host_worker *worker = &host->workers[i];
+
+        worker->host = host;
+        worker->index = i;
+        TAILQ_INIT(&worker->waiting);
+        TAILQ_INIT(&worker->sent);
+        uv_timer_init(options->loop, &worker->timer);
+        worker->timer.data = worker;
+    }
+    return host;
+}
+
+void
+assay_suggest_host_open(struct assay_suggest_host *host, int64_t study_id, json_t *document)
+{
+    struct assay__hosted *study = assay__host_find(host, study_id);
+
+    if (study == NULL) {
+        study = ASSAY_NEW(struct assay__hosted);
+        study->id = study_id;
+        study->host = host;
+        study->document = json_incref(document);
+        study->tells = json_array();
+        study->cost_us = study->prepared_told = -1;
+        HASH_ADD(hh, host->studies, id, sizeof study->id, study);
+        assay__host_settle(study);
+        return;
+    }
+    json_incref(document);
+    json_decref(study->document);
+    study->document = document;
+    study->opened = false;
+    study->told++;
+}
+
+static void
+study_free(struct assay__hosted *study)
+{
+    HASH_DEL(study->host->studies, study);
+    json_decref(study->document);
+    json_decref(study->tells);
+    free(study->trouble);
+    free(study);
+}
+
+/* The study is forgotten: its asks end without an answer. */
+static void
+abandon(struct assay__hosted *study, struct assay__host_ask *ask)
+{
+    if (ask == NULL)
+        return;
+    if (ask->trials != NULL && !ask->ahead)
+        TAILQ_REMOVE(&study->host->ready, ask, link);
+    else if (ask->trials == NULL && ask->sent_us > 0) {
+        ask->study = NULL; /* the worker is at it */
+        return;
+    } else if (ask->trials == NULL) {
+        TAILQ_REMOVE(&study->worker->waiting, ask, link);
+    }
+    assay__host_ask_free(ask);
+}
+
+void
+assay_suggest_host_forget(struct assay_suggest_host *host, int64_t study_id)
+{
+    struct assay__hosted *study = assay__host_find(host, study_id);
+
+    if (study == NULL)
+        return;
+    abandon(study, study->ask);
+    abandon(study, study->ahead);
+    assay__host_ahead_unlist(study);
+    assay__host_leave(study);
+    study_free(study);
+}
+
+void
+assay_suggest_host_tell(struct assay_suggest_host *host, int64_t study_id, json_t *trial)
+{
+    struct assay__hosted *study = assay__host_find(host, study_id);
+
+    if (study != NULL)
+        study->told++;
+    if (study == NULL || !study->opened || study->worker->process == NULL) {
+        json_decref(trial);
+        return;
+    }
+    study->n_told++;
+    json_array_append_new(study->tells, trial);
+    if (json_array_size(study->tells) >= TELLS_PER_FRAME)
+        flush_tells(study);
+}
+
+void
+assay_suggest_host_ask(struct assay_suggest_host *host, int64_t study_id, const int64_t *numbers, size_t n)
+{
+    struct assay__hosted *study = assay__host_find(host, study_id);
+
+    ASSAY_ASSERT(study != NULL && study->ask == NULL);
+    study->used_us = assay_monotonic_us();
+    assay__host_ahead_unlist(study);
+    study->ask = assay__host_ahead_take(study, numbers, n);
+    if (study->ask != NULL && study->ask->trials != NULL) {
+        TAILQ_INSERT_TAIL(&host->ready, study->ask, link);
+        uv_idle_start(&host->deliver, deliver);
+    }
+    if (study->ask != NULL)
+        return; /* it is there, or the worker is at it */
+    assay__host_leave_short(study);
+    study->ask = assay__host_ask_new(study, numbers, n);
+    TAILQ_INSERT_TAIL(&study->worker->waiting, study->ask, link);
+    assay__host_pump(study->worker);
+    assay__host_balance(host);
+}
+
+void
+assay_suggest_host_get_stats(const struct assay_suggest_host *host,
+                             struct assay_suggest_host_stats *ret_stats)
+{
+    *ret_stats = host->stats;
+}
+
+void
+assay_suggest_host_close(struct assay_suggest_host *host)
+{
+    host->closing = true;
+    uv_close((uv_handle_t *)&host->deliver, NULL);
+    uv_close((uv_handle_t *)&host->prepare, NULL);
+    uv_close((uv_handle_t *)&host->look, NULL);
+    uv_close((uv_handle_t *)&host->again, NULL);
+    for (int i = 0; i < assay__host_worker_count(host); i++) {
+        uv_close((uv_handle_t *)&host->workers[i].timer, NULL);
+        assay__host_end_process(&host->workers[i]);
+    }
 }
 
 static void
@@ -625,141 +450,20 @@ free_texts(char **texts)
 }
 
 struct assay_suggest_host *
-assay_suggest_host_new(const struct assay_suggest_host_options *options)
-{
-    struct assay_suggest_host *host = ASSAY_NEW(struct assay_suggest_host);
-
-    host->options = *options;
-    host->arguments = worker_arguments(options);
-    host->environment = worker_environment();
-    uv_timer_init(options->loop, &host->again);
-    host->again.data = host;
-    host->workers = assay_zalloc((size_t)worker_count(host), sizeof *host->workers);
-    for (int i = 0; i < worker_count(host); i++) {
-        struct worker *worker = &host->workers[i];
-
-        worker->host = host;
-        worker->index = i;
-        TAILQ_INIT(&worker->asks);
-        uv_timer_init(options->loop, &worker->timer);
-        worker->timer.data = worker;
-    }
-    return host;
-}
-
-void
-assay_suggest_host_open(struct assay_suggest_host *host, int64_t study_id, json_t *document)
-{
-    struct hosted *study = find_study(host, study_id);
-
-    if (study == NULL) {
-        study = ASSAY_NEW(struct hosted);
-        study->id = study_id;
-        study->document = json_incref(document);
-        settle(study, assay_registry_is_foreign(algorithm_of(study))
-                          ? worker_apart(host)
-                          : &host->workers[study_id % host->options.workers]);
-        study->tells = json_array();
-        HASH_ADD(hh, host->studies, id, sizeof study->id, study);
-    }
-    json_incref(document);
-    json_decref(study->document);
-    study->document = document;
-    study->opened = false;
-}
-
-static void
-study_free(struct assay_suggest_host *host, struct hosted *study)
-{
-    HASH_DEL(host->studies, study);
-    json_decref(study->document);
-    json_decref(study->tells);
-    free(study->trouble);
-    free(study);
-}
-
-void
-assay_suggest_host_forget(struct assay_suggest_host *host, int64_t study_id)
-{
-    struct hosted *study = find_study(host, study_id);
-
-    if (study == NULL)
-        return;
-    if (study->opened && study->worker->process != NULL)
-        send_message(study->worker->process, assay_protocol_close(study->id));
-    if (study->ask != NULL) {
-        struct worker *worker = study->worker;
-
-        ask_finish(study->ask);
-        watch_first(worker);
-    }
-    leave(study);
-    study_free(host, study);
-}
-
-void
-assay_suggest_host_tell(struct assay_suggest_host *host, int64_t study_id, json_t *trial)
-{
-    struct hosted *study = find_study(host, study_id);
-
-    if (study == NULL || !study->opened || study->worker->process == NULL) {
-        json_decref(trial);
-        return;
-    }
-    json_array_append_new(study->tells, trial);
-    if (json_array_size(study->tells) >= TELLS_PER_FRAME)
-        flush_tells(study);
-}
-
-void
-assay_suggest_host_ask(struct assay_suggest_host *host, int64_t study_id, const int64_t *numbers, size_t n)
-{
-    struct hosted *study = find_study(host, study_id);
-    struct ask *ask = ASSAY_NEW(struct ask);
-
-    ASSAY_ASSERT(study != NULL && study->ask == NULL);
-    ask->study = study;
-    ask->request = ++study->last_request;
-    ask->numbers = assay_memdup(numbers, n * sizeof *numbers);
-    ask->n_numbers = n;
-    study->ask = ask;
-    TAILQ_INSERT_TAIL(&study->worker->asks, ask, link);
-    pump(study->worker);
-}
-
-int64_t
-assay_suggest_host_respawns(const struct assay_suggest_host *host)
-{
-    return host->respawns;
-}
-
-void
-assay_suggest_host_close(struct assay_suggest_host *host)
-{
-    host->closing = true;
-    uv_close((uv_handle_t *)&host->again, NULL);
-    for (int i = 0; i < worker_count(host); i++) {
-        struct worker *worker = &host->workers[i];
-
-        uv_close((uv_handle_t *)&worker->timer, NULL);
-        if (worker->process != NULL) {
-            uv_process_kill(&worker->process->handle, SIGKILL);
-            process_close(worker->process);
-            worker->process = NULL;
-        }
-    }
-}
-
-struct assay_suggest_host *
 assay_suggest_host_free(struct assay_suggest_host *host)
 {
-    struct hosted *study, *next;
+    struct assay__hosted *study, *next;
 
     HASH_ITER(hh, host->studies, study, next)
     {
-        if (study->ask != NULL)
-            ask_finish(study->ask);
-        study_free(host, study);
+        if (study->ahead != NULL && study->ahead->trials != NULL)
+            assay__host_ask_free(study->ahead);
+        study_free(study);
+    }
+    free_asks(&host->ready);
+    for (int i = 0; i < assay__host_worker_count(host); i++) {
+        free_asks(&host->workers[i].waiting);
+        free_asks(&host->workers[i].sent);
     }
     free(host->workers);
     free_texts(host->arguments);

@@ -38,6 +38,7 @@ struct assay_budget {
 struct assay_limits {
     int64_t trials;        /* trials to run; 0 = no limit */
     int64_t parallel;      /* live at once; >= 1, default 1; ask/tell: 0 = no limit, the default */
+    int64_t ahead;         /* trials suggested before there is a slot for them */
     int64_t failed_trials; /* the study fails when more than this fail; -1 = no limit */
     int64_t time_us;       /* wall clock from the start; 0 = no limit */
     double gpu_hours;      /* 0 = no limit */

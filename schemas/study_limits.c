@@ -6,12 +6,15 @@
 
 #define TRIALS_MAX 100000000.0
 #define PARALLEL_MAX 1000000.0
+#define AHEAD_MAX 1000.0
 
 static const struct assay_field limit_fields[] = {
     {.key = "trials", .kind = ASSAY_FIELD_INT, .min = 1.0, .max = TRIALS_MAX,
      .offset = offsetof(struct assay_limits, trials)},
     {.key = "parallel", .kind = ASSAY_FIELD_INT, .min = 1.0, .max = PARALLEL_MAX,
      .offset = offsetof(struct assay_limits, parallel)},
+    {.key = "ahead", .kind = ASSAY_FIELD_INT, .max = AHEAD_MAX,
+     .offset = offsetof(struct assay_limits, ahead)},
     {.key = "failed_trials", .kind = ASSAY_FIELD_INT, .min = 0.0, .max = TRIALS_MAX,
      .offset = offsetof(struct assay_limits, failed_trials)},
     {.key = "time", .kind = ASSAY_FIELD_DURATION, .flags = ASSAY_FIELD_ABOVE_MIN,
@@ -80,6 +83,8 @@ assay_limits_encode(const struct assay_limits *limits, bool runs_trials)
                         limits->trials > 0 ? json_integer(limits->trials) : json_null());
     json_object_set_new(json, "parallel",
                         limits->parallel > 0 ? json_integer(limits->parallel) : json_null());
+    if (limits->ahead > 0)
+        json_object_set_new(json, "ahead", json_integer(limits->ahead));
     json_object_set_new(json, "failed_trials", limits->failed_trials >= 0
                                                    ? json_integer(limits->failed_trials)
                                                    : json_null());

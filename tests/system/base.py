@@ -97,6 +97,20 @@ def processes_of(daemon):
     return found
 
 
+def suggest_workers_of(daemon):
+    """Pids of the suggestion workers: nothing but their parent tells whose they are."""
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        try:
+            name, state = (entry / "stat").read_text().rsplit(")", 1)
+        except OSError:
+            continue
+        if name.endswith("(assay-suggest") and int(state.split()[1]) == daemon.process.pid \
+                and state.split()[0] != "Z":
+            found.append(int(entry.name))
+    return found
+
+
 def trial_processes_of(daemon):
     """Those of them that belong to trials: runners and their commands."""
     found = []

@@ -7,7 +7,7 @@ import threading
 import time
 
 from base import (QUICK, STUDIES, DaemonTest, all_trials, persistent_call, processes_of,
-                  quick_study, trial_processes_of, wait_final, wait_for)
+                  quick_study, suggest_workers_of, trial_processes_of, wait_final, wait_for)
 
 
 def pids_named(daemon, word):
@@ -75,6 +75,8 @@ class CrashTest(DaemonTest):
                 continue
             if victim == "postgres":
                 pids = [self.daemon.postmaster()]
+            elif victim == "suggest":
+                pids = suggest_workers_of(self.daemon)
             else:
                 pids = pids_named(self.daemon, "assay-" + victim)
             if pids:

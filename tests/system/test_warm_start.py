@@ -3,8 +3,7 @@
 import os
 import signal
 
-from base import STUDIES, DaemonTest, ask_tell_study, wait_for
-from test_crash import pids_named
+from base import STUDIES, DaemonTest, ask_tell_study, suggest_workers_of, wait_for
 
 SPACE = [{"name": "lr", "type": "double", "min": 1e-5, "max": 1, "scale": "log"},
          {"name": "units", "type": "int", "min": 8, "max": 512, "scale": "log"},
@@ -83,7 +82,9 @@ class WarmStartTest(DaemonTest):
         calm, _ = self.work("calm", 10)
         rough, _ = self.work("rough", 5)
         self.call("DELETE", f"{STUDIES}/old?force=true")
-        for pid in pids_named(self.daemon, "assay-suggest"):
+        workers = suggest_workers_of(self.daemon)
+        self.assertTrue(workers)
+        for pid in workers:
             os.kill(pid, signal.SIGKILL)
         rough += self.work("rough", 2)[0]
         self.daemon.kill()
