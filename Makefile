@@ -68,6 +68,8 @@ ASSAY_LDFLAGS += -pthread -Wl,--as-needed -Wl,-z,relro,-z,now
 MAIN_assayd := api/assayd.c
 MAIN_assay := cli/assay.c
 MAIN_assay-suggest := suggest/assay_suggest.c
+# Remote algorithms are spoken to by the worker alone (docs/adr/0010-remote-algorithms.md).
+PACKAGES_assay-suggest := libcurl
 MAIN_assay-runner := trial-runner/assay_runner.c
 MAINS := $(foreach p,$(PROGRAMS),$(MAIN_$(p)))
 
@@ -105,7 +107,7 @@ $(BUILD)/bin/$(1): $(BUILD)/obj/$(MAIN_$(1):.c=.o) $(foreach r,$(ROOMS_$(1)),$(c
 	@mkdir -p $$(@D)
 	$$(say) LINK $$@
 	$$(Q)$$(CC) $$(ASSAY_LDFLAGS) $$(LDFLAGS) -o $$@ $$^ \
-	    $$(shell $$(PKG_CONFIG) --libs jansson $(foreach r,$(ROOMS_$(1)),$(PACKAGES_$(r)))) -lm -ldl
+	    $$(shell $$(PKG_CONFIG) --libs jansson $(foreach r,$(ROOMS_$(1)),$(PACKAGES_$(r))) $(PACKAGES_$(1))) -lm -ldl
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program_rules,$(p))))
 

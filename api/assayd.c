@@ -22,6 +22,7 @@
 #include "schemas/config.h"
 #include "sql/cluster.h"
 #include "suggest/registry.h"
+#include "suggest/remote_policy.h"
 
 #define VERSION "0.1.0"
 
@@ -207,15 +208,24 @@ load_plugin(const struct daemon *daemon, const char *path, struct assay_error *e
     return assay_registry_load(path, err);
 }
 
+/* What users bring: plugins, and the right to call remote algorithms. */
 static assay_status
 load_plugins(struct daemon *daemon, struct assay_error *err)
 {
+    static const char *const remote_policies[] = {
+        [ASSAY_CONFIG_REMOTE_ALGORITHMS_NONE] = "none",
+        [ASSAY_CONFIG_REMOTE_ALGORITHMS_LOOPBACK] = "loopback",
+        [ASSAY_CONFIG_REMOTE_ALGORITHMS_ANY] = "any",
+    };
     const struct assay_config_list *plugins = &daemon->config.plugins;
     size_t n = 0;
 
     daemon->suggest_program = assay_format("%s/assay-suggest", daemon->program_dir);
     daemon->suggest_arguments =
-        assay_zalloc(2 * plugins->count + 1, sizeof *daemon->suggest_arguments);
+        assay_zalloc(2 * plugins->count + 3, sizeof *daemon->suggest_arguments);
+    daemon->suggest_arguments[n++] = "--remote-algorithms";
+    daemon->suggest_arguments[n++] = remote_policies[daemon->config.remote_algorithms];
+    assay_remote_set_policy((enum assay_remote_policy)daemon->config.remote_algorithms);
     for (size_t i = 0; i < plugins->count; i++) {
         assay_status status = load_plugin(daemon, plugins->items[i], err);
 

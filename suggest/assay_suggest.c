@@ -23,6 +23,8 @@
 #include "suggest/protocol.h"
 #include "suggest/questions.h"
 #include "suggest/registry.h"
+#include "suggest/remote/remote.h"
+#include "suggest/remote_policy.h"
 #include "suggest/worker.h"
 
 #define READ_BYTES 65536
@@ -155,7 +157,8 @@ answer_frames(struct connection *connection, struct assay_worker *worker, struct
 static int
 serve(struct connection *connection)
 {
-    struct assay_worker *worker = assay_worker_new();
+    struct assay_worker *worker = assay_worker_new(
+        assay_remote_policy() != ASSAY_REMOTE_NONE ? assay_remote_server(deadline_us) : NULL);
     struct assay_error err = {0};
     assay_status status = ASSAY_OK;
 
@@ -300,6 +303,19 @@ set_deadline(const char *text)
     return false;
 }
 
+static bool
+set_remote(const char *text)
+{
+    enum assay_remote_policy policy;
+
+    if (assay_remote_policy_parse(text, &policy)) {
+        assay_remote_set_policy(policy);
+        return true;
+    }
+    fprintf(stderr, "assay-suggest: --remote-algorithms %s is not none, loopback or any\n", text);
+    return false;
+}
+
 static void
 add_plugin(struct arguments *arguments, const char *path)
 {
@@ -314,6 +330,8 @@ static const char usage[] =
     "  --memory-limit BYTES   address space allowed (512Mi, 2Gi)\n"
     "  --deadline TIME        after which the daemon gives an ask up (30s)\n"
     "  --plugin FILE          load algorithms and rules from a shared object; may be repeated\n"
+    "  --remote-algorithms none|loopback|any\n"
+    "                         where the algorithm remote may call HTTP services\n"
     "  --describe             print what the plugins bring, as JSON, and end\n"
     "  --check-study          print whether the algorithm can serve the study file (JSON) on\n"
     "                         standard input, and end\n"
@@ -330,6 +348,7 @@ parse(int argc, char **argv, struct connection *connection, struct arguments *re
         {"memory-limit", required_argument, NULL, 'm'},
         {"deadline", required_argument, NULL, 'd'},
         {"plugin", required_argument, NULL, 'p'},
+        {"remote-algorithms", required_argument, NULL, 'r'},
         {"describe", no_argument, NULL, 'D'},
         {"check-study", no_argument, NULL, 'S'},
         {"check-plugin", no_argument, NULL, 'P'},
@@ -349,6 +368,9 @@ parse(int argc, char **argv, struct connection *connection, struct arguments *re
             break;
         case 'd':
             ok = set_deadline(optarg);
+            break;
+        case 'r':
+            ok = set_remote(optarg);
             break;
         case 'p':
             add_plugin(ret_arguments, optarg);

@@ -10,6 +10,7 @@
 #include "common/memory.h"
 #include "suggest/algorithms/algorithms.h"
 #include "suggest/host.h"
+#include "suggest/remote_policy.h"
 #include "suggest/rules/rules.h"
 #include "suggest/settings.h"
 #include "suggest/view.h"
@@ -101,7 +102,17 @@ bool
 assay_registry_is_foreign(const char *algorithm)
 {
     return assay_registry_algorithm(algorithm) == NULL ||
-           assay_registry_plugin_of(algorithm) != NULL;
+           assay_registry_plugin_of(algorithm) != NULL ||
+           strcmp(algorithm, ASSAY_REMOTE_NAME) == 0;
+}
+
+void
+assay_registry_add(const struct assay_plugin_algorithm *algorithm)
+{
+    size_t i = find_algorithm(algorithm->name);
+
+    ASSAY_ASSERT(i < EACH_MAX);
+    algorithms[i] = algorithm;
 }
 
 /* --- lists for the HTTP contract --- */
@@ -324,6 +335,13 @@ check_algorithm(const struct assay_study_spec *spec, const char *pointer,
 
     if (algorithm == NULL && strcmp(spec->algorithm.name, "plugin") == 0) {
         explain_plugin(pointer, faults);
+        return;
+    }
+    if (algorithm == NULL && strcmp(spec->algorithm.name, ASSAY_REMOTE_NAME) == 0) {
+        assay_auto_free char *at = assay_pointer_key(pointer, "name");
+
+        assay_fault_add(faults, at, NULL, NULL,
+                        "this service calls no remote algorithms (assayd --remote-algorithms)");
         return;
     }
     if (algorithm == NULL) {

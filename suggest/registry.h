@@ -36,6 +36,9 @@ json_t *assay_registry_rules_encode(void);
  * algorithm can not serve. */
 const struct assay_study_checks *assay_registry_checks(void);
 
+/* Adds an algorithm of Assay's own that is not always there.  Before threads start. */
+void assay_registry_add(const struct assay_plugin_algorithm *algorithm);
+
 /* A process that must not run a plugin's algorithms has their `check` asked elsewhere:
  * `ask` gets a study file with all that the slot looks at, and answers with a
  * sentence (the caller frees it) when the study can not be served, else NULL.  It is

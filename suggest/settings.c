@@ -4,7 +4,7 @@
 #include "common/memory.h"
 #include "common/number.h"
 
-static const char *const types[] = {"number", "integer", "string", "boolean"};
+static const char *const types[] = {"number", "integer", "string", "boolean", "object"};
 static const char *const keywords[] = {"type",    "minimum", "maximum",    "enum",
                                        "default", "title",   "description"};
 
@@ -27,6 +27,8 @@ has_type(const json_t *value, const char *type)
                 (double)(json_int_t)json_real_value(value) == json_real_value(value));
     if (strcmp(type, "number") == 0)
         return json_is_number(value);
+    if (strcmp(type, "object") == 0)
+        return json_is_object(value);
     return strcmp(type, "string") == 0 ? json_is_string(value) : json_is_boolean(value);
 }
 
@@ -101,8 +103,8 @@ check_property(const char *name, const json_t *property, struct assay_error *err
 
     if (type == NULL || !is_listed(type, types, ASSAY_COUNT(types)))
         return assay_fail(err, ASSAY_E_PLUGIN,
-                          "the settings schema: %s needs a type of number, integer, string or "
-                          "boolean",
+                          "the settings schema: %s needs a type of number, integer, string, "
+                          "boolean or object",
                           name);
     json_object_foreach((json_t *)(uintptr_t)property, key, value)
     {

@@ -3,7 +3,7 @@
  *
  * The part of JSON Schema understood, and nothing else: an object with
  * `properties` and `additionalProperties: false`; each property has a `type`
- * (number, integer, string, boolean) and may have `minimum`, `maximum`, `enum`,
+ * (number, integer, string, boolean, object: of any members) and may have `minimum`, `maximum`, `enum`,
  * `default`, `title` and `description`.  A setting without a default may be left
  * out all the same. */
 #ifndef ASSAY_SUGGEST_SETTINGS_H

@@ -11,17 +11,74 @@
 struct open_study {
     struct open_study *next; /* of the same bucket */
     char *key;               /* the study's ID as JSON text: 7 and "7" differ */
-    struct assay_proposer *proposer;
+    const struct assay_worker_server *server;
+    void *instance;
 };
 
 struct assay_worker {
     struct open_study *buckets[BUCKETS];
+    const struct assay_worker_server *other; /* may be NULL */
 };
 
-struct assay_worker *
-assay_worker_new(void)
+/* --- algorithms of this process --- */
+
+static assay_status
+open_here(const json_t *spec, const json_t *sources, void **ret_instance, struct assay_error *err)
 {
-    return ASSAY_NEW(struct assay_worker);
+    struct assay_proposer *proposer;
+    assay_status status = assay_proposer_new(spec, sources, &proposer, err);
+
+    if (status == ASSAY_OK)
+        *ret_instance = proposer;
+    return status;
+}
+
+static assay_status
+tell_here(void *instance, const json_t *trials, struct assay_error *err)
+{
+    return assay_proposer_tell(instance, trials, err);
+}
+
+static assay_status
+ask_here(void *instance, const int64_t *numbers, size_t n, json_t **ret_trials,
+         bool *ret_exhausted, struct assay_error *err)
+{
+    return assay_proposer_ask(instance, numbers, n, ret_trials, ret_exhausted, err);
+}
+
+static void
+free_here(void *instance)
+{
+    assay_proposer_free(instance);
+}
+
+static const struct assay_worker_server here = {
+    .open = open_here,
+    .tell = tell_here,
+    .ask = ask_here,
+    .free = free_here,
+};
+
+static const struct assay_worker_server *
+server_of(const struct assay_worker *worker, const json_t *spec)
+{
+    const char *name =
+        json_string_value(json_object_get(json_object_get(spec, "algorithm"), "name"));
+
+    return worker->other != NULL && name != NULL && strcmp(name, worker->other->algorithm) == 0
+               ? worker->other
+               : &here;
+}
+
+/* --- studies --- */
+
+struct assay_worker *
+assay_worker_new(const struct assay_worker_server *other)
+{
+    struct assay_worker *worker = ASSAY_NEW(struct assay_worker);
+
+    worker->other = other;
+    return worker;
 }
 
 static void
@@ -32,7 +89,7 @@ drop(struct open_study **at)
     if (study == NULL)
         return;
     *at = study->next;
-    assay_proposer_free(study->proposer);
+    study->server->free(study->instance);
     free(study->key);
     free(study);
 }
@@ -66,20 +123,23 @@ find(struct assay_worker *worker, const char *key)
 }
 
 static assay_status
-handle_open(struct open_study **at, const char *key, const json_t *message, struct assay_error *err)
+handle_open(const struct assay_worker *worker, struct open_study **at, const char *key,
+            const json_t *message, struct assay_error *err)
 {
-    struct assay_proposer *proposer;
+    const json_t *spec = json_object_get(message, "spec");
+    const struct assay_worker_server *server = server_of(worker, spec);
     struct open_study *study;
+    void *instance;
     assay_status status;
 
     drop(at);
-    status = assay_proposer_new(json_object_get(message, "spec"),
-                                json_object_get(message, "sources"), &proposer, err);
+    status = server->open(spec, json_object_get(message, "sources"), &instance, err);
     if (status != ASSAY_OK)
         return status;
     study = ASSAY_NEW(struct open_study);
     study->key = assay_strdup(key);
-    study->proposer = proposer;
+    study->server = server;
+    study->instance = instance;
     study->next = *at;
     *at = study;
     return ASSAY_OK;
@@ -92,7 +152,7 @@ handle_tell(struct open_study **at, const json_t *message, struct assay_error *e
 
     if (*at == NULL)
         return ASSAY_OK; /* its open has failed, or the next ask will say that it is unknown */
-    status = assay_proposer_tell((*at)->proposer, json_object_get(message, "trials"), err);
+    status = (*at)->server->tell((*at)->instance, json_object_get(message, "trials"), err);
     if (status != ASSAY_OK)
         drop(at); /* the history has a hole now */
     return status;
@@ -114,7 +174,7 @@ handle_ask(const struct open_study *study, json_t *id, json_t *request, const js
                           ASSAY_PROPOSER_ASK_MAX);
     for (size_t i = 0; i < n; i++)
         numbers[i] = json_integer_value(json_array_get(list, i));
-    status = assay_proposer_ask(study->proposer, numbers, n, &trials, &exhausted, err);
+    status = study->server->ask(study->instance, numbers, n, &trials, &exhausted, err);
     if (status != ASSAY_OK)
         return status;
     *ret_reply = assay_protocol_suggestions(id, request, trials, exhausted);
@@ -142,7 +202,7 @@ assay_worker_handle(struct assay_worker *worker, const json_t *message)
     key = json_dumps(id, JSON_ENCODE_ANY);
     at = find(worker, key);
     if (strcmp(op, "open") == 0) {
-        (void)handle_open(at, key, message, &err);
+        (void)handle_open(worker, at, key, message, &err);
     } else if (strcmp(op, "tell") == 0) {
         (void)handle_tell(at, message, &err);
     } else if (strcmp(op, "close") == 0) {
@@ -151,7 +211,10 @@ assay_worker_handle(struct assay_worker *worker, const json_t *message)
         if (*at == NULL)
             return assay_protocol_error(id, request, ASSAY_PROTOCOL_UNKNOWN_STUDY,
                                         "the worker does not have this study");
-        (void)handle_ask(*at, id, request, message, &reply, &err);
+        if (handle_ask(*at, id, request, message, &reply, &err) == ASSAY_E_NOT_FOUND) {
+            drop(at);
+            return assay_protocol_error(id, request, ASSAY_PROTOCOL_UNKNOWN_STUDY, err.message);
+        }
     } else {
         (void)assay_fail(&err, ASSAY_E_BAD_REQUEST, "there is no op \"%.100s\"", op);
     }

@@ -27,12 +27,20 @@ RULES = {
     "cli": (["common", "schemas", "client"], ["jansson.h"]),
 }
 LIBRARIES = sorted({h for _, headers in RULES.values() for h in headers})
+# Folders of a room with a rule of their own: libraries they may use besides the room's,
+# and the only files of other folders that may include them.
+FOLDERS = {
+    "suggest/remote": (["curl/"], ["suggest/assay_suggest.c", "tests/"]),
+}
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]')
 
 
 def faults_of(path):
     room = path.relative_to(ROOT).parts[0]
     rooms, libraries = RULES[room]
+    here = path.relative_to(ROOT).as_posix()
+    libraries = libraries + [h for folder, (more, _) in FOLDERS.items()
+                             if here.startswith(folder + "/") for h in more]
     for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
         match = INCLUDE.match(line)
         if not match:
@@ -45,6 +53,10 @@ def faults_of(path):
                 yield f'{where}: "{name}" does not name its room'
             elif other != room and other not in rooms:
                 yield f"{where}: {room}/ may not include {name}"
+            elif any(name.startswith(folder + "/") and
+                     not here.startswith((folder + "/", *users))
+                     for folder, (_, users) in FOLDERS.items()):
+                yield f"{where}: only its own folder and its users may include {name}"
             elif other != room and ("_internal.h" in name):
                 yield f"{where}: {name} is the inside of {other}/"
         elif any(name.startswith(h) for h in LIBRARIES) and \

@@ -37,6 +37,8 @@ def suites(build):
         found.append(Suite(f"unit/{program.parent.name}/{program.name}", [str(program)], "tap"))
     found += [
         Suite("examples/digits", DISCOVER + ["examples/digits"], "unittest"),
+        Suite("examples/remote-algorithm", DISCOVER + ["examples/remote-algorithm"], "unittest",
+              server=True),
         Suite("cli", DISCOVER + ["tests/cli"], "unittest", server=True),
         Suite("python", DISCOVER + ["tests", "-t", "."], "unittest",
               ROOT / "python", server=True),

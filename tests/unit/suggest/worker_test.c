@@ -603,7 +603,7 @@ test_plugin_in_the_worker(void **state ASSAY_UNUSED)
     trial = ask_one(&process, 1, 1);
     assert_string_equal(
         json_string_value(json_object_get(json_object_get(trial, "why"), "proposed_by")),
-        "example");
+        "example-random");
     json_decref(trial);
     assert_int_equal(end(&process), 0);
 
