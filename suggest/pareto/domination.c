@@ -121,8 +121,16 @@ peel(const struct table *table, size_t *left, size_t *n_left, size_t rank, size_
         const double *row = &table->values[left[i] * table->m];
         bool beaten = false;
 
-        for (size_t f = n_front; f > 0 && !beaten; f--)
-            beaten = assay_pareto_dominates(&table->values[front[f - 1] * table->m], row, table->m);
+        for (size_t f = 0; f < n_front && !beaten; f++) {
+            size_t other = front[f];
+
+            beaten = assay_pareto_dominates(&table->values[other * table->m], row, table->m);
+            /* What dominates one row often does the next. */
+            if (beaten && f > 0) {
+                front[f] = front[f - 1];
+                front[f - 1] = other;
+            }
+        }
         if (beaten) {
             left[n_kept++] = left[i];
         } else {
@@ -152,13 +160,12 @@ cut_off(const size_t *order, size_t n, size_t n_ranks, size_t enough, size_t *ra
     return kept;
 }
 
-/* The rows of `order`, which is used up. */
+/* The rows of `order`, which is in lexicographic order and is used up. */
 static size_t
-rank_feasible(const struct table *table, size_t *order, size_t n, size_t enough, size_t *ret_ranks)
+rank_sorted(const struct table *table, size_t *order, size_t n, size_t enough, size_t *ret_ranks)
 {
     size_t n_ranks = 0, n_ranked = 0;
 
-    qsort_r(order, n, sizeof *order, compare_rows, (void *)(uintptr_t)table);
     if (table->m <= 2) {
         n_ranks = rank_two(table, order, n, ret_ranks);
         return cut_off(order, n, n_ranks, enough, ret_ranks);
@@ -167,6 +174,20 @@ rank_feasible(const struct table *table, size_t *order, size_t n, size_t enough,
     while (n > 0 && n_ranked < enough)
         n_ranked += peel(table, order, &n, n_ranks++, front, ret_ranks);
     return n_ranks;
+}
+
+size_t
+assay_pareto_ranks_of_sorted(const double *values, size_t n, size_t m, size_t enough,
+                             size_t *ret_ranks)
+{
+    struct table table = {values, m};
+    assay_auto_free size_t *order = assay_alloc(n + 1, sizeof *order);
+
+    for (size_t i = 0; i < n; i++) {
+        ret_ranks[i] = ASSAY_PARETO_UNRANKED;
+        order[i] = i;
+    }
+    return rank_sorted(&table, order, n, enough, ret_ranks);
 }
 
 static size_t
@@ -201,7 +222,8 @@ assay_pareto_ranks(const double *values, const double *violations, size_t n, siz
         if (violations == NULL || violations[i] <= 0.0)
             order[n_feasible++] = i;
     }
-    n_ranks = rank_feasible(&table, order, n_feasible, enough, ret_ranks);
+    qsort_r(order, n_feasible, sizeof *order, compare_rows, &table);
+    n_ranks = rank_sorted(&table, order, n_feasible, enough, ret_ranks);
     if (n_feasible == n || n_feasible >= enough)
         return n_ranks;
     for (size_t i = 0; i < n; i++) {

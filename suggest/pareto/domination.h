@@ -34,6 +34,11 @@ size_t assay_pareto_front_rows(const double *values, size_t n, size_t m, size_t 
 size_t assay_pareto_ranks(const double *values, const double *violations, size_t n, size_t m,
                           size_t enough, size_t *ret_ranks);
 
+/* The same without violations for rows that stand in lexicographic order already: no
+ * sorting. */
+size_t assay_pareto_ranks_of_sorted(const double *values, size_t n, size_t m, size_t enough,
+                                    size_t *ret_ranks);
+
 /* Crowding distance of the rows named by `rows`, as if they were the table: the sum over
  * the objectives of the gap between a row's neighbours, as a share of the range; infinite
  * for the ends of each objective (Deb et al., as above).  Of rows that are equal in an

@@ -6,22 +6,24 @@
 #include "common/memory.h"
 #include "common/random.h"
 #include "suggest/algorithms/algorithms.h"
+#include "suggest/pareto/domination.h"
+#include "suggest/pareto/subset.h"
 
 /* Bad trials next to the good ones that are kept whatever happens. */
 #define NEAR_MAX 128
 /* So many good trials tell enough, until there are their square of trials. */
 #define GOOD_PLENTY 25.0
 
-enum standing { SUCCEEDED, STOPPED, BAD, PENDING, SILENT };
+enum standing { SUCCEEDED, STOPPED, VIOLATING, BAD, PENDING, SILENT };
 
 struct assay_tpe_trial {
     int64_t number;
     enum standing standing;
-    double first, second; /* what it is ranked by within its standing */
+    double first; /* what it is ranked by within its standing, before its values */
+    size_t n_values;
+    double *values; /* owned, but while the trial is only described */
     uint64_t draw;
-    bool taken;           /* while splitting */
-    double crowding;
-    double *values;
+    bool taken; /* while splitting */
     float *coordinates;
 };
 
@@ -74,8 +76,10 @@ compare_rank(const struct assay_tpe_trial *a, const struct assay_tpe_trial *b)
         return a->standing < b->standing ? -1 : 1;
     if (a->first != b->first)
         return a->first < b->first ? -1 : 1;
-    if (a->second != b->second)
-        return a->second < b->second ? -1 : 1;
+    for (size_t k = 0; k < a->n_values; k++) {
+        if (a->values[k] != b->values[k])
+            return a->values[k] < b->values[k] ? -1 : 1;
+    }
     return compare_number(a, b);
 }
 
@@ -146,11 +150,23 @@ describe(const struct assay_tpe_ranking *ranking, const struct assay_history_tri
         trial.standing = SUCCEEDED;
     else if (from->usable)
         trial.standing = STOPPED;
+    else if (from->measured && isfinite(from->violation))
+        trial.standing = VIOLATING;
     if (trial.standing == STOPPED)
         trial.first = -(double)from->steps;
-    if (trial.standing <= STOPPED && ranking->n_objectives == 1)
-        *(trial.standing == STOPPED ? &trial.second : &trial.first) = from->values[0];
+    else if (trial.standing == VIOLATING)
+        trial.first = from->violation;
+    if (trial.standing <= VIOLATING)
+        trial.n_values = ranking->n_objectives;
+    trial.values = from->values;
     return trial;
+}
+
+static void
+count(struct assay_tpe_ranking *ranking, const struct assay_tpe_trial *trial, size_t change)
+{
+    ranking->n_succeeded += trial->standing == SUCCEEDED ? change : 0;
+    ranking->n_learning += trial->standing < BAD ? change : 0;
 }
 
 void
@@ -172,7 +188,7 @@ assay_tpe_ranking_add(struct assay_tpe_ranking *ranking, const struct assay_hist
     }
     insert(&ranking->ranked, &ranking->n_ranked, &ranking->ranked_capacity, trial, compare_rank);
     insert(&ranking->drawn, &ranking->n_drawn, &ranking->drawn_capacity, trial, compare_draw);
-    ranking->n_usable += trial->standing <= STOPPED;
+    count(ranking, trial, 1);
 }
 
 void
@@ -187,113 +203,26 @@ assay_tpe_ranking_remove(struct assay_tpe_ranking *ranking, const struct assay_h
     } else {
         trial = take_out(ranking->ranked, &ranking->n_ranked, &described, compare_rank);
         (void)take_out(ranking->drawn, &ranking->n_drawn, &described, compare_draw);
-        ranking->n_usable -= trial->standing <= STOPPED;
+        count(ranking, trial, (size_t)-1);
     }
     free_trial(trial);
 }
 
-/* --- several objectives --- */
-
-/* qsort has no room for the number of objectives, so trials are compared through this. */
-struct placed {
-    struct assay_tpe_trial *trial;
-    double by;
-};
-
-static int
-compare_placed(const void *a, const void *b)
+void
+assay_tpe_side_init(struct assay_tpe_side *side, size_t n_max)
 {
-    const struct placed *x = a, *y = b;
-
-    if (x->by != y->by)
-        return x->by < y->by ? -1 : 1;
-    return compare_number(x->trial, y->trial);
+    side->points = assay_alloc(n_max, sizeof *side->points);
+    side->weights = assay_alloc(n_max, sizeof *side->weights);
+    side->n = 0;
 }
 
-static bool
-dominates(const struct assay_tpe_trial *a, const struct assay_tpe_trial *b, size_t n_objectives)
+void
+assay_tpe_side_done(struct assay_tpe_side *side)
 {
-    bool better = false;
-
-    for (size_t k = 0; k < n_objectives; k++) {
-        if (a->values[k] > b->values[k])
-            return false;
-        better = better || a->values[k] < b->values[k];
-    }
-    return better;
+    free(side->points);
+    free(side->weights);
+    *side = (struct assay_tpe_side){0};
 }
-
-/* Crowding distance (K. Deb et al., "A fast and elitist multiobjective genetic
- * algorithm: NSGA-II", 2002), then the least crowded first. */
-static void
-sort_by_crowding(struct placed *front, size_t n, size_t n_objectives)
-{
-    for (size_t i = 0; i < n; i++)
-        front[i].trial->crowding = 0.0;
-    for (size_t k = 0; k < n_objectives; k++) {
-        double range;
-
-        for (size_t i = 0; i < n; i++)
-            front[i].by = front[i].trial->values[k];
-        qsort(front, n, sizeof *front, compare_placed);
-        range = front[n - 1].by / 2.0 - front[0].by / 2.0;
-        front[0].trial->crowding = front[n - 1].trial->crowding = INFINITY;
-        for (size_t i = 1; i + 1 < n && range > 0.0; i++)
-            front[i].trial->crowding += (front[i + 1].by / 2.0 - front[i - 1].by / 2.0) / range;
-    }
-    for (size_t i = 0; i < n; i++)
-        front[i].by = -front[i].trial->crowding;
-    qsort(front, n, sizeof *front, compare_placed);
-}
-
-/* Takes out the trials of `left` that no other one there dominates. */
-static size_t
-peel_front(struct placed *left, size_t *n_left, size_t n_objectives, struct placed *ret_front)
-{
-    size_t n = 0, kept = 0;
-
-    /* By the sum: what dominates has a smaller one, so it is in the front already. */
-    for (size_t i = 0; i < *n_left; i++) {
-        bool dominated = false;
-
-        for (size_t f = 0; f < n && !dominated; f++)
-            dominated = dominates(ret_front[f].trial, left[i].trial, n_objectives);
-        if (dominated)
-            left[kept++] = left[i];
-        else
-            ret_front[n++] = left[i];
-    }
-    *n_left = kept;
-    return n;
-}
-
-static void
-take_fronts(struct assay_tpe_ranking *ranking, size_t n_good, struct assay_tpe_side *good)
-{
-    size_t n_left = ranking->n_usable;
-    assay_auto_free struct placed *left = assay_alloc(n_left + 1, sizeof *left);
-    assay_auto_free struct placed *front = assay_alloc(n_left + 1, sizeof *front);
-
-    for (size_t i = 0; i < n_left; i++) {
-        left[i] = (struct placed){.trial = ranking->ranked[i]};
-        for (size_t k = 0; k < ranking->n_objectives; k++)
-            left[i].by += left[i].trial->values[k] / (double)ranking->n_objectives;
-    }
-    qsort(left, n_left, sizeof *left, compare_placed);
-    while (good->n < n_good) {
-        size_t n = peel_front(left, &n_left, ranking->n_objectives, front);
-
-        if (good->n + n > n_good)
-            sort_by_crowding(front, n, ranking->n_objectives);
-        for (size_t i = 0; i < n && good->n < n_good; i++) {
-            front[i].trial->taken = true;
-            good->points[good->n] = front[i].trial->coordinates;
-            good->weights[good->n++] = 1.0;
-        }
-    }
-}
-
-/* --- splitting --- */
 
 static void
 push(struct assay_tpe_side *side, struct assay_tpe_trial *trial, double weight)
@@ -302,6 +231,74 @@ push(struct assay_tpe_side *side, struct assay_tpe_trial *trial, double weight)
     side->points[side->n] = trial->coordinates;
     side->weights[side->n++] = weight;
 }
+
+/* --- several objectives --- */
+
+/* As far behind the worst as the best is before it, so that the ends of a front count. */
+static void
+set_reference(const double *rows, size_t n, size_t m, double *ret_reference)
+{
+    for (size_t k = 0; k < m; k++) {
+        double best = rows[k], worst = rows[k], reference;
+
+        for (size_t i = 1; i < n; i++) {
+            best = fmin(best, rows[i * m + k]);
+            worst = fmax(worst, rows[i * m + k]);
+        }
+        reference = worst + (worst - best);
+        ret_reference[k] = reference > worst && isfinite(reference) ? reference
+                                                                    : nextafter(worst, INFINITY);
+    }
+}
+
+/* The rows of the front in which the good ones are reached that dominate most. */
+static void
+push_best_of_front(struct assay_tpe_ranking *ranking, const double *values, const size_t *front,
+                   size_t n, size_t n_good, struct assay_tpe_side *good)
+{
+    size_t m = ranking->n_objectives, n_chosen = n_good - good->n;
+    assay_auto_free double *rows = assay_alloc(n * m, sizeof *rows);
+    assay_auto_free double *reference = assay_alloc(m, sizeof *reference);
+    assay_auto_free size_t *chosen = assay_alloc(n, sizeof *chosen);
+
+    for (size_t i = 0; i < n; i++)
+        memcpy(&rows[i * m], &values[front[i] * m], m * sizeof *rows);
+    set_reference(rows, n, m, reference);
+    assay_pareto_subset(rows, n, m, reference, n_chosen, chosen);
+    for (size_t i = 0; i < n_chosen; i++)
+        push(good, ranking->ranked[front[chosen[i]]], 1.0);
+}
+
+static void
+take_fronts(struct assay_tpe_ranking *ranking, size_t n_good, struct assay_tpe_side *good)
+{
+    size_t n = ranking->n_succeeded, m = ranking->n_objectives, n_ranks;
+    assay_auto_free double *values = assay_alloc(n * m + 1, sizeof *values);
+    assay_auto_free size_t *ranks = assay_alloc(n + 1, sizeof *ranks);
+    assay_auto_free size_t *front = assay_alloc(n + 1, sizeof *front);
+
+    for (size_t i = 0; i < n; i++)
+        memcpy(&values[i * m], ranking->ranked[i]->values, m * sizeof *values);
+    n_ranks = assay_pareto_ranks_of_sorted(values, n, m, n_good, ranks);
+    for (size_t rank = 0; rank < n_ranks; rank++) {
+        size_t n_front = 0;
+
+        for (size_t i = 0; i < n; i++) {
+            if (ranks[i] == rank)
+                front[n_front++] = i;
+        }
+        if (good->n + n_front > n_good) {
+            push_best_of_front(ranking, values, front, n_front, n_good, good);
+            return;
+        }
+        for (size_t i = 0; i < n_front; i++)
+            push(good, ranking->ranked[front[i]], 1.0);
+    }
+    for (size_t i = n; i < ranking->n_learning && good->n < n_good; i++)
+        push(good, ranking->ranked[i], 1.0);
+}
+
+/* --- splitting --- */
 
 /* The weights of CMA-ES's recombination: logarithmic in the rank. */
 static void
@@ -339,7 +336,7 @@ assay_tpe_ranking_split(struct assay_tpe_ranking *ranking, double fraction,
 
     most = (size_t)fmax(GOOD_PLENTY, sqrt((double)ranking->n_ranked));
     most = ASSAY_MIN(most, (size_t)ASSAY_TPE_GOOD_MAX);
-    n_good = ASSAY_MIN(ASSAY_MIN(n_good, ranking->n_usable), most);
+    n_good = ASSAY_MIN(ASSAY_MIN(n_good, ranking->n_learning), most);
     good->n = bad->n = 0;
     for (size_t i = 0; i < ranking->n_ranked; i++)
         ranking->ranked[i]->taken = false;

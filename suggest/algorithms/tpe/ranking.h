@@ -1,9 +1,11 @@
 /* The trials in the order of how good they are, and which of them teach the model
  * what is good and what is bad.
  *
- * Order: succeeded by value; stopped early by how far they got, then value; then what
- * failed, was infeasible or has no finite value.  Cancelled trials say nothing.  With
- * several objectives what is good is chosen by fronts of non-dominated trials.
+ * Order: succeeded by value; stopped early by how far they got, then value; what passes
+ * bounds on other metrics, by how much, then value; then what failed, was infeasible or
+ * has no finite value.  Cancelled trials say nothing.  With several objectives those that
+ * succeeded go by fronts of non-dominated trials, and of the last front that is good
+ * those that dominate most together.
  *
  * A function of the set of trials alone, whatever way it came.  Telling costs
  * O(log trials) comparisons and moving pointers.  One thread at a time. */
@@ -26,7 +28,8 @@ struct assay_tpe_ranking {
     struct assay_tpe_trial **ranked, **drawn, **pending;
     size_t n_ranked, n_drawn, n_pending;
     size_t ranked_capacity, drawn_capacity, pending_capacity;
-    size_t n_usable; /* the first of `ranked`: with a finite value */
+    size_t n_succeeded; /* the first of `ranked`: within the bounds, with finite values */
+    size_t n_learning;  /* the first of `ranked`: all but what failed */
 };
 
 void assay_tpe_ranking_init(struct assay_tpe_ranking *ranking, size_t n_objectives,
@@ -47,9 +50,13 @@ struct assay_tpe_side {
     size_t n;
 };
 
+void assay_tpe_side_init(struct assay_tpe_side *side, size_t n_max);
+void assay_tpe_side_done(struct assay_tpe_side *side);
+
 /* Splits the trials: the best ceil(fraction * ended), at most GOOD_MAX, to `good`, the
  * better the heavier; the rest and the pending ones to `bad`.  Of many bad ones those
- * next to the good are all there, and a random choice stands for the others. */
+ * next to the good are all there, and a random choice stands for the others; the
+ * pending ones come last. */
 void assay_tpe_ranking_split(struct assay_tpe_ranking *ranking, double fraction,
                              struct assay_tpe_side *good, struct assay_tpe_side *bad);
 

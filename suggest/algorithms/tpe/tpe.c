@@ -13,13 +13,22 @@
 #include "common/memory.h"
 #include "suggest/algorithms/start.h"
 #include "suggest/algorithms/tpe/density.h"
+#include "suggest/algorithms/tpe/prior.h"
 #include "suggest/algorithms/tpe/ranking.h"
+#include "suggest/algorithms/tpe/source.h"
 
 /* Candidates from one kernel: so branches of a conditional space compete by how many
  * good trials they have, too, and not by their sharpest peak alone. */
 #define CANDIDATES_PER_KERNEL 8
 /* Random points that are weighed up when every candidate has been tried before. */
 #define UNTRIED_DRAWS 16
+/* Candidates from an earlier study while there are no densities of this one. */
+#define SOURCE_DRAWS 16
+/* What counts for less than this is left out. */
+#define STRENGTH_MIN 0.02
+/* Shares of good trials where the settings do not say. */
+#define GOOD_OF_ONE 0.17
+#define GOOD_OF_SEVERAL 0.1
 
 struct tpe {
     struct assay_algorithm_base base; /* first */
@@ -28,6 +37,9 @@ struct tpe {
     struct assay_tpe_ranking ranking;
     struct assay_tpe_density good, bad;
     struct assay_tpe_side good_side, bad_side;
+    struct assay_tpe_prior prior;
+    struct assay_tpe_source *sources;
+    size_t n_sources;
     size_t n_start, n_candidates;
     double good_fraction;
     float *told; /* room for one encoded point */
@@ -43,24 +55,26 @@ static const char settings_schema[] =
     "\"start_trials\": {\"type\": \"integer\", \"minimum\": 1, \"maximum\": 1000, \"default\": 8,"
     " \"description\": \"Trials that must have ended before results are used; until then points of"
     " the Sobol sequence are tried, the middle of the space first.\"},"
-    "\"good_fraction\": {\"type\": \"number\", \"minimum\": 0.01, \"maximum\": 0.5,"
-    " \"default\": 0.17, \"description\": \"Share of the ended trials that count as good (never"
-    " more than 25 trials, or the square root of all where that is more).\"},"
+    "\"good_fraction\": {\"type\": \"number\", \"minimum\": 0, \"maximum\": 0.5,"
+    " \"default\": 0, \"description\": \"Share of the ended trials that count as good (never"
+    " more than 25 trials, or the square root of all where that is more). 0: 0.17, with several"
+    " objectives 0.1.\"},"
     "\"candidates\": {\"type\": \"integer\", \"minimum\": 1, \"maximum\": 10000, \"default\": 32,"
     " \"description\": \"Points that are drawn from the density of the good trials for each"
     " suggestion; the best of them is proposed.\"}}}";
 
 static void
-side_init(struct assay_tpe_side *side, size_t n)
-{
-    side->points = assay_alloc(n, sizeof *side->points);
-    side->weights = assay_alloc(n, sizeof *side->weights);
-}
-
-static void
 refit(struct tpe *tpe)
 {
+    struct assay_tpe_side ended;
+
     assay_tpe_ranking_split(&tpe->ranking, tpe->good_fraction, &tpe->good_side, &tpe->bad_side);
+    /* The pending ones, which come last, say nothing yet. */
+    ended = tpe->bad_side;
+    ended.n = ASSAY_MIN(ended.n, tpe->ranking.n_ranked - tpe->good_side.n);
+    assay_tpe_prior_trust(&tpe->prior, &tpe->good_side, &ended, tpe->ranking.n_ranked);
+    for (size_t i = 0; i < tpe->n_sources; i++)
+        assay_tpe_source_trust(&tpe->sources[i], &tpe->good_side, &ended, tpe->ranking.n_ranked);
     for (size_t i = 0; i < 2; i++) {
         const struct assay_tpe_side *side = i == 0 ? &tpe->good_side : &tpe->bad_side;
         double total = 0.0;
@@ -77,8 +91,9 @@ static int32_t
 tpe_create(const struct assay_plugin_study *study, void **ret_instance, char *error ASSAY_UNUSED,
            uint64_t error_size ASSAY_UNUSED)
 {
-    const struct assay_tpe_widths of_good = {.adaptive = true, .factor = 0.8, .narrowest = 0.02};
-    const struct assay_tpe_widths of_bad = {.factor = 0.5, .narrowest = 0.1};
+    /* Of good kernels and of bad ones. */
+    const struct assay_tpe_widths widths[] = {
+        {.adaptive = true, .factor = 0.8, .narrowest = 0.02}, {.factor = 0.5, .narrowest = 0.1}};
     json_t *settings = assay_algorithm_settings(study);
     struct tpe *tpe = ASSAY_NEW(struct tpe);
     size_t n_dimensions, n_parameters = study->space->n_parameters;
@@ -88,15 +103,23 @@ tpe_create(const struct assay_plugin_study *study, void **ret_instance, char *er
     tpe->n_candidates = ASSAY_MAX(tpe->n_candidates, (size_t)UNTRIED_DRAWS);
     tpe->good_fraction = json_number_value(json_object_get(settings, "good_fraction"));
     json_decref(settings);
+    if (tpe->good_fraction <= 0.0)
+        tpe->good_fraction = study->n_objectives > 1 ? GOOD_OF_SEVERAL : GOOD_OF_ONE;
     assay_algorithm_base_init(&tpe->base, study);
     assay_start_init(&tpe->start, &tpe->base);
     n_dimensions = tpe->base.transform.n_dimensions;
     assay_tpe_layout_init(&tpe->layout, &tpe->base.transform);
     assay_tpe_ranking_init(&tpe->ranking, (size_t)study->n_objectives, n_dimensions, study->seed);
-    assay_tpe_density_init(&tpe->good, &tpe->layout, &of_good);
-    assay_tpe_density_init(&tpe->bad, &tpe->layout, &of_bad);
-    side_init(&tpe->good_side, ASSAY_TPE_GOOD_MAX);
-    side_init(&tpe->bad_side, ASSAY_TPE_BAD_MAX);
+    assay_tpe_density_init(&tpe->good, &tpe->layout, &widths[0]);
+    assay_tpe_density_init(&tpe->bad, &tpe->layout, &widths[1]);
+    assay_tpe_side_init(&tpe->good_side, ASSAY_TPE_GOOD_MAX);
+    assay_tpe_side_init(&tpe->bad_side, ASSAY_TPE_BAD_MAX);
+    assay_tpe_prior_init(&tpe->prior, &tpe->layout);
+    tpe->sources = assay_zalloc((size_t)study->n_sources + 1, sizeof *tpe->sources);
+    for (size_t i = 0; i < study->n_sources && n_dimensions > 0; i++)
+        tpe->n_sources +=
+            assay_tpe_source_init(&tpe->sources[tpe->n_sources], &tpe->layout, widths,
+                                  tpe->good_fraction, study, study->sources[i]);
     tpe->told = assay_alloc(n_dimensions + 1, sizeof *tpe->told);
     tpe->points = assay_alloc(tpe->n_candidates * n_parameters + 1, sizeof *tpe->points);
     tpe->coordinates = assay_alloc(tpe->n_candidates * n_dimensions + 1, sizeof *tpe->coordinates);
@@ -114,16 +137,18 @@ tpe_destroy(void *instance)
 {
     struct tpe *tpe = instance;
 
+    for (size_t i = 0; i < tpe->n_sources; i++)
+        assay_tpe_source_done(&tpe->sources[i]);
+    free(tpe->sources);
+    assay_tpe_prior_done(&tpe->prior);
     assay_tpe_density_done(&tpe->good);
     assay_tpe_density_done(&tpe->bad);
     assay_tpe_ranking_done(&tpe->ranking);
     assay_tpe_layout_done(&tpe->layout);
     assay_start_done(&tpe->start);
     assay_algorithm_base_done(&tpe->base);
-    free(tpe->good_side.points);
-    free(tpe->good_side.weights);
-    free(tpe->bad_side.points);
-    free(tpe->bad_side.weights);
+    assay_tpe_side_done(&tpe->good_side);
+    assay_tpe_side_done(&tpe->bad_side);
     free(tpe->told);
     free(tpe->points);
     free(tpe->coordinates);
@@ -136,7 +161,7 @@ tpe_destroy(void *instance)
 static bool
 is_starting(const struct tpe *tpe)
 {
-    return tpe->ranking.n_ranked < tpe->n_start || tpe->ranking.n_usable == 0 ||
+    return tpe->ranking.n_ranked < tpe->n_start || tpe->ranking.n_learning == 0 ||
            tpe->layout.n_dimensions == 0;
 }
 
@@ -164,6 +189,84 @@ tpe_update(void *instance, const struct assay_plugin_trial *const *trials, uint6
 
 /* --- suggesting --- */
 
+/* Puts a point in the place of the c-th candidate. */
+static void
+encode_candidate(struct tpe *tpe, size_t c)
+{
+    assay_tpe_encode(&tpe->layout, &tpe->points[c * tpe->base.space->n_parameters],
+                     &tpe->coordinates[c * tpe->layout.n_dimensions]);
+}
+
+static bool
+is_expecting(const struct tpe *tpe)
+{
+    return tpe->prior.n > 0 && tpe->prior.strength >= STRENGTH_MIN;
+}
+
+/* What users expect and earlier studies found, added to the logarithms of n candidates. */
+static void
+add_knowledge(struct tpe *tpe, size_t n)
+{
+    for (size_t c = 0; c < n && is_expecting(tpe); c++)
+        tpe->good_logs[c] +=
+            (float)(tpe->prior.strength * assay_tpe_prior_log(&tpe->prior, tpe->pointers[c]));
+    for (size_t i = 0; i < tpe->n_sources; i++) {
+        if (tpe->sources[i].weight >= STRENGTH_MIN)
+            assay_tpe_source_judge(&tpe->sources[i], tpe->sources[i].weight, tpe->pointers, n,
+                                   tpe->good_logs);
+    }
+}
+
+/* Draws candidates from a source's good trials. */
+static void
+draw_from_source(struct tpe *tpe, const struct assay_tpe_source *source, size_t first, size_t n,
+                 struct assay_random *random)
+{
+    size_t kernel = assay_tpe_density_pick(&source->good, random);
+
+    for (size_t c = first; c < first + n; c++)
+        assay_tpe_density_draw(&source->good, kernel, random,
+                               &tpe->points[c * tpe->base.space->n_parameters],
+                               &tpe->coordinates[c * tpe->layout.n_dimensions]);
+}
+
+static size_t best_untried(struct tpe *tpe, size_t n, const struct assay_batch *batch);
+
+/* Every second trial of the start goes by a source, those left by what users expect. */
+static const char *
+choose_start(struct tpe *tpe, int64_t number, const struct assay_batch *batch,
+             struct assay_random *random, double *ret_point)
+{
+    const struct assay_algorithm_base *base = &tpe->base;
+
+    if (tpe->n_sources > 0 && number % 2 == 1) {
+        size_t source = (size_t)(number / 2) % tpe->n_sources, best;
+
+        for (size_t c = 0; c < SOURCE_DRAWS; c++) {
+            draw_from_source(tpe, &tpe->sources[source], c, 1, random);
+            tpe->good_logs[c] = 0.0f;
+        }
+        add_knowledge(tpe, SOURCE_DRAWS);
+        best = best_untried(tpe, SOURCE_DRAWS, batch);
+        if (best != SIZE_MAX) {
+            memcpy(ret_point, &tpe->points[best * base->space->n_parameters],
+                   base->space->n_parameters * sizeof *ret_point);
+            return "source";
+        }
+    }
+    if (tpe->prior.n > 0 && (number <= 1 || number % 2 == 0)) {
+        if (number <= 1) {
+            assay_transform_centre(&base->transform, ret_point);
+            assay_tpe_prior_mode(&tpe->prior, ret_point);
+        } else {
+            assay_tpe_prior_draw(&tpe->prior, random, ret_point);
+        }
+        return "prior";
+    }
+    assay_start_point(&tpe->start, base, number, ret_point);
+    return number <= 1 ? "centre" : "sobol";
+}
+
 static bool
 suggest_start(struct tpe *tpe, int64_t number, const struct assay_batch *batch,
               struct assay_random *random, const struct assay_plugin_suggestion *suggestion)
@@ -172,8 +275,7 @@ suggest_start(struct tpe *tpe, int64_t number, const struct assay_batch *batch,
 
     snprintf(suggestion->why, suggestion->why_size,
              "{\"proposed_by\": \"tpe\", \"phase\": \"start\", \"point\": \"%s\"}",
-             number <= 1 ? "centre" : "sobol");
-    assay_start_point(&tpe->start, base, number, suggestion->point);
+             choose_start(tpe, number, batch, random, suggestion->point));
     return assay_untried(base->history, batch, base->space, suggestion->point) ||
            assay_untried_draw(&base->transform, base->history, batch, random, suggestion->point);
 }
@@ -186,6 +288,7 @@ weigh(struct tpe *tpe, size_t n)
     assay_tpe_density_log(&tpe->bad, tpe->pointers, n, tpe->bad_logs);
     for (size_t c = 0; c < n; c++)
         tpe->good_logs[c] -= tpe->bad_logs[c];
+    add_knowledge(tpe, n);
 }
 
 /* The best candidate that has not been tried; SIZE_MAX when all have. */
@@ -219,29 +322,51 @@ draw_untried(struct tpe *tpe, const struct assay_batch *batch, struct assay_rand
     while (n < UNTRIED_DRAWS &&
            assay_untried_draw(&tpe->base.transform, tpe->base.history, batch, random,
                               &tpe->points[n * n_parameters])) {
-        assay_tpe_encode(&tpe->layout, &tpe->points[n * n_parameters],
-                         &tpe->coordinates[n * tpe->layout.n_dimensions]);
-        n++;
+        encode_candidate(tpe, n++);
     }
     return n;
 }
 
-static bool
-suggest_learned(struct tpe *tpe, const struct assay_batch *batch, struct assay_random *random,
-                const struct assay_plugin_suggestion *suggestion)
+/* Candidates in groups of one kernel each; the last groups, where there are others to
+ * spare, from what users expect and from a source. */
+static void
+draw_candidates(struct tpe *tpe, int64_t number, struct assay_random *random)
 {
-    size_t n_parameters = tpe->base.space->n_parameters, best, n = tpe->n_candidates;
-    size_t per_kernel = tpe->ranking.n_objectives > 1 ? n : CANDIDATES_PER_KERNEL, kernel = 0;
-    const char *from = "good";
+    size_t n = tpe->n_candidates, n_parameters = tpe->base.space->n_parameters, kernel = 0;
+    size_t group = ASSAY_MIN((size_t)CANDIDATES_PER_KERNEL, n / 4);
 
-    /* With several objectives all from one kernel, so that the suggestions are spread
-     * along the front as the good trials are. */
+    if (is_expecting(tpe)) {
+        n -= group;
+        for (size_t c = n; c < n + group; c++) {
+            assay_tpe_prior_draw(&tpe->prior, random, &tpe->points[c * n_parameters]);
+            encode_candidate(tpe, c);
+        }
+    }
+    if (tpe->n_sources > 0) {
+        const struct assay_tpe_source *source =
+            &tpe->sources[(uint64_t)number % tpe->n_sources];
+
+        if (source->weight >= STRENGTH_MIN) {
+            n -= group;
+            draw_from_source(tpe, source, n, group, random);
+        }
+    }
     for (size_t c = 0; c < n; c++) {
-        if (c % per_kernel == 0)
+        if (c % CANDIDATES_PER_KERNEL == 0)
             kernel = assay_tpe_density_pick(&tpe->good, random);
         assay_tpe_density_draw(&tpe->good, kernel, random, &tpe->points[c * n_parameters],
                                &tpe->coordinates[c * tpe->layout.n_dimensions]);
     }
+}
+
+static bool
+suggest_learned(struct tpe *tpe, int64_t number, const struct assay_batch *batch,
+                struct assay_random *random, const struct assay_plugin_suggestion *suggestion)
+{
+    size_t n_parameters = tpe->base.space->n_parameters, best, n = tpe->n_candidates;
+    const char *from = "good";
+
+    draw_candidates(tpe, number, random);
     weigh(tpe, n);
     best = best_untried(tpe, n, batch);
     if (best == SIZE_MAX) {
@@ -280,7 +405,7 @@ tpe_suggest(void *instance, const int64_t *numbers, uint64_t n,
 
         assay_random_init(&random, tpe->base.seed, (uint64_t)numbers[i], ASSAY_PURPOSE_TPE);
         found = starting ? suggest_start(tpe, numbers[i], &batch, &random, suggestions[i])
-                         : suggest_learned(tpe, &batch, &random, suggestions[i]);
+                         : suggest_learned(tpe, numbers[i], &batch, &random, suggestions[i]);
         *ret_count += found;
     }
     if (!starting)
@@ -295,7 +420,7 @@ const struct assay_plugin_algorithm assay_algorithm_tpe = {
                    "ones do, and proposes what is most like the good. Strong with many categorical or "
                    "conditional parameters, and quick: well below a millisecond per suggestion.",
     .caps = ASSAY_PLUGIN_CAP_CONDITIONS | ASSAY_PLUGIN_CAP_MULTI_OBJECTIVE |
-            ASSAY_PLUGIN_CAP_PARALLEL,
+            ASSAY_PLUGIN_CAP_CONSTRAINTS | ASSAY_PLUGIN_CAP_PARALLEL,
     .settings_schema = settings_schema,
     .create = tpe_create,
     .update = tpe_update,

@@ -396,8 +396,8 @@ test_fronts(void **state ASSAY_UNUSED)
     assert_int_equal(good.n, 7);
     for (size_t i = 0; i < good.n; i++)
         seen[(size_t)good.points[i][0]] = true;
-    assert_true(seen[5] && seen[8]); /* the ends of the second front, then the least crowded */
-    assert_true(seen[7]);
+    /* Of the second front not both of two that dominate nearly the same. */
+    assert_true(seen[7] && seen[6] + seen[9] == 1);
     assay_tpe_ranking_done(&ranking);
 }
 
