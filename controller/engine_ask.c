@@ -71,7 +71,7 @@ static int64_t
 may_make(const struct assay__study *study)
 {
     int64_t parallel = study->spec->limits.parallel;
-    int64_t room = assay__study_room(study);
+    int64_t room = assay__study_makes(study);
 
     if (study->record.state != ASSAY_STUDY_RUNNING || study->exhausted || study->later)
         return 0;
@@ -227,6 +227,8 @@ on_suggested(void *arg, int64_t study_id, const json_t *suggestions, bool exhaus
     struct assay_engine *engine = arg;
     struct assay__study *study = assay__study_find(engine, study_id);
     assay_auto_free char *fault = NULL;
+    json_auto_t *fresh = NULL;
+    size_t promoted = 0;
     int64_t asked, n = (int64_t)json_array_size(suggestions);
 
     if (study == NULL)
@@ -234,21 +236,23 @@ on_suggested(void *arg, int64_t study_id, const json_t *suggestions, bool exhaus
     asked = study->asked;
     study->asked = 0;
     study->exhausted = exhausted;
-    study->later = !exhausted && n < asked;
     pthread_mutex_lock(&engine->lock);
     engine->stats.suggestions += n;
     engine->stats.suggest_us_total += assay_monotonic_us() - study->asked_us;
     pthread_mutex_unlock(&engine->lock);
     for (int64_t i = 0; i < n && fault == NULL; i++)
         check_suggestion(study, json_array_get(suggestions, (size_t)i), &fault);
+    if (fault == NULL)
+        fresh = assay__rungs_take(study, suggestions, &promoted, &fault);
+    study->later = !exhausted && (int64_t)(promoted + json_array_size(fresh)) < asked;
     if (fault != NULL)
         fail_study(study, fault);
     if (study->record.state != ASSAY_STUDY_RUNNING)
         assay__serve_asks(study); /* nothing any more; those who wait hear why */
     else if (study->spec->trial != NULL)
-        run_suggestions(study, suggestions);
+        run_suggestions(study, fresh);
     else
-        hand_out_suggestions(study, suggestions);
+        hand_out_suggestions(study, fresh);
     assay__reconcile(study);
 }
 

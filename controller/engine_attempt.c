@@ -204,7 +204,12 @@ on_ended(void *arg, const struct assay_attempt_key *key, const struct assay_atte
     trial->executing = false;
     told = trial->row.state != ASSAY_TRIAL_RUNNING && trial->row.state != ASSAY_TRIAL_STOPPING;
     if (told && assay_attempt_state_is_final(trial->attempt.state)) {
+        struct assay__study *study = trial->study;
+        bool waits = trial->row.state == ASSAY_TRIAL_QUEUED; /* for another attempt */
+
         assay__trial_settle(trial);
+        if (waits)
+            assay__reconcile(study);
         return;
     }
     commit = assay__commit_new(trial->study);

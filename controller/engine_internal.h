@@ -18,6 +18,7 @@
 #include "controller/machines.h"
 #include "controller/suggest_host.h"
 #include "sql/store.h"
+#include "suggest/rungs.h"
 #include "suggest/stopping.h"
 
 /* A trial that is not at rest: live, or final with a commit or a process to go. */
@@ -70,6 +71,8 @@ struct assay__study {
     int64_t asked_last;               /* how many the last ask was for */
     bool exhausted;                   /* the algorithm has no untried point left */
     bool later;                       /* it has none until a running trial ends */
+    double rungs[ASSAY_RUNGS_MAX];    /* budgets at which a multi-fidelity algorithm compares */
+    size_t n_rungs;                   /* 0 = it does not */
     bool delete_when_ended;
     bool loaded;                      /* false: its creation is not committed yet */
     int64_t *freed_us;                /* monotonic times at which slots fell free, oldest first */
@@ -171,6 +174,8 @@ void assay__study_wind_down(struct assay__study *study, enum assay_study_reason 
 int64_t assay__study_live(const struct assay__study *study);
 /* Trials that count against limits.trials and are still to be made; INT64_MAX = no limit. */
 int64_t assay__study_room(const struct assay__study *study);
+/* How many suggestions could be used: new trials and promotions. */
+int64_t assay__study_makes(const struct assay__study *study);
 /* What it took over from earlier ones; false when that can not be read now. */
 bool assay__study_sources(struct assay__study *study, json_t **ret_sources);
 /* Says again what every trial is (replay to a fresh suggestion worker); false when
@@ -231,6 +236,25 @@ void assay__trial_copy(const struct assay_trial *from, struct assay_trial *ret_c
  * non-finite objectives. */
 void assay__trial_complete(struct assay__trial *trial, const struct assay_completion *completion,
                            struct assay__commit *commit);
+
+/* --- rungs of multi-fidelity studies */
+void assay__rungs_init(struct assay__study *study);
+/* The objective was measured; whether the trial has reached a rung by it. */
+bool assay__rungs_measured(struct assay__trial *trial, int64_t step, double value);
+/* The trial's values at its rungs, for the host.  New reference. */
+json_t *assay__rungs_told(const struct assay__trial *trial);
+/* Pauses a trial that has used up its budget, unless that was all there is. */
+bool assay__rungs_pause(struct assay__trial *trial, const char *message,
+                        struct assay__commit *commit);
+/* Lets paused trials go on as the suggestions say, into the queue; returns those for
+ * new trials, as many as the study has room for.  New reference.  `*ret_fault` is set
+ * when the algorithm asks for what can not be. */
+json_t *assay__rungs_take(struct assay__study *study, const json_t *suggestions,
+                          size_t *ret_promoted, char **ret_fault);
+/* How many paused trials the algorithm could promote. */
+int64_t assay__rungs_may_promote(const struct assay__study *study);
+/* Nobody will be promoted any more: paused trials end with what they measured. */
+void assay__rungs_end_paused(struct assay__study *study, struct assay__commit *commit);
 
 /* --- what runs */
 void assay__reconcile(struct assay__study *study);

@@ -71,11 +71,26 @@ limit_hit(const struct assay__study *study, char **ret_message)
     return ASSAY_STUDY_REASON_NONE;
 }
 
+/* Whether nothing runs, and neither a new trial nor a promotion will come. */
+static bool
+is_done(const struct assay__study *study)
+{
+    int64_t paused = study->trials_in[ASSAY_TRIAL_PAUSED];
+
+    if (assay__study_live(study) > paused || study->asked > 0)
+        return false;
+    if (study->exhausted)
+        return true;
+    return assay__study_room(study) == 0 && finished(study) + paused > 0 &&
+           (assay__rungs_may_promote(study) == 0 || study->later);
+}
+
 static void
 end_study(struct assay__study *study)
 {
     struct assay__commit *commit = assay__commit_new(study);
 
+    assay__rungs_end_paused(study, commit);
     if (study->record.state == ASSAY_STUDY_STOPPING) {
         assay__study_apply(study, assay_study_event_for(study->record.reason),
                            study->record.reason, commit);
@@ -129,12 +144,12 @@ fill_slots(struct assay__study *study)
     if (!assay__attempt_fits(study))
         room = 0; /* the machine has none */
     room += study->spec->limits.ahead - study->trials_in[ASSAY_TRIAL_QUEUED];
-    room = ASSAY_MIN(room, assay__study_room(study));
+    room = ASSAY_MIN(room, assay__study_makes(study));
     if (study->asked > 0 || study->exhausted || study->later)
         return;
     if (room > 0)
         assay__ask_host(study, room);
-    else if (assay__study_room(study) > 0) /* what will be asked next knows one more result */
+    else if (assay__study_makes(study) > 0) /* what will be asked next knows one more result */
         assay_suggest_host_prepare(study->engine->host, study->id, study->next_number, 1, false);
 }
 
@@ -162,13 +177,12 @@ assay__reconcile(struct assay__study *study)
     }
     if (study->record.state == ASSAY_STUDY_PAUSED)
         return;
-    if (assay__study_live(study) == 0)
-        study->later = false; /* nothing is left to wait for */
-    if (assay__study_live(study) == 0 && study->asked == 0 &&
-        (study->exhausted || (assay__study_room(study) == 0 && finished(study) > 0))) {
+    if (is_done(study)) {
         end_study(study);
         return;
     }
+    if (assay__study_live(study) == study->trials_in[ASSAY_TRIAL_PAUSED])
+        study->later = false; /* nothing is left to wait for */
     if (runs_trials(study))
         fill_slots(study);
     else

@@ -43,6 +43,7 @@ assay__study_new(struct assay_engine *engine, int64_t id, struct assay_study_spe
     TAILQ_INIT(&study->asks);
     HASH_ADD(hh, engine->studies, id, sizeof study->id, study);
     assay_suggest_host_open(engine->host, id, spec->document);
+    assay__rungs_init(study);
     start_rule(study);
     return study;
 }
@@ -100,6 +101,14 @@ assay__study_room(const struct assay__study *study)
     return ASSAY_MAX(study->spec->limits.trials - made, 0);
 }
 
+int64_t
+assay__study_makes(const struct assay__study *study)
+{
+    int64_t room = assay__study_room(study), paused = assay__rungs_may_promote(study);
+
+    return room > INT64_MAX - paused ? room : room + paused;
+}
+
 void
 assay__study_apply(struct assay__study *study, enum assay_study_event event,
                    enum assay_study_reason reason, struct assay__commit *commit)
@@ -134,6 +143,7 @@ assay__study_wind_down(struct assay__study *study, enum assay_study_reason reaso
     free(study->record.message);
     study->record.message = assay_strdup(message);
     assay__study_apply(study, ASSAY_STUDY_EVENT_WIND_DOWN, reason, commit);
+    assay__rungs_end_paused(study, commit);
     HASH_ITER(hh, study->trials, trial, next)
         assay__trial_end(trial, trial_reason, NULL, commit);
 }

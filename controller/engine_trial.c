@@ -130,12 +130,15 @@ assay__trial_tell_host(const struct assay__trial *trial)
         for (size_t i = 0; i < spec->n_constraints; i++)
             json_array_append_new(constraints, final_value(trial, spec->constraints[i].metric));
     }
-    message = json_pack("{s:I, s:s, s:O, s:o, s:o, s:o, s:I}", "number", (json_int_t)trial->row.number,
+    message = json_pack("{s:I, s:s, s:O, s:o, s:o, s:o, s:o, s:I}", "number", (json_int_t)trial->row.number,
                         "state",
-                        assay_trial_state_is_final(trial->row.state)
+                        trial->row.state == ASSAY_TRIAL_PAUSED ||
+                                assay_trial_state_is_final(trial->row.state)
                             ? assay_trial_state_name(trial->row.state)
                             : "pending",
-                        "parameters", trial->row.parameters, "values", values, "constraints", constraints, "budget",
+                        "parameters", trial->row.parameters, "values", values, "constraints", constraints,
+                        "rungs", trial->study->n_rungs > 0 ? assay__rungs_told(trial) : json_null(),
+                        "budget",
                         isnan(trial->row.budget) ? json_null() : json_real(trial->row.budget),
                         "steps", (json_int_t)trial->row.last_step);
     assay_suggest_host_tell(trial->study->engine->host, trial->study->id, message);
@@ -177,6 +180,9 @@ assay__trial_apply(struct assay__trial *trial, enum assay_trial_event event,
         study->later = false;
         if (study->stopping != NULL)
             assay_stopping_finish(study->stopping, trial->row.number, trial->row.state);
+        assay__trial_tell_host(trial);
+    } else if (trial->row.state == ASSAY_TRIAL_PAUSED) {
+        study->later = false;
         assay__trial_tell_host(trial);
     }
     assay_changes_trial_update(commit->changes, from, &trial->row, trial->feasible);
@@ -255,6 +261,10 @@ assay__trial_measured(struct assay__trial *trial, int metric_id, int64_t step, d
     if (step < trial->metric_step[i])
         return; /* late: the value of a later step stands */
     trial->metric_step[i] = step;
+    if (trial->study->n_rungs > 0 &&
+        strcmp(trial->study->metrics[i], trial->study->spec->objectives[0].metric) == 0 &&
+        assay__rungs_measured(trial, step, value))
+        assay__trial_tell_host(trial);
     json_object_set_new(trial->row.metrics, trial->study->metrics[i], assay_json_real(value));
 }
 
@@ -405,7 +415,7 @@ assay__trial_complete(struct assay__trial *trial, const struct assay_completion 
         fail(trial, ASSAY_TRIAL_REASON_NO_OBJECTIVE, completion->message, commit);
     } else if (objective == ASSAY__OBJECTIVE_NOT_FINITE) {
         fail(trial, ASSAY_TRIAL_REASON_NON_FINITE_OBJECTIVE, completion->message, commit);
-    } else {
+    } else if (!assay__rungs_pause(trial, completion->message, commit)) {
         assay__trial_apply(trial, ASSAY_TRIAL_EVENT_SUCCEED, ASSAY_TRIAL_REASON_NONE,
                            completion->message, commit);
         check_target(trial, commit);

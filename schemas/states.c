@@ -156,6 +156,7 @@ static const char *const assay_trial_reason_names[] = {
     [ASSAY_TRIAL_REASON_STUDY_CANCELLED] = "study_cancelled",
     [ASSAY_TRIAL_REASON_STUDY_FINISHED] = "study_finished",
     [ASSAY_TRIAL_REASON_REPORTED_BY_CLIENT] = "reported_by_client",
+    [ASSAY_TRIAL_REASON_NOT_PROMOTED] = "not_promoted",
 };
 
 const char *
@@ -192,6 +193,7 @@ static const char *const assay_trial_reason_texts[] = {
     [ASSAY_TRIAL_REASON_STUDY_CANCELLED] = "its study was cancelled",
     [ASSAY_TRIAL_REASON_STUDY_FINISHED] = "its study ended first",
     [ASSAY_TRIAL_REASON_REPORTED_BY_CLIENT] = "the worker said so",
+    [ASSAY_TRIAL_REASON_NOT_PROMOTED] = "other trials were given a larger budget, this one was not",
 };
 
 const char *

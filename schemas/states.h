@@ -79,6 +79,7 @@ enum assay_trial_reason {
     ASSAY_TRIAL_REASON_STUDY_CANCELLED, /* its study was cancelled */
     ASSAY_TRIAL_REASON_STUDY_FINISHED, /* its study ended first */
     ASSAY_TRIAL_REASON_REPORTED_BY_CLIENT, /* the worker said so */
+    ASSAY_TRIAL_REASON_NOT_PROMOTED, /* other trials were given a larger budget, this one was not */
     ASSAY_TRIAL_REASON_MAX_,
 };
 

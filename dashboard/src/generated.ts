@@ -105,7 +105,8 @@ export type TrialReason =
   | "stopped_by_user"
   | "study_cancelled"
   | "study_finished"
-  | "reported_by_client";
+  | "reported_by_client"
+  | "not_promoted";
 
 export const TRIAL_REASONS: readonly TrialReason[] = [
   "exit_code",
@@ -122,6 +123,7 @@ export const TRIAL_REASONS: readonly TrialReason[] = [
   "study_cancelled",
   "study_finished",
   "reported_by_client",
+  "not_promoted",
 ];
 
 export const TRIAL_REASON_TEXTS: Readonly<Record<TrialReason, string>> = {
@@ -139,6 +141,7 @@ export const TRIAL_REASON_TEXTS: Readonly<Record<TrialReason, string>> = {
   study_cancelled: "its study was cancelled",
   study_finished: "its study ended first",
   reported_by_client: "the worker said so",
+  not_promoted: "other trials were given a larger budget, this one was not",
 };
 
 export type AttemptState =

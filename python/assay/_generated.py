@@ -74,6 +74,7 @@ TRIAL_REASONS = frozenset({
     "study_cancelled",
     "study_finished",
     "reported_by_client",
+    "not_promoted",
 })
 TRIAL_REASON_TEXTS = {
     "exit_code": "the command ended with an exit code other than 0",
@@ -90,6 +91,7 @@ TRIAL_REASON_TEXTS = {
     "study_cancelled": "its study was cancelled",
     "study_finished": "its study ended first",
     "reported_by_client": "the worker said so",
+    "not_promoted": "other trials were given a larger budget, this one was not",
 }
 
 ATTEMPT_STATES = frozenset({
