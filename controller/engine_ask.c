@@ -123,6 +123,8 @@ make_trial(struct assay__study *study, const json_t *suggestion, enum assay_tria
     if (state == ASSAY_TRIAL_QUEUED && study->spec->limits.ahead > 0)
         json_object_set_new(row.why, "ahead",
                             json_integer(study->trials_in[ASSAY_TRIAL_QUEUED] + 1));
+    if (json_object_get(suggestion, "parent") != NULL)
+        json_object_set(row.why, "parent", json_object_get(suggestion, "parent"));
     row.state = state;
     if (state == ASSAY_TRIAL_RUNNING) {
         row.started_us = row.created_us;

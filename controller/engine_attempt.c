@@ -92,6 +92,7 @@ with_launch(struct assay__trial *trial, bool adopt)
         .spec = study->spec,
         .parameters = trial->row.parameters,
         .budget = trial->row.budget,
+        .parent = json_integer_value(json_object_get(trial->row.why, "parent")),
         .token = token,
     };
 

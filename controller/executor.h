@@ -26,6 +26,7 @@ struct assay_launch {
     const struct assay_study_spec *spec;
     const json_t *parameters; /* object of the active parameters */
     double budget;            /* NaN = none */
+    int64_t parent;           /* trial whose checkpoint it starts from; 0 = none */
     const char *token;        /* the attempt's own */
 };
 

@@ -176,6 +176,12 @@ assay__local_job_build(const struct assay_launch *launch,
     json_object_set_new(job, "parameters", json_deep_copy(launch->parameters));
     json_object_set_new(job, "budget",
                         isnan(launch->budget) ? json_null() : json_real(launch->budget));
+    if (launch->parent > 0) {
+        assay_auto_free char *parent =
+            assay_trial_directory(options->data_dir, launch->key.study_id, launch->parent);
+
+        json_object_set_new(job, "checkpoint_from", json_sprintf("%s/checkpoint", parent));
+    }
     json_object_set_new(job, "token", json_string(launch->token));
     json_object_set_new(job, "gpus",
                         options->gpus != NULL ? json_deep_copy(options->gpus) : json_null());

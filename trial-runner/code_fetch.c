@@ -117,11 +117,14 @@ check_out(const struct fetch *fetch, const char *cache)
                                  "--quiet", commit, "--", ".");
 }
 
-/* In the child process. */
-static int
-fetch_code(void *arg)
+bool
+assay_code_fetch(const struct assay_job *job, const char *directory)
 {
-    const struct fetch *fetch = arg;
+    const struct fetch request = {.url = job->git_url,
+                                  .revision = job->git_revision,
+                                  .data_dir = job->data_dir,
+                                  .directory = directory};
+    const struct fetch *fetch = &request;
     uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
     assay_auto_free char *cache = NULL;
     assay_auto_free char *lock = NULL;
@@ -137,32 +140,20 @@ fetch_code(void *arg)
     lock = assay_format("%s.lock", cache);
     if (fetch->url[0] == '-' || (fetch->revision != NULL && fetch->revision[0] == '-')) {
         fprintf(stderr, "an address or revision can not begin with \"-\"\n");
-        return 1;
+        return false;
     }
     if (assay_make_directories(folder, 0700, &err) < 0 ||
         assay_make_directories(fetch->directory, 0700, &err) < 0) {
         fprintf(stderr, "%s\n", err.message);
-        return 1;
+        return false;
     }
     fd = open(lock, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0 || flock(fd, LOCK_EX) != 0) {
         fprintf(stderr, "%s: %s\n", lock, strerror(errno));
-        return 1;
+        return false;
     }
     set_git_environment(index);
     fine = check_out(fetch, cache);
     unlink(index);
-    return fine ? 0 : 1;
-}
-
-assay_status
-assay_code_fetch_start(const struct assay_job *job, const char *directory,
-                       struct assay_command_process *ret_process, struct assay_error *err)
-{
-    struct fetch fetch = {.url = job->git_url,
-                          .revision = job->git_revision,
-                          .data_dir = job->data_dir,
-                          .directory = directory};
-
-    return assay_command_fork(fetch_code, &fetch, ret_process, err);
+    return fine;
 }

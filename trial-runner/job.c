@@ -113,6 +113,7 @@ read_members(struct assay_job *job, const json_t *json)
     job->git_revision = take_text(git, "revision");
     job->parameters = json_incref(json_object_get(json, "parameters"));
     job->budget = json_is_number(budget) ? json_number_value(budget) : NAN;
+    job->checkpoint_from = take_text(json, "checkpoint_from");
     job->token = take_text(json, "token");
     job->gpus = json_is_array(gpus) ? json_incref(gpus) : NULL;
     job->grace_us = json_integer_value(json_object_get(json, "grace_us"));
@@ -189,6 +190,7 @@ assay_job_free(struct assay_job *job)
     free(job->metrics_path);
     free(job->metrics_filter);
     free(job->token);
+    free(job->checkpoint_from);
     free(job->attempt_dir);
     free(job->trial_dir);
     free(job);

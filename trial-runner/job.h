@@ -30,6 +30,7 @@ struct assay_job {
     size_t n_metrics, n_objectives;
     json_t *parameters;
     double budget; /* NaN = none */
+    char *checkpoint_from; /* folder with the checkpoint to start from; NULL = none */
     char *token;
     json_t *gpus; /* array of names; NULL = GPUs are not managed here */
     int64_t grace_us;

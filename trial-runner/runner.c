@@ -15,7 +15,6 @@
 #include "common/log.h"
 #include "common/json.h"
 #include "common/memory.h"
-#include "trial-runner/code_fetch.h"
 #include "trial-runner/command.h"
 #include "trial-runner/environment.h"
 #include "trial-runner/line_feed.h"
@@ -23,6 +22,7 @@
 #include "trial-runner/metric_line.h"
 #include "trial-runner/metric_source.h"
 #include "trial-runner/output_log.h"
+#include "trial-runner/preparation.h"
 #include "trial-runner/process_tree.h"
 #include "trial-runner/reporter.h"
 #include "trial-runner/result.h"
@@ -39,7 +39,7 @@
 #define FOLDER_CHECK_US (5 * ASSAY_SECOND_US)
 #define REPORTS_MAX 4096
 
-enum phase { PHASE_FETCH, PHASE_COMMAND, PHASE_ENDED };
+enum phase { PHASE_PREPARATION, PHASE_COMMAND, PHASE_ENDED };
 
 struct runner {
     const struct assay_job *job;
@@ -121,7 +121,7 @@ on_output_line(void *arg, const char *bytes, size_t length)
 {
     struct runner *runner = arg;
 
-    if (runner->phase != PHASE_FETCH && runner->job->metrics_from == ASSAY_JOB_METRICS_STDOUT)
+    if (runner->phase != PHASE_PREPARATION && runner->job->metrics_from == ASSAY_JOB_METRICS_STDOUT)
         on_metric_line(runner, bytes, length);
 }
 
@@ -285,7 +285,7 @@ start_command(struct runner *runner, struct assay_error *err)
     return ASSAY_OK;
 }
 
-/* Starts the command, or first the fetching of its code. */
+/* Starts the command, or first what prepares it. */
 static assay_status
 start(struct runner *runner, struct assay_error *err)
 {
@@ -297,14 +297,13 @@ start(struct runner *runner, struct assay_error *err)
         url = assay_strdup(getenv("ASSAY_URL"));
     runner->environment = assay_environment_build(job, url);
     write_parameters(runner);
-    if (job->git_url == NULL) {
-        runner->directory =
-            assay_strdup(job->directory != NULL ? job->directory : job->attempt_dir);
+    runner->directory = job->git_url != NULL      ? assay_job_file(job, "code")
+                        : job->directory != NULL ? assay_strdup(job->directory)
+                                                 : assay_strdup(job->attempt_dir);
+    if (!assay_preparation_needed(job))
         return start_command(runner, err);
-    }
-    runner->directory = assay_job_file(job, "code");
-    runner->phase = PHASE_FETCH;
-    return assay_code_fetch_start(job, runner->directory, &runner->process, err);
+    runner->phase = PHASE_PREPARATION;
+    return assay_preparation_start(job, runner->directory, &runner->process, err);
 }
 
 /* --- ending ------------------------------------------------------------------------------ */
@@ -354,7 +353,7 @@ command_ended(struct runner *runner)
 }
 
 static void
-fetch_ended(struct runner *runner)
+preparation_ended(struct runner *runner)
 {
     struct assay_error err = {0};
     assay_auto_free char *last = NULL;
@@ -363,14 +362,19 @@ fetch_ended(struct runner *runner)
     assay_process_tree_end(TREE_END_US);
     read_rest(runner);
     if (runner->asked) {
-        finish(runner, assay_result_start_failed("asked to end while its code was being fetched"));
+        finish(runner, assay_result_start_failed("asked to end before its command had started"));
     } else if (WIFEXITED(runner->wait_status) && WEXITSTATUS(runner->wait_status) == 0) {
         if (start_command(runner, &err) < 0)
             finish(runner, assay_result_start_failed(err.message));
     } else {
         last = assay_output_log_last_lines(runner->log, 1);
-        message = assay_format("the code can not be fetched from %s: %s", runner->job->git_url,
-                               last[0] != '\0' ? last : "git ended with an error");
+        message = assay_format("what the trial starts from can not be had (%s%s%s): %s",
+                               runner->job->checkpoint_from != NULL ? "checkpoint " : "",
+                               runner->job->checkpoint_from != NULL && runner->job->git_url != NULL
+                                   ? "and code "
+                                   : "",
+                               runner->job->git_url != NULL ? runner->job->git_url : "",
+                               last[0] != '\0' ? last : "git or cp ended with an error");
         finish(runner, assay_result_start_failed(message));
     }
 }
@@ -390,8 +394,8 @@ reap(struct runner *runner)
             ended = true;
         }
     }
-    if (ended && runner->phase == PHASE_FETCH)
-        fetch_ended(runner);
+    if (ended && runner->phase == PHASE_PREPARATION)
+        preparation_ended(runner);
     else if (ended)
         command_ended(runner);
 }

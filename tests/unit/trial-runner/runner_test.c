@@ -966,6 +966,44 @@ code_comes_from_git(void **state)
     }
 }
 
+/* The copy is there before the command; a checkpoint of its own is not overwritten. */
+static void
+checkpoint_comes_from_a_parent(void **state)
+{
+    assay_auto_free char *parent = assay_format("%s/trials/1/900/checkpoint", data_dir);
+    assay_auto_free char *more = assay_format("{\"checkpoint_from\":\"%s\"}", parent);
+    assay_auto_free char *script =
+        assay_format("mkdir -p %s/deep && echo 7 >%s/deep/epoch", parent, parent);
+    struct run run;
+
+    (void)state;
+    assert_int_equal(run_shell(script), 0);
+    prepare(&run, "echo loss=$(cat $ASSAY_CHECKPOINT_DIR/deep/epoch)", more);
+    run_all(&run);
+    assert_string_equal(text_of(run.told, "state"), "succeeded");
+    assert_true(json_number_value(
+                    json_object_get(json_object_get(run.told, "metrics"), "loss")) == 7.0);
+    done(&run);
+
+    prepare(&run, "echo loss=$(cat $ASSAY_CHECKPOINT_DIR/own)", more);
+    {
+        assay_auto_free char *write =
+            assay_format("echo 9 >%s/../checkpoint/own", run.folder);
+
+        assert_int_equal(run_shell(write), 0);
+    }
+    run_all(&run);
+    assert_true(json_number_value(
+                    json_object_get(json_object_get(run.told, "metrics"), "loss")) == 9.0);
+    done(&run);
+
+    prepare(&run, "echo loss=1", "{\"checkpoint_from\":\"/nowhere/checkpoint\"}");
+    run_all(&run);
+    assert_string_equal(text_of(run.told, "reason"), "start_failed");
+    assert_non_null(strstr(text_of(run.told, "message"), "/nowhere/checkpoint to go on from is gone"));
+    done(&run);
+}
+
 static void
 code_that_can_not_be_had_is_a_failed_start(void **state)
 {
@@ -1161,6 +1199,7 @@ main(void)
         cmocka_unit_test(the_runner_is_small),
         cmocka_unit_test(other_addresses_go_through_libcurl),
         cmocka_unit_test(code_comes_from_git),
+        cmocka_unit_test(checkpoint_comes_from_a_parent),
         cmocka_unit_test(code_that_can_not_be_had_is_a_failed_start),
         cmocka_unit_test(a_file_is_followed),
         cmocka_unit_test(tensorboard_files_are_read),
