@@ -141,6 +141,7 @@ assay_progress_line(const json_t *study, const struct assay_progress *progress)
     if (strcmp(state, "running") != 0)
         add_part(&line, columns, "  ", state);
     add_count(&line, columns, "  ", trials, "running", "running");
+    add_count(&line, columns, "  ", trials, "paused", "paused");
     add_count(&line, columns, "  ", trials, "failed", "failed");
     add_count(&line, columns, "  ", trials, "stopped", "stopped early");
     if (eta >= 0 && !assay_study_is_final(study)) {
@@ -173,6 +174,7 @@ assay_progress_plain(const json_t *study, int64_t now_us)
     if (strcmp(state, "running") != 0)
         assay_buffer_printf(&line, ", %s", state);
     add_count(&line, SIZE_MAX, ", ", trials, "running", "running");
+    add_count(&line, SIZE_MAX, ", ", trials, "paused", "paused");
     add_count(&line, SIZE_MAX, ", ", trials, "failed", "failed");
     add_count(&line, SIZE_MAX, ", ", trials, "stopped", "stopped early");
     if (best != NULL)

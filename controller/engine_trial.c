@@ -280,7 +280,9 @@ assay__trial_end(struct assay__trial *trial, enum assay_trial_reason reason, con
 
     if (assay_trial_state_is_final(trial->row.state))
         return;
-    if (trial->executing || (trial->row.state == ASSAY_TRIAL_RUNNING && !with_study)) {
+    /* The process of a paused one has told its end and is about to go. */
+    if (trial->row.state != ASSAY_TRIAL_PAUSED &&
+        (trial->executing || (trial->row.state == ASSAY_TRIAL_RUNNING && !with_study))) {
         if (trial->row.state == ASSAY_TRIAL_RUNNING)
             assay__trial_apply(trial, ASSAY_TRIAL_EVENT_STOP, reason, message, commit);
         if (trial->executing)
