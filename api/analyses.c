@@ -354,10 +354,10 @@ advice_sentence(const struct assay_advice *advice, const char *metric, double si
                             stop ? "Consider stopping" : "Going on looks worth it", ahead->trials,
                             100.0 * ahead->probability);
     return assay_format(
-        "%s: in the next %d trials %s is expected to go from %.6g (trial %lld, %zu trial%s ago) to "
+        "%s. In the next %d trials %s is expected to go from %.6g (trial %lld, %zu trial%s ago) to "
         "%.6g; the chance of any improvement is about %.0f %%.",
-        stop ? "Consider stopping" : "Going on looks worth it", ahead->trials, metric,
-        sign * advice->best, (long long)best, advice->stagnation,
+        stop ? "Consider stopping: little is left to gain" : "Going on looks worth it",
+        ahead->trials, metric, sign * advice->best, (long long)best, advice->stagnation,
         advice->stagnation == 1 ? "" : "s", sign * ahead->best, 100.0 * ahead->probability);
 }
 

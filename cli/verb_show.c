@@ -2,15 +2,18 @@
 #include <inttypes.h>
 #include <math.h>
 
+#include "cli/analyse.h"
 #include "cli/commands.h"
 #include "cli/follow.h"
 #include "cli/result.h"
 #include "cli/text.h"
+#include "cli/why.h"
 #include "common/clock.h"
 #include "common/json.h"
 #include "common/memory.h"
 
 #define HISTORY_TRIALS_MAX 20000
+#define FRONT_ROWS_MAX 12
 
 static void
 add_row(struct assay_table *table, const char *name, const json_t *value)
@@ -96,6 +99,24 @@ add_study(struct assay_cli *cli, const json_t *study, const json_t *trials,
     add_members("limits", json_object_get(study, "limits"), text);
 }
 
+/* What the trials say together; not of so many that the server would have to look long. */
+static int
+add_analyses(struct assay_cli *cli, const char *path, const json_t *study,
+             struct assay_buffer *text)
+{
+    int64_t total = assay_member_int(json_object_get(study, "trials"), "total");
+    int code = ASSAY_EXIT_DONE;
+
+    if (total > 0 && total <= HISTORY_TRIALS_MAX)
+        code = assay_analyse_short(cli, path, study, text);
+    if (code == ASSAY_EXIT_DONE && total > 0 &&
+        json_array_size(json_object_get(study, "objectives")) > 1) {
+        assay_buffer_puts(text, "\n");
+        code = assay_analyse_pareto(cli, path, study, FRONT_ROWS_MAX, text);
+    }
+    return code;
+}
+
 static int
 show_study(struct assay_cli *cli, const char *path)
 {
@@ -113,9 +134,11 @@ show_study(struct assay_cli *cli, const char *path)
                              HISTORY_TRIALS_MAX, &trials);
         if (code == ASSAY_EXIT_DONE) {
             add_study(cli, study, trials, &text);
-            assay_cli_print(&text);
             json_decref(trials);
+            code = add_analyses(cli, path, study, &text);
         }
+        if (code == ASSAY_EXIT_DONE)
+            assay_cli_print(&text);
     }
     json_decref(study);
     return code;
@@ -124,22 +147,20 @@ show_study(struct assay_cli *cli, const char *path)
 /* --- one trial */
 
 static void
-add_why(const json_t *why, struct assay_buffer *text)
+add_why(const struct assay_cli *cli, const json_t *study, const json_t *trial,
+        struct assay_buffer *text)
 {
-    assay_auto_table struct assay_table table = {.columns = 2};
-    json_t *mutable = (json_t *)(uintptr_t)why; /* only read */
-    const char *name;
-    json_t *value;
+    const json_t *objectives = json_object_get(study, "objectives");
+    const json_t *objective = json_array_get(objectives, 0);
+    const struct assay_why_study told = {
+        .metric = json_array_size(objectives) == 1 ? assay_member_text(objective, "metric") : NULL,
+        .maximize = strcmp(assay_member_text(objective, "goal"), "maximize") == 0,
+        .unicode = cli->unicode,
+    };
 
     assay_buffer_puts(text, "\nwhy\n");
-    add_row(&table, "proposed by", json_object_get(why, "proposed_by"));
-    json_object_foreach(mutable, name, value)
-    {
-        if (strcmp(name, "proposed_by") != 0 && strcmp(name, "stop") != 0)
-            add_row(&table, name, value);
-    }
-    assay_table_print(&table, 2, text);
-    add_members("stopped early", json_object_get(why, "stop"), text);
+    assay_why_text(trial, &told, text);
+    add_members("stopped early", json_object_get(json_object_get(trial, "why"), "stop"), text);
 }
 
 static void
@@ -182,7 +203,8 @@ add_attempts(const json_t *attempts, struct assay_buffer *text)
 }
 
 static void
-add_trial(struct assay_cli *cli, const json_t *trial, struct assay_buffer *text)
+add_trial(struct assay_cli *cli, const json_t *study, const json_t *trial,
+          struct assay_buffer *text)
 {
     const char *state = assay_member_text(trial, "state");
     assay_auto_free char *message = assay_text_clean(assay_member_text(trial, "message"));
@@ -204,7 +226,7 @@ add_trial(struct assay_cli *cli, const json_t *trial, struct assay_buffer *text)
     assay_table_print(&table, 2, text);
     add_members("parameters", json_object_get(trial, "parameters"), text);
     add_members("metrics", json_object_get(trial, "metrics"), text);
-    add_why(json_object_get(trial, "why"), text);
+    add_why(cli, study, trial, text);
     add_attempts(json_object_get(trial, "attempts"), text);
 }
 
@@ -256,7 +278,7 @@ show_trial(struct assay_cli *cli, const char *path, int64_t number)
     assay_auto_free char *one = assay_format("%s/trials/%" PRId64, path, number);
     assay_auto_free char *curves = assay_format("%s/measurements", one);
     assay_auto_buffer struct assay_buffer text = {0};
-    json_t *trial = NULL, *answer = NULL;
+    json_t *trial = NULL, *study = NULL, *answer = NULL;
     int code = assay_cli_call(cli, "GET", one, NULL, NULL, &trial);
 
     if (code != ASSAY_EXIT_DONE)
@@ -264,14 +286,17 @@ show_trial(struct assay_cli *cli, const char *path, int64_t number)
     if (cli->json) {
         assay_cli_print_json(trial);
     } else {
-        code = assay_cli_call(cli, "GET", curves, "points=200", NULL, &answer);
+        code = assay_cli_call(cli, "GET", path, "fields=objectives", NULL, &study);
+        if (code == ASSAY_EXIT_DONE)
+            code = assay_cli_call(cli, "GET", curves, "points=200", NULL, &answer);
         if (code == ASSAY_EXIT_DONE) {
-            add_trial(cli, trial, &text);
+            add_trial(cli, study, trial, &text);
             add_curves(cli, json_object_get(answer, "measurements"), &text);
             assay_cli_print(&text);
         }
     }
     json_decref(answer);
+    json_decref(study);
     json_decref(trial);
     return code;
 }
@@ -300,8 +325,10 @@ const struct assay_verb assay_verb_show = {
     .min_arguments = 1,
     .max_arguments = 1,
     .summary = "Show a study, or one of its trials",
-    .text = "A trial is shown with why it is as it is: what proposed its parameters and, if it\n"
-            "was stopped early, the rule, the metric's value, the threshold and the step.",
+    .text =
+        "A study is shown with what mattered most and whether going on is worth it. A trial is\n"
+        "shown with why it is as it is: what proposed its parameters and what it expected, and,\n"
+        "if it was stopped early, the rule, the metric's value, the threshold and the step.",
     .options = show_options,
     .examples = "assay show digits-mlp\n"
                 "assay show digits-mlp --trial 17",

@@ -9,6 +9,8 @@ const struct assay_verb *const assay_verbs[] = {
     &assay_verb_list,
     &assay_verb_show,
     &assay_verb_best,
+    &assay_verb_pareto,
+    &assay_verb_importance,
     &assay_verb_trials,
     &assay_verb_watch,
     &assay_verb_logs,

@@ -27,7 +27,7 @@ BIN = pathlib.Path(os.environ.get("ASSAY_BUILD", ROOT / "build")).resolve() / "b
 ASSAY = str(BIN / "assay")
 URL, TOKEN = os.environ.get("ASSAY_URL"), os.environ.get("ASSAY_TOKEN")
 
-VERBS = ["run", "submit", "validate", "list", "show", "best", "trials", "watch", "logs", "pause",
+VERBS = ["run", "submit", "validate", "list", "show", "best", "pareto", "importance", "trials", "watch", "logs", "pause",
          "resume", "cancel", "limits", "stop", "delete", "export", "ask", "report", "tell", "server start",
          "server status", "server stop", "project create", "project list", "token create", "token list", "token delete",
          "completion", "version", "help"]
@@ -363,6 +363,65 @@ class Server(WithStudies):
         self.assay("delete", name)
         done = self.assay("show", name, code=2)
         self.assertIn(name, done.stderr)
+
+    def told(self, n, objective="objective: {metric: loss, goal: minimize}", metrics=None):
+        """A study without trials of its own, with n finished ones."""
+        name, path = self.study(trial="", limits="{trials: 500}")
+        text = path.read_text().replace("objective: {metric: loss, goal: minimize}", objective)
+        path.write_text(text)
+        self.assay("submit", path)
+        for i in range(n):
+            asked = self.json("ask", name)["trials"][0]
+            x = asked["parameters"]["x"]
+            told = metrics(x) if metrics else {"loss": x * x}
+            self.assay("tell", name, asked["number"],
+                       *[f"{key}={value}" for key, value in told.items()])
+        return name
+
+    def test_what_mattered(self):
+        name = self.told(12)
+        shown = self.assay("importance", name).stdout
+        self.assertRegex(shown, r"importance for loss, PED-ANOVA, from 12 trials\n"
+                                r"  x +[━╌]+ +\d+\.\d %\n  kind ")
+        self.assertRegex(self.assay("importance", name, LC_ALL="C").stdout, r"x +\[#+-*\] ")
+        shown = self.assay("importance", name, "--interactions").stdout
+        for part in ("fANOVA", "of the variance", "together, beyond each alone", "x, kind"):
+            self.assertIn(part, shown)
+        answer = self.json("importance", name, "--method", "fanova")
+        self.assertEqual((answer["method"], answer["interactions"]), ("fanova", None))
+        self.assertIn("At least 10", self.assay("importance", name, "--metric", "a b&c").stdout)
+        self.assay("importance", name, "--method", "guess", code=2)
+        shown = self.assay("show", name).stdout
+        self.assertRegex(shown, r"what mattered most: x \d+ %, kind \d+ %\n")
+        self.assertRegex(shown, r"(Going on|Consider stopping).*In the next 10 trials loss is expected")
+
+    def test_front(self):
+        name = self.told(6, "objectives: [{metric: a, goal: minimize}, {metric: b, goal: maximize}]",
+                         lambda x: {"a": x, "b": x})
+        shown = self.assay("pareto", name).stdout
+        self.assertIn("6 trials on the Pareto front", shown)
+        self.assertRegex(shown, r"TRIAL +a \(minimize\) +b \(maximize\) +PARAMETERS\n")
+        self.assertEqual(sum(line.count("o") for line in shown.splitlines() if "|" in line), 6)
+        self.assertEqual(len(self.json("pareto", name)["trials"]), 6)
+        self.assertIn("on the Pareto front", self.assay("show", name).stdout)
+        empty, path = self.study(trial="")
+        self.assay("submit", path)
+        self.assertIn("no trial", self.assay("pareto", empty).stdout)
+
+    def test_why_in_words(self):
+        name, path = self.study(trial="", algorithm="{name: bayesian}", limits="{trials: 40}")
+        self.assay("submit", path)
+        for i in range(14):
+            asked = self.json("ask", name)["trials"][0]
+            self.assay("tell", name, asked["number"], f"loss={asked['parameters']['x'] ** 2}")
+        first = self.assay("show", name, "--trial", 1).stdout
+        self.assertIn("proposed by bayesian\n  initial design: the middle of the space", first)
+        last = self.assay("show", name, "--trial", 14).stdout
+        self.assertRegex(last, r"  expected loss \S+ ± \S+; measured \S+, "
+                               r"(as expected|\d+\.\d standard deviations (better|worse))\n"
+                               r"  acquisition: [a-z ]+, \S+ here\n"
+                               r"  the best then was trial \d+ with \S+\n"
+                               r"  learned from 13 trials\n")
 
     def test_export(self):
         name, path = self.study()
