@@ -259,6 +259,11 @@ class Server(http.server.ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://{self.server_address[0]!s}:{self.server_address[1]}/"
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Connections that end early are nothing to speak of."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
+
     def answer(self, message: Mapping[str, Any]) -> Dict[str, Any]:
         """What one message is answered with."""
         op, study = message.get("op"), message.get("study")

@@ -18,6 +18,7 @@
 #define TELLS_PER_REQUEST 500
 #define PAUSE_MIN_US (100 * INT64_C(1000))
 #define PAUSE_MAX_US (2 * ASSAY_SECOND_US)
+#define TRY_MIN_US (500 * INT64_C(1000))
 #define CLOSE_US (500 * INT64_C(1000))
 #define WHY_BYTES_MAX 2048
 /* Settings that a study leaves out. */
@@ -105,6 +106,8 @@ find_token(const json_t *settings, const char *url, char **ret_token, struct ass
                           name);
     blank = strchr(value, ' ');
     origin = blank != NULL ? (size_t)(blank - value) : 0;
+    while (origin > 0 && value[origin - 1] == '/')
+        origin--;
     if (origin > 0 && (strncmp(url, value, origin) != 0 ||
                        (url[origin] != '\0' && strchr("/?", url[origin]) == NULL)))
         return assay_fail(err, ASSAY_E_INVALID_STUDY,
@@ -211,41 +214,55 @@ pause_us(int64_t us)
     nanosleep(&time, NULL); /* a signal cuts it short, and should_stop() knows */
 }
 
+/* What became of a request that is not tried again. */
+static assay_status
+give_up(const struct remote *remote, const struct assay_remote_answer *answer,
+        const struct assay_error *fault, int tries, int64_t spent_us, struct assay_error *err)
+{
+    const char *code = json_string_value(json_object_get(answer->json, "code"));
+
+    if (code != NULL && strcmp(code, "unknown_study") == 0)
+        return assay_fail(err, ASSAY_E_NOT_FOUND,
+                          "the remote algorithm at %s says that it does not know the study",
+                          remote->url);
+    if (tries > 1)
+        return assay_fail(err, fault->status, "the remote algorithm at %s %s (%d tries in %.1f s)",
+                          remote->url, fault->message, tries,
+                          (double)spent_us / ASSAY_SECOND_US);
+    return assay_fail(err, fault->status, "the remote algorithm at %s %s", remote->url,
+                      fault->message);
+}
+
 static assay_status
 post(struct remote *remote, const json_t *message, int64_t end_us, json_t **ret_json,
      struct assay_error *err)
 {
-    int64_t wait_us = PAUSE_MIN_US;
+    int64_t wait_us = PAUSE_MIN_US, start_us = assay_monotonic_us();
+    /* A try that is cut off sooner than this says nothing. */
+    int64_t try_us = ASSAY_MIN(remote->timeout_us, TRY_MIN_US);
 
     for (int tries = 1;; tries++) {
         struct assay_error fault = {0};
         struct assay_remote_answer answer;
-        int64_t left_us = end_us - assay_monotonic_us();
-        assay_status status =
-            assay_remote_http_post(remote->http, message,
-                                   ASSAY_MAX(ASSAY_MIN(remote->timeout_us, left_us), PAUSE_MIN_US),
-                                   &answer, &fault);
-        const char *code = json_string_value(json_object_get(answer.json, "code"));
+        int64_t left_us = ASSAY_MAX(end_us - assay_monotonic_us(), try_us);
 
-        if (status == ASSAY_OK) {
+        if (assay_remote_http_post(remote->http, message, ASSAY_MIN(remote->timeout_us, left_us),
+                                   &answer, &fault) == ASSAY_OK) {
             *ret_json = answer.json;
             return ASSAY_OK;
         }
-        if (code != NULL && strcmp(code, "unknown_study") == 0)
-            status = assay_fail(err, ASSAY_E_NOT_FOUND,
-                                "the remote algorithm at %s says that it does not know the study",
-                                remote->url);
-        else
-            status = assay_fail(err, fault.status, "the remote algorithm at %s %s", remote->url,
-                                fault.message);
-        json_decref(answer.json);
-        if (!answer.again || assay_host_table()->should_stop())
+        if (!answer.again || assay_host_table()->should_stop() ||
+            assay_monotonic_us() + wait_us + try_us >= end_us) {
+            assay_status status = give_up(remote, &answer, &fault, tries,
+                                          assay_monotonic_us() - start_us, err);
+
+            json_decref(answer.json);
             return status;
+        }
+        json_decref(answer.json);
         if (tries == 1)
             assay_log(ASSAY_LOG_WARNING, "the remote algorithm at %s %s; trying again",
                       remote->url, fault.message);
-        if (assay_monotonic_us() + wait_us >= end_us)
-            return status;
         pause_us(wait_us);
         wait_us = ASSAY_MIN(2 * wait_us, PAUSE_MAX_US);
     }
