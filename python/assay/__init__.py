@@ -8,7 +8,7 @@
 In a script that is tuned: assay.parameters(), assay.report(step=3, loss=0.4), assay.should_stop().
 """
 
-from ._records import Best, Measurement, StopDecision, TrialRecord
+from ._records import Advice, Ahead, Best, Importance, Measurement, StopDecision, TrialRecord
 from .client import Client
 from .context import (budget, checkpoint_dir, in_trial, output_dir, parameters, report,
                       should_stop)
@@ -26,13 +26,14 @@ from .trial import Infeasible, Trial
 __version__ = "0.1.0"
 
 __all__ = [
-    "AccessError", "BadRequestError", "Best", "Client", "ConflictError", "ConnectionFailedError",
-    "Error", "Fault", "ForbiddenError", "IdempotencyMismatchError", "Infeasible", "InternalError",
-    "InvalidError", "InvalidJsonError", "InvalidStudyError", "InvalidValueError",
-    "InvalidYamlError", "IoError", "Measurement", "MethodNotAllowedError", "NotAcceptableError",
-    "NotFoundError", "PluginError", "PreconditionFailedError", "StopDecision", "Study",
-    "StudyExistsError", "StudyFinishedError", "Suggestions", "TemporaryError", "TimedOutError",
-    "TooLargeError", "TooManyRequestsError", "Trial", "TrialFinishedError", "TrialRecord",
-    "UnauthorizedError", "UnavailableError", "UnsupportedMediaTypeError", "budget",
-    "checkpoint_dir", "in_trial", "output_dir", "parameters", "report", "should_stop",
+    "AccessError", "Advice", "Ahead", "BadRequestError", "Best", "Client", "ConflictError",
+    "ConnectionFailedError", "Error", "Fault", "ForbiddenError", "IdempotencyMismatchError",
+    "Importance", "Infeasible", "InternalError", "InvalidError", "InvalidJsonError",
+    "InvalidStudyError", "InvalidValueError", "InvalidYamlError", "IoError", "Measurement",
+    "MethodNotAllowedError", "NotAcceptableError", "NotFoundError", "PluginError",
+    "PreconditionFailedError", "StopDecision", "Study", "StudyExistsError", "StudyFinishedError",
+    "Suggestions", "TemporaryError", "TimedOutError", "TooLargeError", "TooManyRequestsError",
+    "Trial", "TrialFinishedError", "TrialRecord", "UnauthorizedError", "UnavailableError",
+    "UnsupportedMediaTypeError", "budget", "checkpoint_dir", "in_trial", "output_dir", "parameters",
+    "report", "should_stop",
 ]

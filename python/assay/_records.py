@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from ._values import decode_metrics, decode_number
 
@@ -58,6 +58,60 @@ class TrialRecord:
                    value=decode_number(data.get("value")), budget=data.get("budget"),
                    attempts=list(data.get("attempts") or []), why=dict(data.get("why") or {}),
                    raw=dict(data))
+
+
+@dataclass(frozen=True)
+class Importance:
+    """How much each parameter mattered."""
+
+    parameters: Dict[str, float]  # the most important first; they sum to 1; {} if there is nothing
+    interactions: Dict[Tuple[str, str], float]  # share of the whole variance; {} if not asked for
+    explained: Optional[float]  # fanova: share that the parameters explain each for itself
+    method: str
+    metric: Optional[str]  # None: all objectives together
+    trials: int  # the figures come from
+    message: Optional[str]  # why there is nothing yet, or of what sample the figures are
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Importance:
+        return cls(parameters={one["parameter"]: one["importance"] for one in data["importance"]},
+                   interactions={(one["parameters"][0], one["parameters"][1]): one["importance"]
+                                 for one in data["interactions"] or []},
+                   explained=data["explained"], method=data["method"], metric=data["metric"],
+                   trials=data["trials"], message=data["message"])
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """What is expected of so many more trials."""
+
+    trials: int
+    value: Optional[float]  # the best by then; None with several objectives
+    probability: float  # of any improvement
+
+
+@dataclass(frozen=True)
+class Advice:
+    """Whether going on is worth it."""
+
+    advice: str  # "too_early", "go_on" or "consider_stopping"
+    sentence: str
+    metric: Optional[str]  # None with several objectives, and then no values either
+    trials: int  # with a value
+    stagnation: int  # of them since the best one
+    best: Optional[float]
+    expected_improvement: Optional[float]  # of the next trial
+    probability_of_improvement: Optional[float]  # of the next trial
+    expected_best_after: List[Ahead]
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Advice:
+        return cls(advice=data["advice"], sentence=data["sentence"], metric=data["metric"],
+                   trials=data["trials"], stagnation=data["stagnation"], best=data["best"],
+                   expected_improvement=data["expected_improvement"],
+                   probability_of_improvement=data["probability_of_improvement"],
+                   expected_best_after=[Ahead(one["trials"], one["value"], one["probability"])
+                                        for one in data["expected_best_after"] or []])
 
 
 @dataclass(frozen=True)

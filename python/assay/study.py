@@ -14,7 +14,7 @@ from typing import (TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping,
                     Sequence, Union)
 
 from . import errors
-from ._records import FINAL_STUDY_STATES, Best, TrialRecord
+from ._records import FINAL_STUDY_STATES, Advice, Best, Importance, TrialRecord
 from ._values import Metrics, Number, encode_number
 from .trial import Infeasible, Trial, heartbeats
 
@@ -132,6 +132,21 @@ class Study:
     def pareto(self) -> List[TrialRecord]:
         """With several objectives: the trials that no other trial beats in all of them."""
         return [TrialRecord.from_json(one) for one in self._get("pareto")["trials"]]
+
+    def importance(self, method: Optional[str] = None, *, interactions: bool = False,
+                   metric: Optional[str] = None) -> Importance:
+        """How much each parameter mattered for the objective, or for another metric.
+
+        `method` is "ped_anova" (where the best trials lie; the default) or "fanova" (the variance of
+        the whole space); `interactions`, of pairs of parameters, come with "fanova"."""
+        query = {"method": method, "interactions": "true" if interactions else None,
+                 "metric": metric}
+        return Importance.from_json(self._client._transport.request(
+            "GET", self._path("importance"), query=query).json())
+
+    def advice(self) -> Advice:
+        """Whether going on is worth it, from the trials so far.  Nothing stops by it."""
+        return Advice.from_json(self._get("advice"))
 
     def trials(self, *, state: Union[str, List[str], None] = None, sort: Optional[str] = None,
                page_size: int = 500) -> Iterator[TrialRecord]:

@@ -177,6 +177,34 @@ class ContractTest(unittest.TestCase):
         self.assertAlmostEqual(best.value, loss_of(best.parameters))
         self.assertEqual(study.wait(timeout=30).counts["total"], 12)
 
+    def test_what_the_trials_say(self) -> None:
+        study = self.submit(algorithm={"name": "random"}, limits={"trials": 30})
+        early = study.advice()
+        self.assertEqual((early.advice, early.best, early.expected_best_after),
+                         ("too_early", None, []))
+        nothing = study.importance()
+        self.assertEqual((nothing.parameters, nothing.interactions, nothing.trials), ({}, {}, 0))
+        self.assertIn("At least", nothing.message or "")
+        best = study.optimize(lambda trial: loss_of(trial.parameters))
+        assert best is not None
+        for method in (None, "fanova"):
+            found = study.importance(method)
+            self.assertEqual((found.method, found.metric), (method or "ped_anova", "loss"))
+            self.assertAlmostEqual(sum(found.parameters.values()), 1)
+            self.assertEqual(set(found.parameters), {"x", "n", "kind", "tilt"})
+        pairs = study.importance(interactions=True, metric="loss").interactions
+        self.assertEqual(len(pairs), 6)
+        self.assertIn(("x", "n"), pairs)
+        with self.assertRaises(assay.InvalidValueError):
+            study.importance("ped_anova", interactions=True)
+        advice = study.advice()
+        self.assertIn(advice.advice, ("go_on", "consider_stopping"))
+        self.assertEqual((advice.best, advice.trials), (best.value, 30))
+        assert advice.expected_improvement is not None
+        self.assertGreaterEqual(advice.expected_improvement, 0)
+        self.assertEqual([one.trials for one in advice.expected_best_after], [10, 20, 50])
+        self.assertEqual([one.number for one in study.pareto()], [best.number])
+
     def test_points_of_our_own(self) -> None:
         study = self.submit()
         numbers = study.add([
