@@ -66,10 +66,9 @@ open_study(size_t s, bool maximize, const char *text)
     struct assay_faults faults = {0};
     struct assay_error err = {0};
     struct assay_study_spec *spec;
-    json_t *file = json_pack("{s:{s:s, s:s}, s:[{s:s, s:s, s:i, s:i}], s:i}", "objective",
-                             "metric", "value", "goal", maximize ? "maximize" : "minimize",
-                             "parameters", "name", "x", "type", "double", "min", 0, "max", 1,
-                             "seed", 1);
+    json_t *file = json_pack("{s:{s:s, s:s}, s:[{s:s, s:s, s:i, s:i}], s:i}", "objective", "metric",
+                             "value", "goal", maximize ? "maximize" : "minimize", "parameters",
+                             "name", "x", "type", "double", "min", 0, "max", 1, "seed", 1);
 
     json_object_set_new(file, "early_stopping", json_loads(text, 0, NULL));
     spec = assay_study_decode(file, NULL, assay_registry_checks(), &faults);

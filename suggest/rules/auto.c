@@ -10,17 +10,18 @@
  * trials by that step (carried on past their ends) and mapped to a normal score, is
  * z_s; its final one is z.  They are bivariate normal with correlation r_s.  The prior
  * of r_s is exponential in Fisher's transform atanh(r), on a grid over [0, 3]; each
- * complete trial is an observation of (z_s, z), which updates it.  A block of ties is
- * an interval of scores: at step s it enters by the mean and the variance of the
- * truncated normal, at the end by its probability.  Then
+ * complete trial is an observation of (z_s, z), which updates it.  A block of ties is an
+ * interval of scores: at step s it enters by the mean and the variance of the truncated
+ * normal, at the end by its probability.  Then
  *
  *     P(best) = sum over r of p(r) Phi((r m - z*) / sqrt(1 - r^2 + r^2 v))
  *
  * with m, v the trial's score, and z* that of the best among n ended trials, which a
  * fresh trial passes with probability Phi(-z*) = 1 / (2 n).  The trial stops when P(best)
  * < chance * Phi(-z*), at this and the `checks` - 1 measured steps before; in the first
- * `early_share` of the usual length the bound is less by the square of how far it got.
- * Averaging over r keeps the rule cautious while there is little to learn from.
+ * `early_share` of the usual length, and at the first EARLY_MEASUREMENTS measurements,
+ * the bound is less by the square of how far it got.  Averaging over r keeps the rule
+ * cautious while there is little to learn from.
  *
  * Never stopped: the trial with the best value of all, one of the best `protect_best` at
  * its step, and anything before `min_trials` have run to their end.  A trial that had
@@ -44,15 +45,16 @@
 #include "suggest/rules/settings_of.h"
 
 #define GRID 25
-#define GRID_END 3.0      /* of atanh(r) */
-#define COMPLETE_MAX 64   /* those of the highest numbers */
-#define POINTS_MAX 64     /* improvements kept of a complete trial */
-#define CACHE 512         /* posteriors kept */
+#define GRID_END 3.0    /* of atanh(r) */
+#define COMPLETE_MAX 64 /* trials kept: those of the highest numbers */
+#define POINTS_MAX 64   /* points kept of a curve */
+#define CACHE 512       /* posteriors kept */
 #define DIVERGED_STEPS 3
-#define SCORE_END 8.0     /* past every normal score that can occur */
+#define EARLY_MEASUREMENTS 6
+#define SCORE_END 8.0 /* past every normal score that can occur */
 
-/* A trial that ran to its end: its improvements. */
-struct complete {
+/* What is kept of a complete trial: where it stood. */
+struct past {
     int64_t number, last_step;
     size_t n;
     int64_t steps[POINTS_MAX];
@@ -71,10 +73,10 @@ struct rule {
     int64_t min_trials, warmup_steps, checks, protect_best;
     struct assay_live_set live;
     struct assay_columns columns;
-    struct complete *complete; /* by number */
-    size_t n_complete;
+    struct past *complete; /* by number */
+    size_t n_complete, complete_capacity;
     uint64_t completed;
-    int64_t horizon; /* median of the complete trials' last steps */
+    int64_t horizon;  /* median of the complete trials' last steps */
     uint64_t version; /* counts ended trials */
     double r[GRID];
     struct posterior cache[CACHE];
@@ -85,11 +87,11 @@ static const char settings_schema[] =
     "\"chance\": {\"type\": \"number\", \"minimum\": 0, \"maximum\": 1, \"default\": 0.5,"
     " \"description\": \"A trial is stopped when its chance of becoming the best is less than so"
     " many times that of a fresh trial. More saves more and risks more.\"},"
-    "\"min_trials\": {\"type\": \"integer\", \"minimum\": 2, \"default\": 8,"
+    "\"min_trials\": {\"type\": \"integer\", \"minimum\": 2, \"default\": 6,"
     " \"description\": \"Trials that must have run to their end before any trial is stopped.\"},"
     "\"warmup_steps\": {\"type\": \"integer\", \"minimum\": 0, \"default\": 0,"
     " \"description\": \"No trial is stopped at a step below this.\"},"
-    "\"early_share\": {\"type\": \"number\", \"minimum\": 0, \"maximum\": 1, \"default\": 0.1,"
+    "\"early_share\": {\"type\": \"number\", \"minimum\": 0, \"maximum\": 1, \"default\": 0.15,"
     " \"description\": \"In this first share of the usual length of a trial the rule is more"
     " cautious, the more so the earlier.\"},"
     "\"checks\": {\"type\": \"integer\", \"minimum\": 1, \"maximum\": 16, \"default\": 2,"
@@ -116,7 +118,6 @@ auto_create(const struct assay_plugin_rule_study *study, void **ret_instance, ch
     rule->protect_best = assay_rule_integer(settings, "protect_best");
     assay_live_init(&rule->live, study->maximize != 0);
     assay_columns_init(&rule->columns);
-    rule->complete = assay_zalloc(COMPLETE_MAX, sizeof *rule->complete);
     for (size_t g = 0; g < GRID; g++)
         rule->r[g] = tanh(GRID_END * (double)g / (GRID - 1));
     for (size_t i = 0; i < CACHE; i++)
@@ -163,8 +164,8 @@ score_of(size_t first, size_t width, size_t n)
     at_low = normal_pdf(score.low);
     at_high = normal_pdf(score.high);
     score.mean = (at_low - at_high) / share;
-    score.variance = 1.0 + (score.low * at_low - score.high * at_high) / share -
-                     score.mean * score.mean;
+    score.variance =
+        1.0 + (score.low * at_low - score.high * at_high) / share - score.mean * score.mean;
     score.variance = fmax(score.variance, 0.0);
     return score;
 }
@@ -182,22 +183,22 @@ score_in(const struct assay_column *column, double value, size_t more)
 
 /* --- the posterior of the correlation --- */
 
-/* The best value of a complete trial at the step; false when it began later. */
+/* Where it stood at the step; false when it began later. */
 static bool
-best_at(const struct complete *complete, int64_t step, double *ret_best)
+best_at(const struct past *past, int64_t step, double *ret_best)
 {
-    size_t low = 0, high = complete->n;
+    size_t low = 0, high = past->n;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
 
-        if (complete->steps[middle] <= step)
+        if (past->steps[middle] <= step)
             low = middle + 1;
         else
             high = middle;
     }
     if (low > 0)
-        *ret_best = complete->best[low - 1];
+        *ret_best = past->best[low - 1];
     return low > 0;
 }
 
@@ -221,9 +222,25 @@ observe(const struct rule *rule, const struct score *early, const struct score *
 
             logs[g] += log(fmax(mass, 1e-12));
         } else {
-            logs[g] -= 0.5 * log(variance) +
-                       0.5 * (final->mean - center) * (final->mean - center) / variance;
+            logs[g] -=
+                0.5 * (log(variance) + (final->mean - center) * (final->mean - center) / variance);
         }
+    }
+}
+
+static void
+observe_all(const struct rule *rule, const struct assay_column *column, double logs[GRID])
+{
+    for (size_t i = 0; i < rule->n_complete; i++) {
+        const struct past *past = &rule->complete[i];
+        struct score early, final;
+        double best;
+
+        if (!best_at(past, column->step, &best))
+            continue;
+        early = score_in(column, best, 0);
+        final = score_in(final_column(rule), past->best[past->n - 1], 0);
+        observe(rule, &early, &final, logs);
     }
 }
 
@@ -231,22 +248,13 @@ static const double *
 weights_at(struct rule *rule, const struct assay_column *column)
 {
     struct posterior *posterior = &rule->cache[(uint64_t)column->step % CACHE];
-    double logs[GRID], greatest = -INFINITY, sum = 0.0, best;
+    double logs[GRID], greatest = -INFINITY, sum = 0.0;
 
     if (posterior->step == column->step && posterior->version == rule->version)
         return posterior->weights;
     for (size_t g = 0; g < GRID; g++)
         logs[g] = -GRID_END * (double)g / (GRID - 1);
-    for (size_t i = 0; i < rule->n_complete; i++) {
-        const struct complete *complete = &rule->complete[i];
-        struct score early, final;
-
-        if (!best_at(complete, column->step, &best))
-            continue;
-        early = score_in(column, best, 0);
-        final = score_in(final_column(rule), complete->best[complete->n - 1], 0);
-        observe(rule, &early, &final, logs);
-    }
+    observe_all(rule, column, logs);
     for (size_t g = 0; g < GRID; g++)
         greatest = fmax(greatest, logs[g]);
     for (size_t g = 0; g < GRID; g++)
@@ -280,11 +288,12 @@ chance_of(struct rule *rule, const struct assay_column *column, double figure)
 /* --- decisions --- */
 
 static double
-bound_at(const struct rule *rule, int64_t step)
+bound_at(const struct rule *rule, int64_t step, size_t measured)
 {
     double early = rule->early_share * (double)rule->horizon;
     double share = early > 0.0 ? fmin((double)step / early, 1.0) : 1.0;
 
+    share = fmin(share, (double)measured / EARLY_MEASUREMENTS);
     return rule->chance * share * share;
 }
 
@@ -297,21 +306,25 @@ is_protected(const struct rule *rule, const struct assay_column *column, double 
     return smaller * column->weight < (size_t)rule->protect_best;
 }
 
+/* Whether the trial would be stopped by its segments up to `last`. */
 static bool
-looks_hopeless(struct rule *rule, int64_t step, double figure)
+looks_hopeless(struct rule *rule, const struct assay_curve *curve, size_t last)
 {
+    int64_t step = curve->segments[last].last;
+    double figure = INFINITY;
     const struct assay_column *column = assay_columns_find(&rule->columns, step);
 
+    for (size_t i = 0; i <= last; i++)
+        figure = fmin(figure, curve->segments[i].best);
     return step >= rule->warmup_steps && column != NULL && column->count > 0 &&
            !is_protected(rule, column, figure) &&
-           chance_of(rule, column, figure) < bound_at(rule, step);
+           chance_of(rule, column, figure) < bound_at(rule, step, last + 1);
 }
 
 /* The worst figure of the column that would have gone on. */
 static double
-threshold_at(struct rule *rule, const struct assay_column *column)
+threshold_at(struct rule *rule, const struct assay_column *column, double bound)
 {
-    double bound = bound_at(rule, column->step);
     size_t low = 0, high = column->count;
 
     while (low < high) {
@@ -338,16 +351,18 @@ explain(struct rule *rule, const struct assay_live *live, struct assay_plugin_de
     assay_column_rank(column, figure, &smaller, &equal);
     for (size_t g = 0; g < GRID; g++)
         correlation += weights[g] * rule->r[g];
-    decision->threshold = assay_live_shown(&rule->live, threshold_at(rule, column));
+    decision->threshold = assay_live_shown(
+        &rule->live, threshold_at(rule, column, bound_at(rule, decision->step, live->curve.count)));
     decision->compared = column->trials;
     if (!isnan(decision->value))
         snprintf(value, sizeof value, "%.6g", decision->value);
     snprintf(decision->sentence, decision->sentence_size,
              "the best %.60s up to step %lld, %s, is worse than that of %.0f %% of %llu trials; "
-             "it has %.2g of a fresh trial's chance to become the best (rank correlation with the end: %.2f)",
+             "it has %.2g of a fresh trial's chance to become the best (rank correlation with the "
+             "end: %.2f)",
              rule->metric, (long long)decision->step, value,
-             100.0 * (double)smaller / (double)column->count,
-             (unsigned long long)column->trials, chance_of(rule, column, figure), correlation);
+             100.0 * (double)smaller / (double)column->count, (unsigned long long)column->trials,
+             chance_of(rule, column, figure), correlation);
 }
 
 /* Whether the last measurements are not finite, after one that was. */
@@ -365,18 +380,10 @@ static bool
 is_hopeless(struct rule *rule, const struct assay_curve *curve)
 {
     if (rule->completed < (uint64_t)rule->min_trials ||
-        curve->best <= final_column(rule)->values[0] ||
-        !looks_hopeless(rule, curve->last_step, curve->best))
+        curve->best <= final_column(rule)->values[0] || curve->count < (size_t)rule->checks)
         return false;
-    if (curve->count < (size_t)rule->checks)
-        return false;
-    for (size_t back = 2; back <= (size_t)rule->checks; back++) {
-        size_t at = curve->count - back;
-        double best = INFINITY;
-
-        for (size_t i = 0; i <= at; i++)
-            best = fmin(best, curve->segments[i].best);
-        if (!looks_hopeless(rule, curve->segments[at].last, best))
+    for (size_t back = 1; back <= (size_t)rule->checks; back++) {
+        if (!looks_hopeless(rule, curve, curve->count - back))
             return false;
     }
     return true;
@@ -415,14 +422,11 @@ compare_steps(const void *a, const void *b)
 }
 
 static void
-keep_complete(struct rule *rule, int64_t number, const int64_t *steps, const double *figures,
-              size_t n)
+keep(struct rule *rule, int64_t number, const int64_t *steps, const double *figures, size_t n)
 {
-    struct complete added = {.number = number, .last_step = steps[n - 1]};
-    int64_t ends[COMPLETE_MAX];
+    struct past added = {.number = number, .last_step = steps[n - 1]};
     size_t stride = 1, at = 0;
 
-    rule->completed++;
     while ((n + stride - 1) / stride > POINTS_MAX)
         stride *= 2;
     for (size_t i = 0; i < n; i += stride) {
@@ -440,11 +444,19 @@ keep_complete(struct rule *rule, int64_t number, const int64_t *steps, const dou
         at--;
         memmove(&rule->complete[0], &rule->complete[1], at * sizeof *rule->complete);
     } else {
+        ASSAY_GROW(rule->complete, rule->n_complete, rule->complete_capacity);
         memmove(&rule->complete[at + 1], &rule->complete[at],
                 (rule->n_complete - at) * sizeof *rule->complete);
         rule->n_complete++;
     }
     rule->complete[at] = added;
+}
+
+static void
+set_horizon(struct rule *rule)
+{
+    int64_t ends[COMPLETE_MAX];
+
     for (size_t i = 0; i < rule->n_complete; i++)
         ends[i] = rule->complete[i].last_step;
     qsort(ends, rule->n_complete, sizeof *ends, compare_steps);
@@ -473,8 +485,11 @@ auto_finish(void *instance, int64_t number, uint32_t state)
             figures[i] = best;
         }
         assay_columns_add(&rule->columns, number, steps, figures, curve->count);
-        if (state == ASSAY_PLUGIN_SUCCEEDED)
-            keep_complete(rule, number, steps, figures, curve->count);
+        if (state == ASSAY_PLUGIN_SUCCEEDED) {
+            keep(rule, number, steps, figures, curve->count);
+            rule->completed++;
+            set_horizon(rule);
+        }
         rule->version++;
     }
     assay_live_drop(&rule->live, live);

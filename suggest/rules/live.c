@@ -74,8 +74,7 @@ assay_live_report(struct assay_live_set *set, int64_t number, int64_t step, doub
         set->count++;
     }
     limit = ASSAY_MIN(SEGMENTS_TOTAL / set->count, (size_t)SEGMENTS_MAX);
-    assay_curve_add(&live->curve, step, set->sign * value,
-                    ASSAY_MAX(limit, (size_t)SEGMENTS_MIN));
+    assay_curve_add(&live->curve, step, set->sign * value, ASSAY_MAX(limit, (size_t)SEGMENTS_MIN));
     return live;
 }
 

@@ -47,13 +47,13 @@ struct percentile {
     struct assay_columns columns;
 };
 
-#define COMMON_SETTINGS \
-    "\"min_trials\": {\"type\": \"integer\", \"minimum\": 1, \"default\": 5," \
-    " \"description\": \"Completed trials that must have measured by a step before any trial is" \
-    " stopped there.\"}," \
-    "\"warmup_steps\": {\"type\": \"integer\", \"minimum\": 0, \"default\": 3," \
-    " \"description\": \"No trial is stopped at a step below this.\"}," \
-    "\"interval\": {\"type\": \"integer\", \"minimum\": 1, \"default\": 1," \
+#define COMMON_SETTINGS                                                                            \
+    "\"min_trials\": {\"type\": \"integer\", \"minimum\": 1, \"default\": 5,"                      \
+    " \"description\": \"Completed trials that must have measured by a step before any trial is"   \
+    " stopped there.\"},"                                                                          \
+    "\"warmup_steps\": {\"type\": \"integer\", \"minimum\": 0, \"default\": 3,"                    \
+    " \"description\": \"No trial is stopped at a step below this.\"},"                            \
+    "\"interval\": {\"type\": \"integer\", \"minimum\": 1, \"default\": 1,"                        \
     " \"description\": \"Steps between two decisions on a trial.\"}"
 
 static const char median_settings[] =
@@ -63,7 +63,8 @@ static const char median_settings[] =
     " the median is taken; best_so_far is stricter where curves fall steeply.\"}}}";
 
 static const char best_median_settings[] =
-    "{\"type\": \"object\", \"additionalProperties\": false, \"properties\": {" COMMON_SETTINGS "}}";
+    "{\"type\": \"object\", \"additionalProperties\": false, \"properties\": {" COMMON_SETTINGS
+    "}}";
 
 static const char percentile_settings[] =
     "{\"type\": \"object\", \"additionalProperties\": false, \"properties\": {" COMMON_SETTINGS ","
@@ -254,8 +255,9 @@ const struct assay_plugin_rule assay_rule_median = {
 const struct assay_plugin_rule assay_rule_best_median = {
     .struct_size = sizeof assay_rule_best_median,
     .name = "best_median",
-    .description = "Stops a trial whose best value so far is worse than the median of the completed "
-                   "trials' best values up to the same step; for curves that fall steeply.",
+    .description =
+        "Stops a trial whose best value so far is worse than the median of the completed "
+        "trials' best values up to the same step; for curves that fall steeply.",
     .settings_schema = best_median_settings,
     .create = best_create,
     .report = report,
