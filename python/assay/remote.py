@@ -26,10 +26,10 @@ import hmac
 import http.server
 import json
 import math
-import random
 import sys
 import threading
 import traceback
+from random import Random
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ._values import decode_number
@@ -175,12 +175,12 @@ class Study:
         self._order = _parents_first(self.parameters)
         self._scales = {p["name"]: _Scale(p) for p in self.parameters}
 
-    def random(self, k: int = 0) -> random.Random:
+    def random(self, k: int = 0) -> Random:
         """Random numbers for the k-th point asked for: by seed and trial number alone."""
         number = self.numbers[k] if k < len(self.numbers) else -k
-        return random.Random(f"{self.seed}/{number}")
+        return Random(f"{self.seed}/{number}")
 
-    def sample(self, rng: random.Random) -> Parameters:
+    def sample(self, rng: Random) -> Parameters:
         """A point of the space, each parameter uniform on its scale; conditions are kept."""
         point: Parameters = {}
         for parameter in self._order:
@@ -189,7 +189,7 @@ class Study:
                 point[parameter["name"]] = self._scales[parameter["name"]].value(unit)
         return point
 
-    def near(self, point: Mapping[str, Any], width: float, rng: random.Random) -> Parameters:
+    def near(self, point: Mapping[str, Any], width: float, rng: Random) -> Parameters:
         """A point near another one: numbers move by a normal of so much of their scale, choices
         change with that probability."""
         moved: Parameters = {}
@@ -209,9 +209,13 @@ class Study:
     def best(self, trials: Sequence[Trial]) -> Optional[Trial]:
         """The trial with the best finite first objective, or None."""
         sign = -1.0 if self.objectives[0]["goal"] == "maximize" else 1.0
-        ended = [trial for trial in trials if trial.state in ("succeeded", "stopped")
-                 and trial.value is not None and math.isfinite(trial.value)]
-        return min(ended, key=lambda t: (sign * (t.value or 0.0), t.number), default=None)
+        best: Optional[Tuple[float, int, Trial]] = None
+        for trial in trials:
+            value = trial.value
+            if trial.state in ("succeeded", "stopped") and value is not None and math.isfinite(value):
+                if best is None or (sign * value, trial.number) < best[:2]:
+                    best = (sign * value, trial.number, trial)
+        return best[2] if best else None
 
 
 class _Conversation:
