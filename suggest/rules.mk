@@ -4,7 +4,7 @@
 -include examples/plugin-random/rules.mk
 
 # One build of the faulty plugin for each of its faults.
-BAD_PLUGINS := $(foreach n,0 1 2 3 4 5 6 7 8 9 10 11 12,$(BUILD)/tests/suggest/bad_plugin_$(n).so)
+BAD_PLUGINS := $(foreach n,0 1 2 3 4 5 6 7 8 9 10 11 12 13,$(BUILD)/tests/suggest/bad_plugin_$(n).so)
 
 $(BUILD)/tests/suggest/bad_plugin_%.so: tests/unit/suggest/bad_plugin.c suggest/plugin.h $(BUILD)/flags.stamp
 	@mkdir -p $(@D)

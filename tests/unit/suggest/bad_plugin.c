@@ -19,6 +19,7 @@ enum {
     FAILS,
     CRASHES,
     NEWER_MINOR,
+    OLDER_MINOR,
 };
 
 #ifndef FAULT
@@ -91,7 +92,7 @@ static const struct assay_plugin_algorithm *const algorithms[] = {&algorithm};
 
 static const struct assay_plugin plugin = {
     .abi_major = ASSAY_PLUGIN_ABI_MAJOR + (FAULT == OTHER_MAJOR),
-    .abi_minor = ASSAY_PLUGIN_ABI_MINOR + (FAULT == NEWER_MINOR),
+    .abi_minor = FAULT == OLDER_MINOR ? 0 : ASSAY_PLUGIN_ABI_MINOR + (FAULT == NEWER_MINOR),
     .struct_size = FAULT == SHORT_TABLE ? 16 : sizeof plugin,
     .name = "bad",
     .version = "0",

@@ -85,7 +85,7 @@ test_bad_schemas(void **state ASSAY_UNUSED)
         "{'type':'object','properties':{}}",
         "{'type':'array','properties':{},'additionalProperties':false}",
         "{'type':'object','properties':{'x':{}},'additionalProperties':false}",
-        "{'type':'object','properties':{'x':{'type':'object'}},'additionalProperties':false}",
+        "{'type':'object','properties':{'x':{'type':'array'}},'additionalProperties':false}",
         "{'type':'object','properties':{'x':{'type':'number','pattern':'.'}},"
         "'additionalProperties':false}",
         "{'type':'object','properties':{'x':{'type':'number','maximum':1,'default':2}},"
@@ -126,6 +126,9 @@ test_built_in_tables(void **state ASSAY_UNUSED)
     assert_null(assay_registry_algorithm("Sobol"));
     assert_non_null(assay_registry_rule("median"));
     assert_null(assay_registry_rule("mean"));
+    assert_null(assay_registry_plugin_of("sobol"));
+    assert_false(assay_registry_is_foreign("sobol"));
+    assert_true(assay_registry_is_foreign("magic"));
     json_decref(algorithms);
     json_decref(rules);
 }
@@ -158,6 +161,10 @@ test_checks_of_a_study(void **state ASSAY_UNUSED)
 
     spec.algorithm.name = (char[]){"magic"};
     check_faults(&spec, "{}", "/algorithm/name", "there is no algorithm magic");
+    spec.algorithm.name = (char[]){"plugin"};
+    check_faults(&spec, "{}", "/algorithm/name", "no plugin is loaded");
+    spec.algorithm.name = (char[]){"remote"};
+    check_faults(&spec, "{}", "/algorithm/name", "calls no remote algorithms");
     spec.algorithm.name = (char[]){"grid"};
     check_faults(&spec, "{}", "/algorithm", "2000000001 points");
     check_faults(&spec, "{'order':1}", "/algorithm/settings/order", "order must be one of");
@@ -275,7 +282,7 @@ ask_bad_plugin(int fault)
     struct assay_proposer *proposer;
     int64_t numbers[] = {1, 2};
     json_t *trials;
-    bool exhausted, expect_ok = fault == 0 || fault == 9 || fault == 12;
+    bool exhausted, expect_ok = fault == 0 || fault == 9 || fault >= 12;
 
     if (assay_registry_load(path, &err) != ASSAY_OK)
         _exit(1);
@@ -298,7 +305,7 @@ ask_bad_plugin(int fault)
 static void
 test_plugins_that_misbehave(void **state ASSAY_UNUSED)
 {
-    static const int faults[] = {0, 7, 8, 9, 10, 12};
+    static const int faults[] = {0, 7, 8, 9, 10, 12, 13};
 
     for (size_t i = 0; i < ASSAY_COUNT(faults); i++)
         in_child(ask_bad_plugin, faults[i]);
