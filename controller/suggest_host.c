@@ -116,6 +116,7 @@ open_study(struct assay__hosted *study)
     struct assay_suggest_host *host = study->host;
     const struct assay_suggest_host_events *events = &host->options.events;
     int64_t told = study->told;
+    bool ended = study->ended;
     json_t *sources = NULL;
 
     if (!events->sources(events->arg, study->id, &sources)) {
@@ -135,6 +136,7 @@ open_study(struct assay__hosted *study)
         uv_timer_start(&host->again, read_again, READ_AGAIN_MS, 0);
     }
     study->told = told; /* nothing new */
+    study->ended = ended;
     return study->opened;
 }
 
@@ -386,8 +388,12 @@ assay_suggest_host_tell(struct assay_suggest_host *host, int64_t study_id, json_
 {
     struct assay__hosted *study = assay__host_find(host, study_id);
 
-    if (study != NULL)
+    if (study != NULL) {
+        const char *state = json_string_value(json_object_get(trial, "state"));
+
         study->told++;
+        study->ended = state == NULL || strcmp(state, "pending") != 0;
+    }
     if (study == NULL || !study->opened || study->worker->process == NULL) {
         json_decref(trial);
         return;

@@ -4,7 +4,9 @@
  * A prepared answer is handed out only where it is the answer that an ask at that
  * moment would get: for the same numbers, with nothing told in between.  So this
  * changes when a suggestion is there, never what it is.  A study whose prepared
- * answers are not taken is prepared for less and less often. */
+ * answers are not taken is prepared for less and less often; when a trial was handed
+ * out and when one ended are counted apart, as a study with one worker never asks
+ * after the first. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +24,8 @@
 #define SKIP_MAX 64
 /* Only studies in use are worth opening again before they ask. */
 #define IN_USE_US (60 * ASSAY_SECOND_US)
+/* A history that could not be read is not read for this before then. */
+#define UNREADABLE_US (5 * ASSAY_SECOND_US)
 
 static void
 watch_due(struct assay_suggest_host *host)
@@ -67,10 +71,11 @@ assay__host_ahead_list(struct assay__hosted *study, int64_t delay_us)
 
 /* Nobody took it. */
 static void
-missed(struct assay__hosted *study)
+missed(struct assay__hosted *study, const struct assay__host_ask *ask)
 {
-    study->misses++;
-    study->skip = ASSAY_MIN((1 << ASSAY_MIN(study->misses, 16)) - 1, SKIP_MAX);
+    int misses = ++study->misses[ask->ended];
+
+    study->skip[ask->ended] = ASSAY_MIN((1 << ASSAY_MIN(misses, 16)) - 1, SKIP_MAX);
     study->host->stats.stale++;
 }
 
@@ -82,7 +87,7 @@ assay__host_ahead_drop(struct assay__hosted *study)
     if (ask == NULL || ask->trials == NULL)
         return; /* there is none, or the worker is at it */
     if (study->likely)
-        missed(study);
+        missed(study, ask);
     study->ahead = NULL;
     assay__host_ask_free(ask);
 }
@@ -99,7 +104,7 @@ assay__host_ahead_take(struct assay__hosted *study, const int64_t *numbers, size
     }
     study->ahead = NULL;
     ask->ahead = false;
-    study->misses = study->skip = 0;
+    study->misses[ask->ended] = study->skip[ask->ended] = 0;
     study->host->stats.ready++;
     return ask;
 }
@@ -124,15 +129,16 @@ prepare(struct assay__hosted *study, int64_t now_us)
     int64_t *numbers;
 
     if (study->ask != NULL || study->cost_us > COST_MAX_US ||
-        (!study->opened && now_us - study->used_us > IN_USE_US))
+        (!study->opened && now_us - study->used_us > IN_USE_US) ||
+        (study->unreadable_us > 0 && now_us - study->unreadable_us < UNREADABLE_US))
         return;
     if (!assay__host_is_idle(worker)) {
         assay__host_ahead_list(study, BUSY_US);
         return;
     }
     study->prepared_told = study->told;
-    if (study->likely && study->skip > 0) {
-        study->skip--;
+    if (study->likely && study->skip[study->ended] > 0) {
+        study->skip[study->ended]--;
         return;
     }
     assay__host_ahead_drop(study);
@@ -142,6 +148,7 @@ prepare(struct assay__hosted *study, int64_t now_us)
     ask = assay__host_ask_new(study, numbers, study->next_count);
     free(numbers);
     ask->ahead = true;
+    ask->ended = study->ended;
     study->ahead = ask;
     TAILQ_INSERT_TAIL(&worker->waiting, ask, link);
     assay__host_pump(worker);
@@ -149,7 +156,8 @@ prepare(struct assay__hosted *study, int64_t now_us)
     ask = TAILQ_FIRST(&worker->waiting);
     if (ask != NULL && ask->ahead) {
         TAILQ_REMOVE(&worker->waiting, ask, link);
-        ask->study->ahead = NULL;
+        study->ahead = NULL;
+        study->unreadable_us = study->opened ? 0 : now_us;
         assay__host_ask_free(ask);
     }
 }

@@ -21,6 +21,7 @@ struct assay__host_ask {
     size_t n_numbers;
     int tries;        /* times its worker died or was killed over it */
     bool ahead;       /* nobody waits for it */
+    bool ended;       /* study->ended when it was made */
     bool reopened;    /* its time has a replay in it */
     int64_t told;     /* study->told when it was sent */
     int64_t asked_us; /* monotonic */
@@ -53,7 +54,11 @@ struct assay__hosted {
     size_t next_count;
     int64_t due_us;
     int64_t prepared_told; /* study->told for which the host has prepared; -1 */
-    int misses, skip;  /* answers that nobody took, in a row; times not to try */
+    bool ended;        /* what was told last is the end of a trial, not a new one */
+    /* After a new trial was told, and after an end: answers that nobody took, in a row;
+     * chances to leave out. */
+    int misses[2], skip[2];
+    int64_t unreadable_us; /* monotonic time at which its history could not be read; 0 */
     bool harmful;      /* its worker died over a preparation */
     TAILQ_ENTRY(assay__hosted) link;
     UT_hash_handle hh;

@@ -181,6 +181,10 @@ better_place(struct assay_suggest_host *host, const struct assay__host_ask *ask,
 
     if (left_us < 2 * replay_cost(study) + MOVE_MIN_US)
         return NULL;
+    if (assay__host_is_apart(study->worker)) {
+        to = assay__host_worker_apart(host);
+        return to->studies == 0 ? to : NULL;
+    }
     for (int i = 0; i < host->options.workers; i++) {
         if (assay__host_is_idle(&host->workers[i]))
             return &host->workers[i];
@@ -228,7 +232,7 @@ assay__host_balance(struct assay_suggest_host *host)
     int64_t now_us = assay_monotonic_us();
     bool waiting = false;
 
-    for (int i = 0; i <= host->options.workers && !host->closing; i++) {
+    for (int i = 0; i < assay__host_worker_count(host) && !host->closing; i++) {
         struct assay__host_worker *worker = &host->workers[i];
 
         while (relieve(worker, now_us))
