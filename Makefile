@@ -74,7 +74,7 @@ MAIN_assay-runner := trial-runner/assay_runner.c
 MAINS := $(foreach p,$(PROGRAMS),$(MAIN_$(p)))
 
 # Larger algorithms have a folder of their own.
-ALGORITHM_FOLDERS := auto bayesian cmaes nsga2 tpe
+ALGORITHM_FOLDERS := auto bayesian cmaes fidelity nsga2 tpe
 sources = $(filter-out $(MAINS),$(wildcard $(1)/*.c $(1)/*/*.c $(foreach f,$(ALGORITHM_FOLDERS),$(1)/algorithms/$(f)/*.c)))
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(call sources,$(1)))
 library = $(BUILD)/lib/libassay-$(1).a

@@ -25,6 +25,7 @@
 #include "suggest/registry.h"
 #include "suggest/remote/remote.h"
 #include "suggest/remote_policy.h"
+#include "suggest/simulate/request.h"
 #include "suggest/worker.h"
 
 #define READ_BYTES 65536
@@ -286,7 +287,7 @@ use_descriptor(const char *text, struct connection *connection)
 
 /* --- what is asked for --- */
 
-enum mode { SERVE, DESCRIBE, CHECK_STUDY, CHECK_PLUGIN };
+enum mode { SERVE, DESCRIBE, CHECK_STUDY, CHECK_PLUGIN, SIMULATE };
 
 struct arguments {
     enum mode mode;
@@ -337,6 +338,8 @@ static const char usage[] =
     "                         standard input, and end\n"
     "  --check-plugin         run the conformance checks on what the plugins bring; one JSON\n"
     "                         object a line; exit code 1 when one failed\n"
+    "  --simulate             run the study of the request (JSON) on standard input in simulated\n"
+    "                         time, print what became of it as JSON, and end\n"
     "  --help\n";
 
 static bool
@@ -352,6 +355,7 @@ parse(int argc, char **argv, struct connection *connection, struct arguments *re
         {"describe", no_argument, NULL, 'D'},
         {"check-study", no_argument, NULL, 'S'},
         {"check-plugin", no_argument, NULL, 'P'},
+        {"simulate", no_argument, NULL, 'M'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
@@ -384,6 +388,9 @@ parse(int argc, char **argv, struct connection *connection, struct arguments *re
         case 'P':
             ret_arguments->mode = CHECK_PLUGIN;
             break;
+        case 'M':
+            ret_arguments->mode = SIMULATE;
+            break;
         case 'h':
             *ret_help = true;
             return true;
@@ -409,16 +416,17 @@ static int
 answer_once(const struct arguments *arguments, int wire)
 {
     struct assay_error err = {0};
-    json_t *answer, *study;
+    json_t *answer, *question;
 
     if (load_plugins(arguments, &err) != ASSAY_OK) {
         answer = json_pack("{s:s}", "error", err.message);
     } else if (arguments->mode == DESCRIBE) {
         answer = assay_question_describe();
     } else {
-        study = json_loadfd(STDIN_FILENO, 0, NULL);
-        answer = assay_question_study(study);
-        json_decref(study);
+        question = json_loadfd(STDIN_FILENO, 0, NULL);
+        answer = arguments->mode == SIMULATE ? assay_simulate_answer(question)
+                                             : assay_question_study(question);
+        json_decref(question);
     }
     if (json_dumpfd(answer, wire, 0) < 0)
         fprintf(stderr, "assay-suggest: the answer was not taken: %s\n", strerror(errno));
@@ -439,7 +447,8 @@ run(const struct arguments *arguments, struct connection *connection)
         fprintf(stderr, "assay-suggest: standard output: %s\n", strerror(errno));
         return 1;
     }
-    if (arguments->mode == DESCRIBE || arguments->mode == CHECK_STUDY)
+    if (arguments->mode == DESCRIBE || arguments->mode == CHECK_STUDY ||
+        arguments->mode == SIMULATE)
         return answer_once(arguments, connection->out);
     if (load_plugins(arguments, &err) != ASSAY_OK) {
         fprintf(stderr, "assay-suggest: %s\n", err.message);

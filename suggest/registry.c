@@ -18,11 +18,15 @@
 #define EACH_MAX 64
 
 static const struct assay_plugin_algorithm *algorithms[EACH_MAX] = {
+    &assay_algorithm_asha,
     &assay_algorithm_auto,
     &assay_algorithm_bayesian,
+    &assay_algorithm_bohb,
     &assay_algorithm_cmaes,
     &assay_algorithm_grid,
+    &assay_algorithm_hyperband,
     &assay_algorithm_nsga2,
+    &assay_algorithm_pbt,
     &assay_algorithm_random,
     &assay_algorithm_sobol,
     &assay_algorithm_tpe,
@@ -295,6 +299,7 @@ ask_here(const struct assay_plugin_algorithm *algorithm, const struct assay_stud
             .budget_eta = spec->budget.eta,
             .trials = (uint64_t)ASSAY_MAX(spec->limits.trials, INT64_C(0)),
             .parallel = (uint64_t)ASSAY_MAX(spec->limits.parallel, INT64_C(0)),
+            .resumable = spec->trial != NULL && spec->trial->checkpoints,
         },
         reason, sizeof reason);
 

@@ -22,6 +22,7 @@
 #define SPREAD 256
 #define NEAR 128
 #define OPTIMISM 1.8
+#define CHOICES_MAX 100 /* more are taken for a number */
 
 /* --- perturbing --- */
 
@@ -72,11 +73,9 @@ struct assay_bandit {
     const struct assay_algorithm_base *base;
     const double *rungs;
     size_t n_rungs;
-    /* The space with time as one more parameter; only encoded, never decoded. */
-    struct assay_plugin_space space;
-    struct assay_plugin_parameter time;
-    const struct assay_plugin_parameter **parameters;
-    uint64_t *order;
+    /* A space of its own: a parameter for each dimension of the study's, and time. */
+    struct assay_space *parameters;
+    struct assay_view *view;
     struct assay_transform transform;
     struct assay_gp_features features;
     struct assay_history *gains; /* NULL: none yet */
@@ -84,41 +83,74 @@ struct assay_bandit {
     bool fresh, ready;
 };
 
+static bool
+is_choice(const struct assay_plugin_parameter *parameter)
+{
+    return (parameter->type == ASSAY_PLUGIN_CATEGORICAL || parameter->type == ASSAY_PLUGIN_BOOL) &&
+           parameter->cardinality <= CHOICES_MAX;
+}
+
+static struct assay_space *
+make_space(const struct assay_transform *transform, double whole)
+{
+    struct assay_faults faults = {0};
+    struct assay_space *space;
+    json_t *list = json_array();
+
+    for (size_t d = 0; d < transform->n_dimensions; d++) {
+        const struct assay_plugin_parameter *from =
+            transform->space->parameters[transform->dimensions[d].parameter];
+        json_t *values = json_array();
+        char name[32];
+
+        snprintf(name, sizeof name, "d%zu", d);
+        for (double k = 0.0; is_choice(from) && k < from->cardinality; k++)
+            json_array_append_new(values, json_integer((json_int_t)k));
+        json_array_append_new(list, is_choice(from)
+                                        ? json_pack("{s:s, s:s, s:O}", "name", name, "type",
+                                                    "categorical", "values", values)
+                                        : json_pack("{s:s, s:s, s:f, s:f}", "name", name, "type",
+                                                    "double", "min", 0.0, "max", 1.0));
+        json_decref(values);
+    }
+    json_array_append_new(list, json_pack("{s:s, s:s, s:f, s:f}", "name", "time", "type", "double",
+                                          "min", 0.0, "max", whole));
+    space = assay_space_decode(list, "", &faults);
+    ASSAY_ASSERT(space != NULL);
+    json_decref(list);
+    return space;
+}
+
+/* A point of the study at a time as one of the bandit's; what is inactive stands in the
+ * middle, a choice at its first. */
+static void
+place(const struct assay_bandit *bandit, const double *point, double time, double *ret_point)
+{
+    const struct assay_transform *transform = &bandit->base->transform;
+
+    for (size_t d = 0; d < transform->n_dimensions; d++) {
+        size_t i = transform->dimensions[d].parameter;
+
+        if (is_choice(transform->space->parameters[i]))
+            ret_point[d] = isnan(point[i]) ? 0.0 : point[i];
+        else
+            ret_point[d] = isnan(point[i]) ? 0.5 : assay_transform_unit(transform, d, point[i]);
+    }
+    ret_point[transform->n_dimensions] = time;
+}
+
 struct assay_bandit *
 assay_bandit_new(const struct assay_algorithm_base *base, const double *rungs, size_t n_rungs)
 {
     struct assay_bandit *bandit = ASSAY_NEW(struct assay_bandit);
-    size_t n = (size_t)base->space->n_parameters;
 
     openblas_set_num_threads(1); /* sums in one order: the same suggestion each time */
     bandit->base = base;
     bandit->rungs = rungs;
     bandit->n_rungs = n_rungs;
-    bandit->time = (struct assay_plugin_parameter){
-        .name = "time",
-        .type = ASSAY_PLUGIN_DOUBLE,
-        .max = rungs[n_rungs - 1],
-        .cardinality = INFINITY,
-        .middle = rungs[n_rungs - 1] / 2.0,
-        .prior_value = NAN,
-        .prior_spread = NAN,
-        .prior_weight = NAN,
-    };
-    bandit->parameters = assay_alloc(n + 1, sizeof *bandit->parameters);
-    bandit->order = assay_alloc(n + 1, sizeof *bandit->order);
-    for (size_t i = 0; i < n; i++) {
-        bandit->parameters[i] = base->space->parameters[i];
-        bandit->order[i] = base->space->order[i];
-    }
-    bandit->parameters[n] = &bandit->time;
-    bandit->order[n] = n;
-    bandit->space = (struct assay_plugin_space){
-        .n_parameters = n + 1,
-        .parameters = bandit->parameters,
-        .order = bandit->order,
-        .cardinality = INFINITY,
-    };
-    assay_transform_init(&bandit->transform, &bandit->space);
+    bandit->parameters = make_space(&base->transform, rungs[n_rungs - 1]);
+    bandit->view = assay_view_new(bandit->parameters);
+    assay_transform_init(&bandit->transform, assay_view_space(bandit->view));
     assay_gp_features_init(&bandit->features, &bandit->transform);
     assay_gp_model_init(&bandit->model, &bandit->features, 1, 0, base->seed);
     return bandit;
@@ -133,8 +165,8 @@ assay_bandit_free(struct assay_bandit *bandit)
     assay_history_free(bandit->gains);
     assay_gp_features_done(&bandit->features);
     assay_transform_done(&bandit->transform);
-    free(bandit->parameters);
-    free(bandit->order);
+    assay_view_free(bandit->view);
+    assay_space_free(bandit->parameters);
     free(bandit);
     return NULL;
 }
@@ -192,16 +224,16 @@ collect_gains(const struct assay_bandit *bandit, size_t *ret_n)
 static bool
 learn(struct assay_bandit *bandit)
 {
-    size_t n, n_parameters = (size_t)bandit->base->space->n_parameters;
+    size_t n;
     struct gain *gains = collect_gains(bandit, &n);
-    assay_auto_free double *point = assay_alloc(n_parameters + 1, sizeof *point);
+    assay_auto_free double *point =
+        assay_alloc(bandit->base->transform.n_dimensions + 1, sizeof *point);
     bool learned = true;
 
     assay_history_free(bandit->gains);
-    bandit->gains = assay_history_new(&bandit->space, 1, 0, 0);
+    bandit->gains = assay_history_new(assay_view_space(bandit->view), 1, 0, 0);
     for (size_t i = 0; i < n; i++) {
-        memcpy(point, gains[i].trial->point, n_parameters * sizeof *point);
-        point[n_parameters] = bandit->rungs[gains[i].rung];
+        place(bandit, gains[i].trial->point, bandit->rungs[gains[i].rung], point);
         assay_history_tell(bandit->gains, &(struct assay_plugin_trial){
                                               .number = gains[i].trial->number * ASSAY_RUNGS_MAX +
                                                         (int64_t)gains[i].rung,
@@ -223,16 +255,13 @@ learn(struct assay_bandit *bandit)
 static void
 pend(struct assay_bandit *bandit, double from)
 {
-    size_t n, n_parameters = (size_t)bandit->base->space->n_parameters;
+    size_t n, stride = bandit->base->transform.n_dimensions + 1;
     const double **running = assay_sampler_pending(bandit->base->history, PENDING_MAX, &n);
-    double *points = assay_alloc(n * (n_parameters + 1) + 1, sizeof *points);
+    double *points = assay_alloc(n * stride + 1, sizeof *points);
 
     for (size_t i = 0; i < n; i++) {
-        double *point = &points[i * (n_parameters + 1)];
-
-        memcpy(point, running[i], n_parameters * sizeof *point);
-        point[n_parameters] = from;
-        running[i] = point;
+        place(bandit, running[i], from, &points[i * stride]);
+        running[i] = &points[i * stride];
     }
     assay_gp_model_pend(&bandit->model, running, n, ASSAY_GP_UCB, 1, NULL);
     free(points);
@@ -241,7 +270,7 @@ pend(struct assay_bandit *bandit, double from)
 
 enum assay_bandit_answer
 assay_bandit_choose(struct assay_bandit *bandit, const double *parent, double from,
-                    struct assay_random *random, double *ret_point, double *ret_worth)
+                    struct assay_random *random, double *ret_point)
 {
     const struct assay_transform *transform = &bandit->base->transform;
     size_t n = SPREAD + NEAR, n_parameters = (size_t)bandit->base->space->n_parameters;
@@ -251,18 +280,19 @@ assay_bandit_choose(struct assay_bandit *bandit, const double *parent, double fr
         return ASSAY_BANDIT_INTERRUPTED;
     if (!bandit->ready)
         return ASSAY_BANDIT_TOO_EARLY;
-    assay_auto_free double *points = assay_alloc(n * (n_parameters + 1), sizeof *points);
+    assay_auto_free double *points = assay_alloc(n * n_parameters + 1, sizeof *points);
+    assay_auto_free double *placed = assay_alloc(transform->n_dimensions + 1, sizeof *placed);
     assay_auto_free double *rows = assay_alloc(n * columns, sizeof *rows);
     assay_auto_free double *means = assay_alloc(n, sizeof *means);
     assay_auto_free double *sds = assay_alloc(n, sizeof *sds);
 
     for (size_t i = 0; i < n; i++) {
-        double *point = &points[i * (n_parameters + 1)];
+        double *point = &points[i * n_parameters];
 
         /* Resampled altogether: anywhere. */
         assay_explore_perturb(transform, parent, i < SPREAD ? 1.0 : 0.1, random, point);
-        point[n_parameters] = from;
-        assay_gp_features_of_point(&bandit->features, point, &rows[i * columns]);
+        place(bandit, point, from, placed);
+        assay_gp_features_of_point(&bandit->features, placed, &rows[i * columns]);
     }
     pend(bandit, from);
     assay_predict(&bandit->model.surfaces[0].posterior, rows, n, means, sds);
@@ -271,7 +301,6 @@ assay_bandit_choose(struct assay_bandit *bandit, const double *parent, double fr
         if (means[i] < means[best])
             best = i;
     }
-    memcpy(ret_point, &points[best * (n_parameters + 1)], n_parameters * sizeof *ret_point);
-    *ret_worth = means[best];
+    memcpy(ret_point, &points[best * n_parameters], n_parameters * sizeof *ret_point);
     return ASSAY_BANDIT_CHOSE;
 }

@@ -38,10 +38,9 @@ enum assay_bandit_answer {
     ASSAY_BANDIT_INTERRUPTED,
 };
 
-/* The point to go on with from `parent` at budget `from`, with what it is expected to
- * gain (standardised; lower is better). */
+/* The point to go on with from `parent` at budget `from`. */
 enum assay_bandit_answer assay_bandit_choose(struct assay_bandit *bandit, const double *parent,
                                              double from, struct assay_random *random,
-                                             double *ret_point, double *ret_worth);
+                                             double *ret_point);
 
 #endif

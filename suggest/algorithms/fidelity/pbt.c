@@ -4,11 +4,12 @@
  * M. Jaderberg et al., "Population based training of neural networks", arXiv 1711.09846,
  * 2017; for `explore: bandit`, see explore.h.
  *
- * Each member trains for an interval and is paused.  It is then resumed as it is; or,
- * when it is in the lowest quantile, a new trial with a checkpoint of the highest takes
- * its place and it stays paused for good.  The place of a failed trial goes to a copy of
- * one of the best, too.  Nobody waits for a generation: a member is compared with what
- * the others have reached by then. */
+ * Each member trains for an interval and is paused.  When it is among the best and some
+ * other is among the worst, a new trial with its checkpoint is begun and the other gives
+ * way: it is not resumed when it pauses the next time.  Else it is resumed as it is.  The
+ * place of a failed trial goes to a copy of the best, too.  Nobody waits for a
+ * generation: members are compared by what they have reached by then, and the one that
+ * is behind goes first. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -177,7 +178,7 @@ copy(struct pbt *pbt, const struct assay_member *parent, const struct assay_memb
 {
     const struct assay_algorithm_base *base = &pbt->base;
     const char *explored = "perturbed";
-    double *point = call->suggestion->point, worth;
+    double *point = call->suggestion->point;
     bool untried = false;
     size_t used;
 
@@ -186,7 +187,7 @@ copy(struct pbt *pbt, const struct assay_member *parent, const struct assay_memb
 
         if (pbt->bandit != NULL && attempt == 0)
             answer = assay_bandit_choose(pbt->bandit, parent->trial->point, parent->trial->budget,
-                                         call->random, point, &worth);
+                                         call->random, point);
         if (answer == ASSAY_BANDIT_INTERRUPTED)
             return ASSAY_PLUGIN_INTERRUPTED;
         explored = answer == ASSAY_BANDIT_CHOSE ? "bandit" : "perturbed";
@@ -235,28 +236,19 @@ suggest_from(struct pbt *pbt, int64_t number, const struct assay_population *pop
              const struct call *call)
 {
     bool may_begin = pbt->last_number == 0 || number <= pbt->last_number;
-    assay_auto_free const struct assay_member **parents =
-        assay_alloc(population->n + 1, sizeof *parents);
-    const struct assay_member *best = best_paused(population);
+    const struct assay_member *best = best_paused(population), *parent, *loser;
     int32_t result = ASSAY_PLUGIN_EXHAUSTED;
-    size_t n_parents = 0;
 
     if (population->n_free > 0 && may_begin)
         result = population->n_begun < pbt->places || best == NULL ? found(pbt, number, call)
                                                                    : copy(pbt, best, NULL, call);
+    else if (may_begin && assay_population_pair(population, pbt->quantile, &parent, &loser))
+        result = copy(pbt, parent, loser, call);
     if (result != ASSAY_PLUGIN_EXHAUSTED)
         return result;
-    if (population->n_waiting == 0)
+    if (population->next == NULL)
         return population->n_live > 0 ? ASSAY_PLUGIN_LATER : ASSAY_PLUGIN_EXHAUSTED;
-    if (may_begin)
-        assay_population_rank(population, &population->members[0], pbt->quantile, parents,
-                              &n_parents);
-    if (n_parents > 0)
-        result = copy(pbt, parents[assay_random_below(call->random, n_parents)],
-                      &population->members[0], call);
-    if (result != ASSAY_PLUGIN_EXHAUSTED)
-        return result;
-    go_on(pbt, &population->members[0], call);
+    go_on(pbt, population->next, call);
     return ASSAY_PLUGIN_OK;
 }
 

@@ -1,9 +1,9 @@
-/* A population read from a history: who is in it, who lags behind, who waits.
+/* A population read from a history: who is in it, who waits, who should give way.
  *
  * Members are the trials that run or are paused, and those that have had the whole
  * budget.  A member that is given up stays paused: of more members than the population
- * has places, the ones at the smallest budget, and of these the worst, are out.  So the
- * population follows from the set of trials alone, whatever way it came.
+ * has places, the worst are out, those without a value yet excepted.  So the population
+ * follows from the set of trials alone, whatever way it came.
  *
  * One thread at a time. */
 #ifndef ASSAY_SUGGEST_ALGORITHMS_FIDELITY_POPULATION_H
@@ -18,12 +18,15 @@ struct assay_member {
 };
 
 struct assay_population {
-    /* Members that wait first: by budget, then the worst first, then number. */
+    /* Best first, those without a value last; then by number. */
     struct assay_member *members;
-    size_t n, n_waiting;
-    size_t n_free;  /* places without a member */
-    size_t n_begun; /* trials that were ever begun */
-    size_t n_live;  /* running, and in the call that is answered */
+    size_t n, n_valued;
+    size_t n_free;                   /* places without a member */
+    size_t n_begun;                  /* trials that were ever begun */
+    size_t n_live;                   /* running, and in the call that is answered */
+    size_t n_newborn;                /* of these, without a value yet */
+    const struct assay_member *next; /* the waiting one with the smallest budget, of these
+                                      * the best; NULL: none waits */
 };
 
 /* `n_places` >= 1.  `resumed` (n_resumed numbers) and `n_added` new trials were given in
@@ -33,11 +36,12 @@ void assay_population_init(struct assay_population *population, const struct ass
                            size_t n_resumed, size_t n_added);
 void assay_population_done(struct assay_population *population);
 
-/* Whether a member is in the lowest `quantile` of those with a value; `ret_parents`
- * (room for n): paused members of the highest `quantile`, of which one may be copied;
- * `ret_n_parents`: how many, 0 when the member is to go on by itself. */
-void assay_population_rank(const struct assay_population *population,
-                           const struct assay_member *member, double quantile,
-                           const struct assay_member **ret_parents, size_t *ret_n_parents);
+/* The member that is to be copied now, and the one that gives way to the copy: the
+ * first is `next` and in the best `quantile` of those with a value, the second the worst
+ * of all and in the worst.  False when there is no such pair, or as many copies as the
+ * quantile has members have yet to show a value. */
+ASSAY_MUST_CHECK bool assay_population_pair(const struct assay_population *population,
+                                            double quantile, const struct assay_member **ret_parent,
+                                            const struct assay_member **ret_loser);
 
 #endif

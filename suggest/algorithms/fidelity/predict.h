@@ -4,9 +4,9 @@
 
 #include "suggest/algorithms/bayesian/posterior.h"
 
-/* At `k` rows of features (not scaled), of the posterior's first mean, on the scale of
- * its warped values.  `ret_sds` may be NULL: then a row costs O(n) and not O(n^2). */
-void assay_predict(const struct assay_gp_posterior *posterior, const double *rows, size_t k,
+/* At any number of rows of features (not scaled), of the posterior's one mean, on the
+ * scale of its warped values.  `ret_sds` may be NULL: then a row costs O(n) and not O(n^2). */
+void assay_predict(struct assay_gp_posterior *posterior, const double *rows, size_t k,
                    double *ret_means, double *ret_sds);
 
 #endif
