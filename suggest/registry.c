@@ -32,10 +32,15 @@ static const struct assay_plugin_algorithm *algorithms[EACH_MAX] = {
     &assay_algorithm_tpe,
 };
 static const struct assay_plugin_rule *rules[EACH_MAX] = {
+    &assay_rule_asha,
     &assay_rule_auto,
     &assay_rule_best_median,
+    &assay_rule_curve,
     &assay_rule_median,
+    &assay_rule_patience,
     &assay_rule_percentile,
+    &assay_rule_threshold,
+    &assay_rule_wilcoxon,
 };
 
 /* By the same index: where the entry comes from; NULL: built in. */
