@@ -6,6 +6,9 @@
 #include "common/memory.h"
 
 #define SQRT_HALF_PI 1.25331413731550025121
+#define ERF_END 4.0
+/* A product of masses is put away as a logarithm before it underflows. */
+#define MASS_LEAST 1e-200
 
 typedef float lanes __attribute__((vector_size(ASSAY_TPE_LANES * sizeof(float)), aligned(4)));
 typedef int32_t masks __attribute__((vector_size(ASSAY_TPE_LANES * sizeof(int32_t))));
@@ -26,6 +29,81 @@ typedef int32_t masks __attribute__((vector_size(ASSAY_TPE_LANES * sizeof(int32_
 #else
 #define WIDER_REGISTERS
 #endif
+
+/* --- vectors --- */
+
+union bits {
+    lanes number;
+    masks mask;
+};
+
+/* Vectors come and go by pointer: how they are passed depends on the registers. */
+static inline lanes *
+at(float *numbers)
+{
+    return (lanes *)(void *)numbers;
+}
+
+static inline const lanes *
+at_const(const float *numbers)
+{
+    return (const lanes *)(const void *)numbers;
+}
+
+/* Makes exp(x) of x <= 0, to about 2e-7 of itself and 0 below -87: a power of two by
+ * the bits of the exponent times a polynomial (that of S. L. Moshier's Cephes). */
+static inline __attribute__((always_inline)) void
+exp_in_place(lanes *x)
+{
+    masks kept = *x > -87.0f;
+    union bits from = {.number = *x}, power;
+    lanes n, r, p;
+
+    from.mask &= kept;
+    /* Rounds to the nearest whole number: the sum leaves no bits for a fraction. */
+    n = (from.number * 1.44269504f + 12582912.0f) - 12582912.0f;
+    r = (from.number - n * 0.693359375f) + n * 2.12194440e-4f;
+    p = 1.9875691500e-4f * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * r * r + r + 1.0f;
+    power.mask = (__builtin_convertvector(n, masks) + 127) << 23;
+    power.number *= p;
+    power.mask &= kept;
+    *x = power.number;
+}
+
+/* Makes erf(x) of x >= 0, to about 2e-7 (C. Hastings' formula; M. Abramowitz, I. A. Stegun,
+ * "Handbook of mathematical functions", 7.1.26). */
+static inline __attribute__((always_inline)) void
+erf_in_place(lanes *x)
+{
+    lanes t = 1.0f / (*x * 0.3275911f + 1.0f), tail = -(*x * *x), p;
+
+    p = 1.061405429f * t - 1.453152027f;
+    p = p * t + 1.421413741f;
+    p = p * t - 0.284496736f;
+    p = p * t + 0.254829592f;
+    exp_in_place(&tail);
+    *x = 1.0f - p * t * tail;
+}
+
+/* Masses (see mass_of) of continuous kernels of one width. */
+WIDER_REGISTERS static void
+even_masses(const float *centres, size_t n, float sigma, float *ret_masses)
+{
+    float scale = 1.0f / (sigma * 1.41421356f), height = sigma * 1.25331414f;
+
+    for (size_t k = 0; k < n; k += ASSAY_TPE_LANES) {
+        lanes left = *at_const(&centres[k]) * scale, right = scale - left;
+
+        erf_in_place(&left);
+        erf_in_place(&right);
+        *at(&ret_masses[k]) = (left + right) * height;
+    }
+}
 
 /* --- layout --- */
 
@@ -121,6 +199,7 @@ assay_tpe_density_init(struct assay_tpe_density *density, const struct assay_tpe
         .widths = *widths,
         .sigmas = assay_zalloc(n, sizeof *density->sigmas),
         .hits = assay_zalloc(n, sizeof *density->hits),
+        .misses = assay_zalloc(n, sizeof *density->misses),
         .shared = assay_zalloc(n, sizeof *density->shared),
     };
 }
@@ -132,6 +211,8 @@ free_kernels(struct assay_tpe_density *density)
     free(density->scales);
     free(density->norms);
     free(density->base);
+    free(density->masses);
+    free(density->log_masses);
     free(density->cumulative);
     free(density->scratch);
     free(density->sorted);
@@ -143,6 +224,7 @@ assay_tpe_density_done(struct assay_tpe_density *density)
     free_kernels(density);
     free(density->sigmas);
     free(density->hits);
+    free(density->misses);
     free(density->shared);
     *density = (struct assay_tpe_density){0};
 }
@@ -164,36 +246,61 @@ make_room(struct assay_tpe_density *density, size_t n)
     density->scales = assay_zalloc(d * stride + 1, sizeof *density->scales);
     density->norms = assay_zalloc(d * stride + 1, sizeof *density->norms);
     density->base = assay_alloc(stride, sizeof *density->base);
+    density->masses = assay_alloc(stride, sizeof *density->masses);
+    density->log_masses = assay_alloc(stride, sizeof *density->log_masses);
     density->cumulative = assay_alloc(stride, sizeof *density->cumulative);
     density->scratch = assay_alloc(ASSAY_TPE_BLOCK * stride, sizeof *density->scratch);
     density->sorted = assay_alloc(stride, sizeof *density->sorted);
 }
 
-/* Logarithm of a number's factor at the centre of its kernel. */
-static float
-norm_of(const struct assay_tpe_dimension *dimension, double centre, double sigma)
+/* What a kernel's bell of a number has in the unit interval, the bell being 1 at its
+ * centre: one over its factor there. */
+static double
+mass_of(const struct assay_tpe_dimension *dimension, double centre, double sigma)
 {
     double scale = 1.0 / (sigma * sqrt(2.0)), total = 0.0;
 
-    if (dimension->n_values == 0)
-        return (float)-log(sigma * SQRT_HALF_PI *
-                           (erf((1.0 - centre) * scale) + erf(centre * scale)));
+    if (dimension->n_values == 0) {
+        double right = (1.0 - centre) * scale, left = centre * scale;
+
+        /* Past it erf is 1 in single precision. */
+        return sigma * SQRT_HALF_PI * ((right < ERF_END ? erf(right) : 1.0) +
+                                       (left < ERF_END ? erf(left) : 1.0));
+    }
     for (size_t c = 0; c < dimension->n_values; c++) {
         double z = (dimension->centres[c] - centre) * scale;
 
         total += dimension->widths[c] * exp(-z * z);
     }
-    return (float)-log(total);
+    return total;
 }
 
+/* Masses of dimensions without conditions are multiplied up, so that each kernel needs
+ * one logarithm and not one per dimension. */
 static void
-set_number(struct assay_tpe_density *density, size_t d, size_t k, float centre, double sigma)
+set_number_of_mass(struct assay_tpe_density *density, size_t d, size_t k, float centre,
+                   double sigma, double mass)
 {
     size_t at = d * density->stride + k;
 
     density->centres[at] = centre;
     density->scales[at] = (float)(1.0 / (sigma * sqrt(2.0)));
-    density->norms[at] = norm_of(&density->layout->dimensions[d], centre, sigma);
+    if (density->layout->dimensions[d].conditional) {
+        density->norms[at] = (float)-log(mass);
+        return;
+    }
+    density->masses[k] *= mass;
+    if (density->masses[k] < MASS_LEAST) {
+        density->log_masses[k] += log(density->masses[k]);
+        density->masses[k] = 1.0;
+    }
+}
+
+static void
+set_number(struct assay_tpe_density *density, size_t d, size_t k, float centre, double sigma)
+{
+    set_number_of_mass(density, d, k, centre, sigma,
+                       mass_of(&density->layout->dimensions[d], centre, sigma));
 }
 
 /* A kernel that knows nothing of the dimension. */
@@ -204,7 +311,8 @@ set_uniform(struct assay_tpe_density *density, size_t d, size_t k)
 
     density->centres[at] = density->layout->dimensions[d].choice ? -1.0f : 0.5f;
     density->scales[at] = 0.0f;
-    density->norms[at] = 0.0f;
+    if (density->layout->dimensions[d].conditional)
+        density->norms[at] = 0.0f;
 }
 
 static int
@@ -247,11 +355,31 @@ fit_adaptive(struct assay_tpe_density *density, size_t d, size_t m)
     }
 }
 
+/* The cell that a place of the unit interval is the middle of. */
+static size_t
+cell_of(const struct assay_tpe_dimension *dimension, float centre)
+{
+    size_t low = 0, high = dimension->n_values - 1;
+
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+
+        if (dimension->centres[middle] < centre)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 /* One width for all: Scott's rule with the deviation of a uniform kernel thrown in. */
 static void
 fit_even(struct assay_tpe_density *density, size_t d, size_t m)
 {
+    const struct assay_tpe_dimension *dimension = &density->layout->dimensions[d];
     const struct assay_tpe_sorted *members = density->sorted;
+    double of_cells[ASSAY_TPE_CELLS_MAX];
+    float *centres = density->scratch, *masses = density->scratch + density->stride;
     double mean = 0.0, squares = 1.0 / 12.0, sigma;
 
     for (size_t i = 0; i < m; i++)
@@ -262,8 +390,18 @@ fit_even(struct assay_tpe_density *density, size_t d, size_t m)
             pow(fmax((double)m, 1.0), -1.0 / ((double)density->layout->n_dimensions + 4.0));
     sigma = clip_width(density, d, density->widths.factor * sigma, density->widths.narrowest);
     density->sigmas[d] = (float)sigma;
+    for (size_t c = 0; c < dimension->n_values; c++)
+        of_cells[c] = mass_of(dimension, dimension->centres[c], sigma);
     for (size_t i = 0; i < m; i++)
-        set_number(density, d, members[i].kernel, members[i].centre, sigma);
+        centres[i] = members[i].centre;
+    if (dimension->n_values == 0)
+        even_masses(centres, m, (float)sigma, masses);
+    for (size_t i = 0; i < m; i++) {
+        double mass = dimension->n_values > 0 ? of_cells[cell_of(dimension, centres[i])]
+                                              : (double)masses[i];
+
+        set_number_of_mass(density, d, members[i].kernel, members[i].centre, sigma, mass);
+    }
 }
 
 static void
@@ -291,7 +429,10 @@ set_choice(struct assay_tpe_density *density, size_t d, size_t k, float choice)
 
     density->centres[at] = choice;
     density->scales[at] = 0.0f;
-    density->norms[at] = (float)log(density->shared[d]);
+    if (density->layout->dimensions[d].conditional)
+        density->norms[at] = density->misses[d];
+    else
+        density->log_masses[k] -= (double)density->misses[d];
 }
 
 /* As if the wide kernel's weight went to each kernel as one vote per choice: with m
@@ -306,6 +447,7 @@ fit_choice(struct assay_tpe_density *density, size_t d, const float *const *poin
         m += isnan(points[k][d]) ? 0 : 1;
     b = values / ((double)m + 1.0 + values);
     density->shared[d] = b;
+    density->misses[d] = (float)log(b);
     density->hits[d] = (float)(log((1.0 - b) * values + b) - log(b));
     set_uniform(density, d, 0);
     for (size_t k = 0; k < n; k++) {
@@ -320,13 +462,14 @@ fit_choice(struct assay_tpe_density *density, size_t d, const float *const *poin
 static float
 base_of(const struct assay_tpe_density *density, size_t k, double weight)
 {
-    double base = log(weight);
+    return (float)(log(weight / density->masses[k]) - density->log_masses[k]);
+}
 
-    for (size_t d = 0; d < density->layout->n_dimensions; d++) {
-        if (!density->layout->dimensions[d].conditional)
-            base += density->norms[d * density->stride + k];
-    }
-    return (float)base;
+static void
+clear_masses(struct assay_tpe_density *density, size_t k)
+{
+    density->masses[k] = 1.0;
+    density->log_masses[k] = 0.0;
 }
 
 void
@@ -336,6 +479,8 @@ assay_tpe_density_fit(struct assay_tpe_density *density, const float *const *poi
     double total = prior, sum = 0.0;
 
     make_room(density, n + 1);
+    for (size_t k = 0; k <= n; k++)
+        clear_masses(density, k);
     for (size_t d = 0; d < density->layout->n_dimensions; d++) {
         if (density->layout->dimensions[d].choice)
             fit_choice(density, d, points, n);
@@ -360,6 +505,7 @@ assay_tpe_density_add(struct assay_tpe_density *density, const float *point, dou
 {
     size_t k = density->n_fitted + nth % ASSAY_TPE_ADDED_MAX;
 
+    clear_masses(density, k);
     for (size_t d = 0; d < density->layout->n_dimensions; d++) {
         if (isnan(point[d]))
             set_uniform(density, d, k);
@@ -381,49 +527,6 @@ assay_tpe_density_drop(struct assay_tpe_density *density)
 }
 
 /* --- evaluation --- */
-
-union bits {
-    lanes number;
-    masks mask;
-};
-
-/* Vectors come and go by pointer: how they are passed depends on the registers. */
-static inline lanes *
-at(float *numbers)
-{
-    return (lanes *)(void *)numbers;
-}
-
-static inline const lanes *
-at_const(const float *numbers)
-{
-    return (const lanes *)(const void *)numbers;
-}
-
-/* Makes exp(x) of x <= 0, to about 2e-7 of itself and 0 below -87: a power of two by
- * the bits of the exponent times a polynomial (that of S. L. Moshier's Cephes). */
-static inline __attribute__((always_inline)) void
-exp_in_place(lanes *x)
-{
-    masks kept = *x > -87.0f;
-    union bits from = {.number = *x}, power;
-    lanes n, r, p;
-
-    from.mask &= kept;
-    /* Rounds to the nearest whole number: the sum leaves no bits for a fraction. */
-    n = (from.number * 1.44269504f + 12582912.0f) - 12582912.0f;
-    r = (from.number - n * 0.693359375f) + n * 2.12194440e-4f;
-    p = 1.9875691500e-4f * r + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * r * r + r + 1.0f;
-    power.mask = (__builtin_convertvector(n, masks) + 127) << 23;
-    power.number *= p;
-    power.mask &= kept;
-    *x = power.number;
-}
 
 /* Adds a dimension's factors, for a group of kernels, to the sums of a block of points. */
 static inline __attribute__((always_inline)) void

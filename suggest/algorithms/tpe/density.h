@@ -66,11 +66,14 @@ struct assay_tpe_density {
     size_t stride;    /* kernels there is room for */
     float *centres;   /* [dimension][stride]; choices: index, -1 inactive */
     float *scales;    /* numbers: 1 / (sigma sqrt 2), 0 uniform */
-    float *norms;     /* logarithm of the factor at its centre; choices: of a miss */
-    float *base;      /* [stride] log weight + norms of the unconditional dimensions */
+    float *norms;     /* of conditional dimensions: logarithm of the factor at its centre;
+                       * choices: of a miss */
+    float *base;      /* [stride] log weight, and the same of the unconditional dimensions */
+    double *masses, *log_masses; /* [stride] what `base` is made from */
     double *cumulative; /* [n_fitted] sums of the weights */
     float *sigmas;    /* [dimension] of a kernel that is added */
     float *hits;      /* [dimension] what a hit of a choice has more than a miss */
+    float *misses;    /* [dimension] logarithm of a miss */
     double *shared;   /* [dimension] b of a choice */
     float *scratch;   /* [ASSAY_TPE_BLOCK][stride] */
     struct assay_tpe_sorted *sorted; /* [stride] */

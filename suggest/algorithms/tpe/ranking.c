@@ -23,7 +23,7 @@ struct assay_tpe_trial {
     size_t n_values;
     double *values; /* owned, but while the trial is only described */
     uint64_t draw;
-    bool taken; /* while splitting */
+    uint64_t taken; /* the last split that took it */
     float *coordinates;
 };
 
@@ -225,9 +225,10 @@ assay_tpe_side_done(struct assay_tpe_side *side)
 }
 
 static void
-push(struct assay_tpe_side *side, struct assay_tpe_trial *trial, double weight)
+push(const struct assay_tpe_ranking *ranking, struct assay_tpe_side *side,
+     struct assay_tpe_trial *trial, double weight)
 {
-    trial->taken = true;
+    trial->taken = ranking->n_splits;
     side->points[side->n] = trial->coordinates;
     side->weights[side->n++] = weight;
 }
@@ -266,7 +267,7 @@ push_best_of_front(struct assay_tpe_ranking *ranking, const double *values, cons
     set_reference(rows, n, m, reference);
     assay_pareto_subset(rows, n, m, reference, n_chosen, chosen);
     for (size_t i = 0; i < n_chosen; i++)
-        push(good, ranking->ranked[front[chosen[i]]], 1.0);
+        push(ranking, good, ranking->ranked[front[chosen[i]]], 1.0);
 }
 
 static void
@@ -292,10 +293,10 @@ take_fronts(struct assay_tpe_ranking *ranking, size_t n_good, struct assay_tpe_s
             return;
         }
         for (size_t i = 0; i < n_front; i++)
-            push(good, ranking->ranked[front[i]], 1.0);
+            push(ranking, good, ranking->ranked[front[i]], 1.0);
     }
     for (size_t i = n; i < ranking->n_learning && good->n < n_good; i++)
-        push(good, ranking->ranked[i], 1.0);
+        push(ranking, good, ranking->ranked[i], 1.0);
 }
 
 /* --- splitting --- */
@@ -305,7 +306,7 @@ static void
 take_best(struct assay_tpe_ranking *ranking, size_t n_good, struct assay_tpe_side *good)
 {
     for (size_t i = 0; i < n_good; i++)
-        push(good, ranking->ranked[i], log((double)n_good + 1.0) - log((double)i + 1.0));
+        push(ranking, good, ranking->ranked[i], log((double)n_good + 1.0) - log((double)i + 1.0));
 }
 
 static void
@@ -316,15 +317,15 @@ take_bad(struct assay_tpe_ranking *ranking, size_t n_good, struct assay_tpe_side
     size_t n_near = n_bad <= room ? n_bad : NEAR_MAX, n_drawn = n_bad <= room ? 0 : room - NEAR_MAX;
 
     for (size_t i = 0; i < ranking->n_ranked && bad->n < n_near; i++) {
-        if (!ranking->ranked[i]->taken)
-            push(bad, ranking->ranked[i], 1.0);
+        if (ranking->ranked[i]->taken != ranking->n_splits)
+            push(ranking, bad, ranking->ranked[i], 1.0);
     }
     for (size_t i = 0; i < ranking->n_drawn && bad->n < n_near + n_drawn; i++) {
-        if (!ranking->drawn[i]->taken)
-            push(bad, ranking->drawn[i], (double)(n_bad - n_near) / (double)n_drawn);
+        if (ranking->drawn[i]->taken != ranking->n_splits)
+            push(ranking, bad, ranking->drawn[i], (double)(n_bad - n_near) / (double)n_drawn);
     }
     for (size_t i = 0; i < n_pending; i++)
-        push(bad, ranking->pending[ranking->n_pending - 1 - i], 1.0);
+        push(ranking, bad, ranking->pending[ranking->n_pending - 1 - i], 1.0);
 }
 
 void
@@ -338,8 +339,7 @@ assay_tpe_ranking_split(struct assay_tpe_ranking *ranking, double fraction,
     most = ASSAY_MIN(most, (size_t)ASSAY_TPE_GOOD_MAX);
     n_good = ASSAY_MIN(ASSAY_MIN(n_good, ranking->n_learning), most);
     good->n = bad->n = 0;
-    for (size_t i = 0; i < ranking->n_ranked; i++)
-        ranking->ranked[i]->taken = false;
+    ranking->n_splits++;
     if (ranking->n_objectives > 1)
         take_fronts(ranking, n_good, good);
     else

@@ -30,6 +30,7 @@ struct assay_tpe_ranking {
     size_t ranked_capacity, drawn_capacity, pending_capacity;
     size_t n_succeeded; /* the first of `ranked`: within the bounds, with finite values */
     size_t n_learning;  /* the first of `ranked`: all but what failed */
+    uint64_t n_splits;
 };
 
 void assay_tpe_ranking_init(struct assay_tpe_ranking *ranking, size_t n_objectives,

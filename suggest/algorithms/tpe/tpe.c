@@ -40,6 +40,7 @@ struct tpe {
     struct assay_tpe_prior prior;
     struct assay_tpe_source *sources;
     size_t n_sources;
+    bool fitted; /* the densities are of the trials told so far */
     size_t n_start, n_candidates;
     double good_fraction;
     float *told; /* room for one encoded point */
@@ -85,6 +86,7 @@ refit(struct tpe *tpe)
         assay_tpe_density_fit(i == 0 ? &tpe->good : &tpe->bad, side->points, side->weights,
                               side->n, side->n > 0 ? total / (double)side->n : 1.0);
     }
+    tpe->fitted = true;
 }
 
 static int32_t
@@ -182,8 +184,7 @@ tpe_update(void *instance, const struct assay_plugin_trial *const *trials, uint6
         assay_tpe_ranking_add(&tpe->ranking,
                               assay_history_find(tpe->base.history, trials[i]->number), tpe->told);
     }
-    if (!is_starting(tpe))
-        refit(tpe);
+    tpe->fitted = false;
     return ASSAY_PLUGIN_OK;
 }
 
@@ -398,6 +399,8 @@ tpe_suggest(void *instance, const int64_t *numbers, uint64_t n,
     bool starting = is_starting(tpe), found = true;
 
     *ret_count = 0;
+    if (!starting && !tpe->fitted)
+        refit(tpe);
     while (found && *ret_count < n) {
         size_t i = (size_t)*ret_count;
         struct assay_batch batch = {.given = suggestions, .n_given = i};
