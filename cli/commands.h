@@ -14,6 +14,7 @@ extern const struct assay_verb assay_verb_pause, assay_verb_resume, assay_verb_c
 extern const struct assay_verb assay_verb_limits;
 extern const struct assay_verb assay_verb_project_create, assay_verb_project_list;
 extern const struct assay_verb assay_verb_export;
+extern const struct assay_verb assay_verb_simulate;
 extern const struct assay_verb assay_verb_ask, assay_verb_report, assay_verb_tell;
 extern const struct assay_verb assay_verb_server_start, assay_verb_server_status,
     assay_verb_server_stop;

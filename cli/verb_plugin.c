@@ -12,6 +12,7 @@
 
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/suggest_program.h"
 #include "cli/text.h"
 #include "common/memory.h"
 
@@ -19,28 +20,6 @@
 #define MEMORY_LIMIT "4Gi"
 
 /* --- assay-suggest */
-
-/* Beside this program; else the PATH decides.  Caller frees. */
-static char *
-suggest_program(void)
-{
-    char self[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    char *slash, *path;
-
-    if (n > 0) {
-        self[n] = '\0';
-        slash = strrchr(self, '/');
-        if (slash != NULL) {
-            *slash = '\0';
-            path = assay_format("%s/assay-suggest", self);
-            if (access(path, X_OK) == 0)
-                return path;
-            free(path);
-        }
-    }
-    return assay_strdup("assay-suggest");
-}
 
 struct child {
     pid_t pid;
@@ -50,7 +29,7 @@ struct child {
 static assay_status
 start(const char *plugin, const char *mode, struct child *ret_child, struct assay_error *err)
 {
-    assay_auto_free char *program = suggest_program();
+    assay_auto_free char *program = assay_suggest_program();
     const char *const arguments[] = {program,      "--memory-limit", MEMORY_LIMIT, "--plugin",
                                      plugin,       mode,             NULL};
     posix_spawn_file_actions_t files;

@@ -21,6 +21,7 @@ const struct assay_verb *const assay_verbs[] = {
     &assay_verb_stop,
     &assay_verb_delete,
     &assay_verb_export,
+    &assay_verb_simulate,
     &assay_verb_ask,
     &assay_verb_report,
     &assay_verb_tell,
