@@ -94,6 +94,11 @@ list_warnings(const struct assay_study_spec *spec, const struct assay_replay_cur
         json_array_append_new(warnings,
                               json_string("the trial keeps no checkpoints (trial.checkpoints), so "
                                           "the rule asha stops trials instead of pausing them"));
+    else if (spec->budget.name != NULL && spec->trial != NULL && !spec->trial->checkpoints &&
+             assay_registry_algorithm(spec->algorithm.name)->caps & ASSAY_PLUGIN_CAP_BUDGET)
+        json_array_append_new(warnings,
+                              json_string("the trial keeps no checkpoints (trial.checkpoints), so "
+                                          "a trial that is promoted starts over"));
     json_decref(rule);
     return warnings;
 }

@@ -6,14 +6,21 @@
  * 2022.  README.md here says what is done otherwise and why. */
 #include <string.h>
 
+#include "suggest/algorithms/fidelity/asha.h"
 #include "suggest/algorithms/fidelity/halving.h"
 
 static const char settings_schema[] =
     "{\"type\": \"object\", \"additionalProperties\": false, \"properties\": "
-    "{" ASSAY_HALVING_TYPE_SETTING ","
+    "{"
+    "\"type\": {\"type\": \"string\", \"enum\": [\"auto\", \"promotion\", \"stopping\"],"
+    " \"default\": \"auto\", \"description\": \"promotion: trials pause at each rung and the best"
+    " are resumed with a larger budget. stopping: trials get the whole budget and the rule asha"
+    " stops those that fall behind. auto: promotion when the trial keeps checkpoints"
+    " (trial.checkpoints), else stopping.\"},"
     "\"brackets\": {\"type\": \"integer\", \"minimum\": 1, \"maximum\": 64, \"default\": 1,"
     " \"description\": \"Trials of bracket s start at rung s; more brackets than rungs count as"
-    " many as there are rungs. More than one is for configurations that are slow to show what they"
+    " many as there are rungs, and type stopping has one. More than one is for configurations that "
+    "are slow to show what they"
     " are worth.\"},"
     "\"sampler\": {\"type\": \"string\", \"enum\": [\"model\", \"tpe\", \"random\"],"
     " \"default\": \"model\", \"description\": \"Where new configurations come from: Gaussian"
@@ -31,15 +38,27 @@ sampler_of(const char *name)
     return name != NULL && strcmp(name, "tpe") == 0 ? ASSAY_SAMPLER_TPE : ASSAY_SAMPLER_MODEL;
 }
 
+bool
+assay_asha_promotes(const json_t *settings, bool resumable)
+{
+    const char *type = json_string_value(json_object_get(settings, "type"));
+
+    if (type == NULL || strcmp(type, "auto") == 0)
+        return resumable;
+    return strcmp(type, "promotion") == 0;
+}
+
 static int32_t
 asha_create(const struct assay_plugin_study *study, void **ret_instance, char *error,
             uint64_t error_size)
 {
     json_t *settings = assay_algorithm_settings(study);
     json_int_t brackets = json_integer_value(json_object_get(settings, "brackets"));
+    bool promotes = assay_asha_promotes(settings, study->resumable != 0);
     const struct assay_halving_plan plan = {
         .name = "asha",
-        .brackets = brackets > 0 ? (size_t)brackets : 1,
+        .promotes = promotes,
+        .brackets = promotes && brackets > 0 ? (size_t)brackets : 1,
         .sampler = sampler_of(json_string_value(json_object_get(settings, "sampler"))),
         .random_share = json_number_value(json_object_get(settings, "random_share")),
     };

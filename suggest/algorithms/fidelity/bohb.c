@@ -7,7 +7,7 @@
 
 static const char settings_schema[] =
     "{\"type\": \"object\", \"additionalProperties\": false, \"properties\": "
-    "{" ASSAY_HALVING_TYPE_SETTING ","
+    "{"
     "\"random_share\": {\"type\": \"number\", \"minimum\": 0, \"maximum\": 1,"
     " \"default\": 0.3333333333333333, \"description\": \"Share of the new configurations that is"
     " random whatever the densities say.\"}}}";
@@ -19,6 +19,7 @@ bohb_create(const struct assay_plugin_study *study, void **ret_instance, char *e
     json_t *settings = assay_algorithm_settings(study);
     const struct assay_halving_plan plan = {
         .name = "bohb",
+        .promotes = true,
         .brackets = ASSAY_ALL_BRACKETS,
         .sampler = ASSAY_SAMPLER_TPE,
         .random_share = json_number_value(json_object_get(settings, "random_share")),

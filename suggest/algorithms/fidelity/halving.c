@@ -17,16 +17,6 @@ struct halving {
     struct assay_sampler sampler;
 };
 
-bool
-assay_halving_promotes(const json_t *settings, bool resumable)
-{
-    const char *type = json_string_value(json_object_get(settings, "type"));
-
-    if (type == NULL || strcmp(type, "auto") == 0)
-        return resumable;
-    return strcmp(type, "promotion") == 0;
-}
-
 int32_t
 assay_halving_check(const struct assay_plugin_study *study, char *error, uint64_t error_size)
 {
@@ -44,16 +34,14 @@ assay_halving_create(const struct assay_plugin_study *study, const struct assay_
 {
     int32_t result = assay_halving_check(study, error, error_size);
     struct halving *halving;
-    json_t *settings;
 
     if (result != ASSAY_PLUGIN_OK)
         return result;
     ASSAY_ASSERT(study->n_rungs >= 1);
     halving = ASSAY_NEW(struct halving);
-    settings = assay_algorithm_settings(study);
     assay_algorithm_base_init(&halving->base, study);
     halving->name = plan->name;
-    halving->promotes = assay_halving_promotes(settings, study->resumable != 0);
+    halving->promotes = plan->promotes;
     halving->sign = study->signs != NULL ? study->signs[0] : 1.0;
     halving->last_number = (int64_t)study->trials;
     assay_ladder_init(&halving->ladder, study->rungs, (size_t)study->n_rungs, study->budget_eta,
@@ -61,7 +49,6 @@ assay_halving_create(const struct assay_plugin_study *study, const struct assay_
                       (size_t)study->n_constraints);
     assay_sampler_init(&halving->sampler, plan->sampler, plan->random_share, plan->name,
                        halving->sign, &halving->base, &halving->ladder);
-    json_decref(settings);
     *ret_instance = halving;
     return ASSAY_PLUGIN_OK;
 }

@@ -1,13 +1,14 @@
 /* Asynchronous successive halving as an algorithm: what `asha`, `hyperband` and `bohb`
  * have in common.  They differ in brackets and in where new configurations come from.
  *
- * Type promotion: a trial gets the budget of the first rung of its bracket, waits, and
+ * Of type promotion: a trial gets the budget of the first rung of its bracket, waits, and
  * is resumed with the next rung's budget when it is among the best (ladder.h); else a new
  * one is begun.  Nobody ever waits for a rung to fill.  When no new trial may be begun
  * and none runs, the best one goes on alone until one has had the whole budget.
  *
- * Type stopping: each trial gets the whole budget, and the stopping rule `asha` ends it
- * at the rung where it falls behind.  For trials that can not be resumed. */
+ * Of type stopping: each trial gets the whole budget, and the stopping rule `asha` ends it
+ * at the rung where it falls behind.  For trials that can not be resumed: one that keeps
+ * no checkpoints starts over when it is promoted. */
 #ifndef ASSAY_SUGGEST_ALGORITHMS_FIDELITY_HALVING_H
 #define ASSAY_SUGGEST_ALGORITHMS_FIDELITY_HALVING_H
 
@@ -17,13 +18,11 @@
 
 struct assay_halving_plan {
     const char *name;
+    bool promotes;   /* else of type stopping */
     size_t brackets; /* capped by the number of rungs */
     enum assay_sampler_kind sampler;
     double random_share;
 };
-
-/* The setting `type` of a study: promotion, or else stopping.  `settings`: filled. */
-bool assay_halving_promotes(const json_t *settings, bool resumable);
 
 int32_t assay_halving_create(const struct assay_plugin_study *study,
                              const struct assay_halving_plan *plan, void **ret_instance,
@@ -42,13 +41,5 @@ void assay_halving_destroy(void *instance);
 #define ASSAY_HALVING_CAPS                                                                         \
     (ASSAY_PLUGIN_CAP_CONDITIONS | ASSAY_PLUGIN_CAP_BUDGET | ASSAY_PLUGIN_CAP_CONSTRAINTS |        \
      ASSAY_PLUGIN_CAP_PARALLEL)
-
-/* A property of the settings schemas. */
-#define ASSAY_HALVING_TYPE_SETTING                                                                 \
-    "\"type\": {\"type\": \"string\", \"enum\": [\"auto\", \"promotion\", \"stopping\"],"          \
-    " \"default\": \"auto\", \"description\": \"promotion: trials pause at each rung and the best" \
-    " are resumed with a larger budget. stopping: trials get the whole budget and the rule asha"   \
-    " stops those that fall behind. auto: promotion when the trial keeps checkpoints"              \
-    " (trial.checkpoints), else stopping.\"}"
 
 #endif

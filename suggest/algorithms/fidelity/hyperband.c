@@ -4,11 +4,9 @@
  * L. Li et al., "Hyperband: a novel bandit-based approach to hyperparameter
  * optimization", JMLR 18, 2018.  The paper's brackets run one after the other and wait
  * for each rung; here a trial goes on when it is among the best so far (ladder.h), so
- * that a failed trial is one bad trial and any number of workers is busy. */
+ * that a failed trial is one bad trial and any number of workers is busy.  Trials that keep
+ * no checkpoints start over at each rung, as in the paper. */
 #include "suggest/algorithms/fidelity/halving.h"
-
-static const char settings_schema[] = "{\"type\": \"object\", \"additionalProperties\": false, "
-                                      "\"properties\": {" ASSAY_HALVING_TYPE_SETTING "}}";
 
 static int32_t
 hyperband_create(const struct assay_plugin_study *study, void **ret_instance, char *error,
@@ -16,6 +14,7 @@ hyperband_create(const struct assay_plugin_study *study, void **ret_instance, ch
 {
     static const struct assay_halving_plan plan = {
         .name = "hyperband",
+        .promotes = true,
         .brackets = ASSAY_ALL_BRACKETS,
         .sampler = ASSAY_SAMPLER_RANDOM,
         .random_share = 1.0,
@@ -32,7 +31,7 @@ const struct assay_plugin_algorithm assay_algorithm_hyperband = {
         "larger and the whole budget, the best of each bracket promoted. Safe where early "
         "results mislead; asha is quicker where they do not.",
     .caps = ASSAY_HALVING_CAPS,
-    .settings_schema = settings_schema,
+    .settings_schema = ASSAY_NO_SETTINGS,
     .check = assay_halving_check,
     .create = hyperband_create,
     .update = assay_halving_update,

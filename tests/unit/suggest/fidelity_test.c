@@ -238,7 +238,7 @@ static const struct {
     {"asha", "{'sampler':'tpe','brackets':3}", false},
     {"asha", "{}", true},
     {"hyperband", "{}", false},
-    {"hyperband", "{'type':'stopping'}", false},
+    {"asha", "{'type':'stopping','sampler':'tpe'}", false},
     {"bohb", "{}", false},
     {"pbt", "{'population':5}", false},
     {"pbt", "{'population':4,'explore':'bandit'}", true},
