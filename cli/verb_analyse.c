@@ -11,16 +11,26 @@
 
 /* --- importance */
 
-static void
-add_bars(const struct assay_cli *cli, const json_t *rows, const char *(*name_of)(const json_t *row),
-         struct assay_buffer *text)
+static double
+longest_of(const json_t *rows)
 {
-    assay_auto_table struct assay_table table = {.columns = 3, .right = 0x4};
-    double most = 0.0;
     const json_t *row;
+    double most = 0.0;
     size_t i;
 
     json_array_foreach(rows, i, row) most = fmax(most, assay_member_number(row, "importance"));
+    return most;
+}
+
+/* The full width is `most`. */
+static void
+add_bars(const struct assay_cli *cli, const json_t *rows, double most,
+         const char *(*name_of)(const json_t *row), struct assay_buffer *text)
+{
+    assay_auto_table struct assay_table table = {.columns = 3, .right = 0x4};
+    const json_t *row;
+    size_t i;
+
     json_array_foreach(rows, i, row)
     {
         double share = assay_member_number(row, "importance");
@@ -69,7 +79,11 @@ add_interactions(const struct assay_cli *cli, const json_t *answer, struct assay
                                                json_object_get(row, "importance")));
     }
     assay_buffer_puts(text, "\ntogether, beyond each alone (share of the whole variance)\n");
-    add_bars(cli, shown, pair_of, text);
+    /* On the scale of the bars above, which are shares of what is explained. */
+    add_bars(cli, shown,
+             fmax(longest_of(shown), longest_of(json_object_get(answer, "importance")) *
+                                         assay_member_number(answer, "explained")),
+             pair_of, text);
     json_decref(shown);
 }
 
@@ -86,7 +100,8 @@ add_importance(const struct assay_cli *cli, const json_t *answer, struct assay_b
             metric[0] != '\0' ? metric : "all objectives together",
             strcmp(assay_member_text(answer, "method"), "fanova") == 0 ? "fANOVA" : "PED-ANOVA",
             assay_member_int(answer, "trials"));
-        add_bars(cli, json_object_get(answer, "importance"), parameter_of, text);
+        add_bars(cli, json_object_get(answer, "importance"),
+                 longest_of(json_object_get(answer, "importance")), parameter_of, text);
         if (isfinite(explained))
             assay_buffer_printf(
                 text, "  each for itself, together they explain %.0f %% of the variance\n",

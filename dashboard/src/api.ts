@@ -141,6 +141,24 @@ export interface Trial {
   finished_at: string | null;
 }
 
+export interface Importance {
+  /** The most important first; empty when nothing can be said. */
+  importance: { parameter: string; importance: number }[];
+  interactions: { parameters: string[]; importance: number }[] | null;
+  explained: number | null;
+  method: "ped_anova" | "fanova";
+  metric: string | null;
+  trials: number;
+  message: string | null;
+}
+
+export interface Advice {
+  advice: "too_early" | "go_on" | "consider_stopping";
+  sentence: string;
+  expected_best_after: { trials: number; value: number | null; probability: number }[] | null;
+  [key: string]: unknown;
+}
+
 export interface Measurement { step: number; time: string; metrics: Metrics }
 export interface Curve { number: number; state: TrialState; steps: number[]; values: Metric[] }
 export interface Curves { metric: string; curves: Curve[] }
@@ -210,6 +228,9 @@ export const paths = {
     `${studyPath(project, study)}/${verb}`,
   trials: (project: string, study: string, query: Query = {}) =>
     withQuery(`${studyPath(project, study)}/trials`, query),
+  importance: (project: string, study: string, query: Query) =>
+    withQuery(`${studyPath(project, study)}/importance`, query),
+  advice: (project: string, study: string) => `${studyPath(project, study)}/advice`,
   curves: (project: string, study: string, query: Query) =>
     withQuery(`${studyPath(project, study)}/curves`, query),
   events: (project: string, study: string, query: Query = {}) =>

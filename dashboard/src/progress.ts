@@ -21,6 +21,25 @@ export function keeps(metrics: Metrics | undefined, constraints: readonly Constr
   });
 }
 
+/**
+ * Which rows no other row is better than in one objective and nowhere worse. Sorted by the first
+ * objective only rows before can do that; with two objectives the last one kept decides.
+ */
+export function onFront(rows: readonly (readonly number[])[], goals: readonly Goal[]): number[] {
+  const costs = rows.map((row) => row.map((v, k) => (goals[k] === "maximize" ? -v : v)));
+  const order = costs.map((_, i) => i).sort((i, j) => {
+    const k = costs[i]!.findIndex((v, n) => v !== costs[j]![n]);
+    return k < 0 ? 0 : costs[i]![k]! - costs[j]![k]!;
+  });
+  const beats = (a: readonly number[], b: readonly number[]) => a.every((v, k) => v <= b[k]!) && a.some((v, k) => v < b[k]!);
+  const front: number[] = [];
+  for (const i of order) {
+    const rivals = goals.length <= 2 ? front.slice(-1) : front;
+    if (!rivals.some((j) => beats(costs[j]!, costs[i]!))) front.push(i);
+  }
+  return front;
+}
+
 export function isBetter(goal: Goal, a: number, b: number): boolean {
   if (Number.isNaN(a)) return false;
   if (Number.isNaN(b)) return true;

@@ -365,6 +365,25 @@ export class FakeServer {
         return { number: r.n, state: r.state, steps: kept.map((p) => p.step), values: kept.map((p) => number(p.metrics[metric])) };
       }) }));
     }
+    if (kind === "importance") {
+      const fanova = q.get("method") === "fanova" || q.get("interactions") === "true";
+      const names = PARAMETERS.map((p) => p.name);
+      const some = study.rows.length >= 10;
+      return conditional(() => ({
+        importance: some ? names.map((parameter, i) => ({ parameter, importance: 0.5 ** (i + 1) + (i === 0 ? 0.5 ** names.length : 0) })) : [],
+        interactions: q.get("interactions") !== "true" ? null : some ? [{ parameters: names.slice(0, 2), importance: 0.12 }] : [],
+        explained: fanova && some ? 0.78 : null, method: fanova ? "fanova" : "ped_anova", metric: "val_accuracy",
+        trials: study.rows.length, message: some ? null : `At least 10 ended trials are needed; there are ${study.rows.length}.`,
+      }));
+    }
+    if (kind === "advice") {
+      const some = study.rows.length >= 10;
+      return conditional(() => ({
+        advice: some ? "go_on" : "too_early", sentence: some ? "Going on looks worth it. In the next 10 trials more is expected." : "Too early to say.",
+        metric: "val_accuracy", trials: study.rows.length, stagnation: 0, best: null, expected_improvement: null,
+        probability_of_improvement: null, expected_best_after: null, method: null,
+      }));
+    }
     if (kind === "events") {
       const size = Number(q.get("page_size") ?? 100);
       const newest = q.get("sort") === "-id";

@@ -104,6 +104,7 @@ test(`from the list to a trial, ${real ? "real server" : "stand-in"}`, { skip: n
     async () => formatMetric(trial.value, 6));
   for (const name of Object.keys(trial.parameters))
     await panel.getByRole("rowheader", { name, exact: true }).first().waitFor();
+  await panel.getByRole("region", { name: "Why" }).getByText(/^(Proposed|Listed|Queued|Imported|Warm)/).waitFor();
   await page.keyboard.press("Escape");
   await panel.waitFor({ state: "detached" });
 
@@ -115,6 +116,17 @@ test(`from the list to a trial, ${real ? "real server" : "stand-in"}`, { skip: n
     await page.getByRole("button", { name: "Resume" }).click();
     await page.getByRole("button", { name: "Pause" }).waitFor();
     assert.equal((await api(`/studies/${chosen}`)).state, "running");
+  }
+
+  /* what mattered */
+  await page.getByRole("tab", { name: "Parameters" }).click();
+  const importance = page.getByRole("region", { name: "Importance" });
+  await importance.getByText(/trials?[;.]|needed/).first().waitFor();
+  const mattered = await api(`/studies/${chosen}/importance?method=ped_anova`);
+  if (mattered.importance.length > 0) {
+    await importance.getByRole("button", { name: "Best trials" }).click();
+    await agree("bars", () => importance.getByRole("list", { name: "Importance of parameters" }).getByRole("listitem").count(),
+      async () => (await api(`/studies/${chosen}/importance`)).importance.length);
   }
 
   /* events and setup */

@@ -7,6 +7,7 @@ const format = await load("format.ts");
 const progress = await load("progress.ts");
 const log = await load("log.ts");
 const api = await load("api.ts");
+const why = await load("why.ts");
 
 test("numbers are short, grouped and never lose their size", () => {
   const cases = [
@@ -146,4 +147,37 @@ test("CSV: every parameter and metric a column, quoted where needed, no formulas
     "2,succeeded,,0.5,3,2026-01-02T03:04:05.000000Z,,median,8,0.7,-0.5,'=1+1,true,-inf",
     "",
   ]);
+});
+
+test("the front is what nothing beats", () => {
+  const rows = [[1, 1], [2, 2], [2, 1], [3, 2], [4, 3], [1, 1], [0, 0]];
+  assert.deepEqual(progress.onFront(rows, ["minimize", "maximize"]).sort(), [0, 1, 4, 5, 6]);
+  assert.deepEqual(progress.onFront(rows, ["minimize", "minimize"]), [6]);
+  let seed = 1;
+  const draw = () => (seed = (seed * 16807) % 2147483647) % 7;
+  for (let round = 0; round < 200; round++) {
+    const m = 1 + (round % 4);
+    const goals = Array.from({ length: m }, (_, k) => (k % 2 ? "maximize" : "minimize"));
+    const points = Array.from({ length: 30 }, () => Array.from({ length: m }, draw));
+    const better = (a, b) => a.every((v, k) => (goals[k] === "maximize" ? v >= b[k] : v <= b[k])) && a.some((v, k) => v !== b[k]);
+    const slow = points.flatMap((p, i) => (points.some((o) => better(o, p)) ? [] : [i]));
+    assert.deepEqual(progress.onFront(points, goals).sort((a, b) => a - b), slow);
+  }
+});
+
+test("why a trial is as it is", () => {
+  const objectives = [{ metric: "loss", goal: "minimize", target: null }];
+  const lines = (w, value = null, of = objectives) => why.whyLines({ why: w, value }, of);
+  assert.deepEqual(lines({ proposed_by: "user", stop: null }), ["Queued by a user"]);
+  assert.deepEqual(lines({ proposed_by: "sobol", point: "centre" }), ["Proposed by sobol", "Initial design: the middle of the space"]);
+  const model = { proposed_by: "bayesian", phase: "model", predicted: { mean: 0.5, sd: 0.1 },
+    acquisition: { name: "log_expected_improvement", value: -3.5 }, incumbent: { number: 4, value: 0.45 }, learned_from: 1, pending: 2,
+    algorithm: "auto", regime: "few", share: 0.754, models: 3 };
+  assert.deepEqual(lines(model, 0.3), [
+    "Proposed by bayesian, which auto picked (few: 75 % of the asks are its)",
+    "Expected loss 0.5 ± 0.1; measured 0.3, 2.0 standard deviations better", "Acquisition: log expected improvement, \u22123.5 here",
+    "The best then was trial 4 with 0.45", "Learned from 1 trial, with 2 more under way", "Models: 3"]);
+  assert.match(lines(model, 0.3, [{ metric: "loss", goal: "maximize", target: null }])[1], /2\.0 standard deviations worse/);
+  assert.match(lines(model, 0.501)[1], /as expected$/);
+  assert.deepEqual(lines(null), []);
 });

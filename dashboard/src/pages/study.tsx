@@ -1,7 +1,7 @@
 /** One study, live: where it stands, what can be done, its charts, trials, events and settings. */
 import { useCallback, useEffect, useMemo, useState } from "preact/hooks";
 import {
-  type Constraint, type Curves, type Curve, FINAL_STUDY, FINAL_TRIAL, type Problem, type Study, type TrialState, paths,
+  type Advice, type Constraint, type Curves, type Curve, FINAL_STUDY, FINAL_TRIAL, type Problem, type Study, type TrialState, paths,
 } from "../api";
 import {
   formatAge, formatDuration, formatMetric, formatNumber, formatParameter, parseDuration, plural, timeOf, toNumber, words,
@@ -13,8 +13,10 @@ import { CopyButton, Dialog, Empty, Loading, ProblemBox, StateBadge, StateMark, 
 import { CurvesChart } from "../parts/curves-chart";
 import { Events } from "../parts/events";
 import { HistoryChart } from "../parts/history-chart";
+import { Importance } from "../parts/importance";
 import { LimitsDialog } from "../parts/limits";
 import { Parallel } from "../parts/parallel";
+import { ParetoChart } from "../parts/pareto-chart";
 import { Setup } from "../parts/setup";
 import { TrialPanel } from "../parts/trial-panel";
 import { TrialTable } from "../parts/trial-table";
@@ -100,6 +102,7 @@ function LiveStudy({ study, trial, canEdit, error, open, reload }: LiveProps) {
         <StudyHead study={study} canEdit={canEdit} reload={reload} />
         {error && <ProblemBox problem={error.problem} />}
         <Facts study={study} rows={rows ?? []} now={now} />
+        {study.trials.total > 0 && <AdviceLine study={study} active={active} />}
         {several && (
           <label class="objective-choice">Objective{" "}
             <select value={objectiveIndex} onChange={(event) => setObjectiveIndex(Number(event.currentTarget.value))}>
@@ -109,6 +112,7 @@ function LiveStudy({ study, trial, canEdit, error, open, reload }: LiveProps) {
         )}
         {study.trials.total === 0 ? <NoTrials study={study} /> : (
           <div class="charts">
+            {several && <ParetoChart rows={shownRows} objectives={study.objectives} onOpen={open} />}
             <HistoryChart rows={shownRows} metric={objective.metric} goal={objective.goal} target={objective.target} onOpen={open} />
             <CurvesChart curves={curves} metric={metric} metrics={metrics} goal={goalOf(study, metric)}
               best={study.best?.number ?? null} selected={trial} onMetric={setChosenMetric} onOpen={open} />
@@ -131,7 +135,12 @@ function LiveStudy({ study, trial, canEdit, error, open, reload }: LiveProps) {
         </div>
         <div id="tab-panel" role="tabpanel" aria-labelledby={`tab-${tab}`}>
           {tab === "trials" && <TrialTable study={study} selected={trial} open={open} />}
-          {tab === "parameters" && <Parallel study={study} objective={objectiveIndex} active={active} open={open} />}
+          {tab === "parameters" && (
+            <div class="stack">
+              <Importance study={study} metric={objective.metric} active={active} />
+              <Parallel study={study} objective={objectiveIndex} active={active} open={open} />
+            </div>
+          )}
           {tab === "events" && <Events study={study} active={active} />}
           {tab === "setup" && <Setup study={study} />}
         </div>
@@ -139,6 +148,21 @@ function LiveStudy({ study, trial, canEdit, error, open, reload }: LiveProps) {
       {trial !== null && <TrialPanel key={trial} study={study} number={trial} canEdit={canEdit} open={open} />}
     </main>
   );
+}
+
+/** Whether going on is worth it; nothing stops by it. */
+function AdviceLine({ study, active }: { study: Study; active: boolean }) {
+  const path = paths.advice(study.project, study.name);
+  const [advice, setAdvice] = useState<Advice | null>(null);
+  const memory = useMemo(() => ({ etag: null as string | null }), [path]);
+  usePulse(async (signal) => {
+    const answer = await request<Advice>("GET", path, { etag: memory.etag, signal });
+    if (signal.aborted || answer.status === 304) return;
+    memory.etag = answer.etag;
+    setAdvice(answer.data);
+  }, [path], study, active ? 5_000 : null);
+  if (!advice || advice.advice === "too_early") return null;
+  return <p class={`advice ${advice.advice}`} data-testid="advice"><span>Advice</span> {advice.sentence}</p>;
 }
 
 function goalOf(study: Study, metric: string) {

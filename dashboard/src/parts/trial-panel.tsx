@@ -11,6 +11,7 @@ import { ApiError, LostError, problemFrom, request, stream, whenConnected } from
 import { useLive, useNow } from "../live";
 import { lastLines, readable } from "../log";
 import { usefulRange } from "../progress";
+import { whyLines } from "../why";
 import { Dialog, Loading, ProblemBox, Segments, StateBadge, StateMark, Toggle } from "./basics";
 import { Chart, Note, type Theme, axes, padded, zoomMemory } from "./chart";
 import { drawLevel } from "./history-chart";
@@ -77,7 +78,6 @@ function TrialBody({ study, trial, canEdit, reload }: { study: Study; trial: Tri
   const startMs = timeOf(trial.started_at);
   const endMs = timeOf(trial.finished_at);
   const facts = [
-    proposedBy(trial),
     trial.budget === null ? "" : `${study.spec?.budget?.name ?? "budget"} ${formatNumber(trial.budget)}`,
     Number.isNaN(startMs) ? "not started" : `${running ? "running for" : "took"} ${formatDuration((Number.isNaN(endMs) ? now : endMs) - startMs)}`,
     trial.client ? `held by ${trial.client}` : "",
@@ -97,6 +97,8 @@ function TrialBody({ study, trial, canEdit, reload }: { study: Study; trial: Tri
       {!trial.why?.stop && trial.state !== "succeeded" && (trial.message || trial.reason) && (
         <p class={`story s-${trial.state}`}><StateMark state={trial.state} /><span>{trial.message ?? words(trial.reason)}</span></p>
       )}
+
+      <Why lines={whyLines(trial, study.objectives)} />
 
       <TrialCurve study={study} trial={trial} />
 
@@ -151,14 +153,15 @@ function TrialBody({ study, trial, canEdit, reload }: { study: Study; trial: Tri
   );
 }
 
-function proposedBy(trial: Trial): string {
-  const by = trial.why?.proposed_by;
-  if (!by) return "";
-  if (by === "start_with") return "from start_with";
-  if (by === "warm_start") return "among the best of an earlier study";
-  if (by === "user") return "added by a user";
-  if (by === "import") return "imported";
-  return `proposed by ${by}`;
+/** What proposed it and what it expected. */
+function Why({ lines }: { lines: readonly string[] }) {
+  if (lines.length === 0) return null;
+  return (
+    <section aria-label="Why">
+      <h3>Why these parameters</h3>
+      <ul class="reasons">{lines.map((line) => <li key={line}>{line}.</li>)}</ul>
+    </section>
+  );
 }
 
 function StopStory({ stop, study }: { stop: StopDecision; study: Study }) {
