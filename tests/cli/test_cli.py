@@ -28,7 +28,7 @@ ASSAY = str(BIN / "assay")
 URL, TOKEN = os.environ.get("ASSAY_URL"), os.environ.get("ASSAY_TOKEN")
 
 VERBS = ["run", "submit", "validate", "list", "show", "best", "pareto", "importance", "trials", "watch", "logs", "pause",
-         "resume", "cancel", "limits", "stop", "delete", "export", "ask", "report", "tell", "server start",
+         "resume", "cancel", "limits", "stop", "delete", "export", "simulate", "ask", "report", "tell", "server start",
          "server status", "server stop", "project create", "project list", "token create", "token list", "token delete",
          "completion", "version", "help"]
 
@@ -238,6 +238,51 @@ class Validate(Case):
         self.assertIn("only a server", self.assay("validate", path, code=2).stderr)
 
 
+class Simulate(Case):
+    BUDGET = "budget: {name: epochs, min: 1, max: 27, eta: 3}\n"
+
+    def study(self):
+        return self.write("s.yaml", STUDY.replace("NAME", "sim") + self.BUDGET + TRIAL)
+
+    def test_costs_before_a_run(self):
+        done = self.assay("simulate", self.study(), "--trials", "30", "--seconds-per-step", "60")
+        self.assertRegex(done.stdout, r"random\n  trials +30: 30 succeeded\n")
+        self.assertIn("epochs          810 of 810 (0.0 % saved)", done.stdout)
+        self.assertIn("worker-hours", done.stdout)
+        self.assertNotIn("best", done.stdout)
+        self.assertIn("prior", done.stderr)
+
+    def test_another_algorithm_on_recorded_curves(self):
+        lines = [json.dumps({"parameters": {"x": x / 10, "kind": "a"}, "seconds": 27,
+                             "values": [abs(x) + 27 - step for step in range(27)]})
+                 for x in range(-20, 21)]
+        curves = self.write("curves.jsonl", "\n".join(lines) + "\n\n")
+        arguments = ["simulate", self.study(), "--curves", curves, "--workers", "4", "--trials",
+                     "40", "--algorithm", 'asha{"type": "promotion", "sampler": "random"}']
+        done = self.assay(*arguments)
+        self.assertIn("asha, 41 recorded curves", done.stdout)
+        self.assertRegex(done.stdout, r"best +1, trial \d+ at step 27; its curve ends at 1\n")
+        document = self.json(*arguments, "--runs", "3", "--list")
+        self.assertEqual(len(document["runs"]), 3)
+        self.assertEqual(len(document["runs"][0]["list"]), 40)
+        self.assertEqual(document["curves"], {"source": "recorded", "count": 41})
+
+    def test_what_is_wrong_is_told(self):
+        path = self.study()
+        for arguments, part in [
+            (["--workers", "0"], "workers"),
+            (["--workers", "many"], "--workers many is not a number"),
+            (["--algorithm", "nope"], "there is no algorithm nope"),
+            (["--algorithm", "asha{"], "not JSON"),
+            (["--algorithm", "pbt"], "trial.checkpoints"),
+            (["--curves", "missing.jsonl"], "missing.jsonl can not be read"),
+            (["--curves", self.write("bad.jsonl", "{}\n[]\n")], "line 2"),
+            (["--curves", self.write("odd.jsonl", "{}\n")], "curve 1"),
+        ]:
+            with self.subTest(arguments=arguments):
+                self.assertIn(part, self.assay("simulate", path, *arguments, code=2).stderr)
+
+
 class PluginCheck(Case):
     EXAMPLE = str(BIN.parent / "examples" / "plugin-random.so")
     FLAWED = str(BIN.parent / "tests" / "system" / "misbehaving.so")
@@ -439,6 +484,16 @@ class Server(WithStudies):
             io.StringIO(self.assay("export", name, "--measurements").stdout)))
         self.assertEqual(len(curves), 18)
         self.assertEqual({row["metric"] for row in curves}, {"loss"})
+
+    def test_a_study_replayed(self):
+        name, path = self.study()
+        self.assay("run", path, "-q")
+        document = self.json("simulate", name, "--workers", "3")
+        self.assertEqual(document["curves"], {"source": "recorded", "count": 6})
+        self.assertEqual(document["runs"][0]["trials"]["succeeded"], 6)
+        self.assertEqual(document["runs"][0]["steps"]["used"], 18)
+        best = self.json("best", name)["best"]["value"]
+        self.assertAlmostEqual(document["runs"][0]["best"]["value"], best)
 
     def running(self, name):
         """The number of the trial started last."""
