@@ -343,7 +343,8 @@ encode_study(const struct assay_study_spec *spec)
     json_object_set_new(json, "parameters", assay_space_encode(spec->space));
     json_object_set_new(json, "algorithm", encode_choice(&spec->algorithm));
     if (spec->early_stopping.name != NULL)
-        json_object_set_new(json, "early_stopping", encode_choice(&spec->early_stopping));
+        json_object_set_new(json, "early_stopping",
+                            assay__stopping_encode(&spec->early_stopping));
     if (spec->budget.name != NULL)
         json_object_set_new(json, "budget", encode_budget(&spec->budget));
     json_object_set_new(json, "limits", assay_limits_encode(&spec->limits, spec->trial != NULL));
@@ -380,7 +381,7 @@ assay_study_decode(const json_t *json, const char *project,
     if (file.parameters != NULL)
         spec->space = assay_space_decode(file.parameters, "/parameters", faults);
     decode_choice(file.algorithm, "/algorithm", "auto", &spec->algorithm, faults);
-    decode_choice(file.early_stopping, "/early_stopping", NULL, &spec->early_stopping, faults);
+    assay__stopping_decode(file.early_stopping, &spec->early_stopping, faults);
     decode_budget(file.budget, &spec->budget, faults);
     assay__limits_decode(file.limits, "/limits", file.trial != NULL, &spec->limits, faults);
     decode_start_with(file.start_with, spec, faults);
@@ -413,8 +414,7 @@ assay_study_free(struct assay_study_spec *spec)
     assay_space_free(spec->space);
     free(spec->algorithm.name);
     json_decref(spec->algorithm.settings);
-    free(spec->early_stopping.name);
-    json_decref(spec->early_stopping.settings);
+    assay__stopping_done(&spec->early_stopping);
     free(spec->budget.name);
     for (size_t i = 0; i < spec->n_start_with; i++)
         free(spec->start_with[i]);

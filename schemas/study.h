@@ -29,6 +29,22 @@ struct assay_choice {
     json_t *settings; /* object, never NULL; checked against the plugin's schema at submission */
 };
 
+/* The section early_stopping: a rule, or several joined by `any` or `all`. */
+struct assay_stopping_choice {
+    char *name;       /* of a rule, or "any", "all"; NULL when the study has none */
+    json_t *settings; /* as above; empty for any and all */
+    struct assay_stopping_choice *rules; /* of any and all; at most ASSAY_STOPPING_RULES_MAX */
+    size_t n_rules;
+    /* Of the whole section. */
+    int64_t protect_best; /* the best so many at a step are not stopped there; 0 = none */
+    int64_t checks;       /* reports in a row that must say stop; default 1 */
+    int64_t warmup_steps; /* nothing is stopped at a step below this; default 0 */
+    double warmup_share;  /* nor in this first share of the usual length; default 0 */
+};
+
+#define ASSAY_STOPPING_RULES_MAX 8
+#define ASSAY_STOPPING_DEPTH_MAX 3
+
 struct assay_budget {
     char *name; /* "epochs"; NULL when the study has no budget */
     double min, max;
@@ -83,7 +99,7 @@ struct assay_study_spec {
     size_t n_constraints;
     struct assay_space *space;
     struct assay_choice algorithm;       /* default "auto" */
-    struct assay_choice early_stopping;  /* name NULL when the study has none */
+    struct assay_stopping_choice early_stopping; /* name NULL when the study has none */
     struct assay_budget budget;
     struct assay_limits limits;
     double **start_with; /* points, tried first */

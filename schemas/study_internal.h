@@ -14,6 +14,12 @@ void assay__constraints_decode(const json_t *constraints, struct assay_study_spe
 json_t *assay__objectives_encode(const struct assay_study_spec *spec);
 json_t *assay__constraints_encode(const struct assay_study_spec *spec);
 
+/* `early_stopping` (NULL: not given). */
+void assay__stopping_decode(const json_t *json, struct assay_stopping_choice *choice,
+                            struct assay_faults *faults);
+json_t *assay__stopping_encode(const struct assay_stopping_choice *choice);
+void assay__stopping_done(struct assay_stopping_choice *choice);
+
 /* `limits` (NULL: not given) on top of the defaults. */
 void assay__limits_decode(const json_t *limits, const char *pointer, bool runs_trials,
                           struct assay_limits *ret_limits, struct assay_faults *faults);

@@ -374,19 +374,32 @@ check_algorithm(const struct assay_study_spec *spec, const char *pointer,
 }
 
 static void
-check_rule(const struct assay_study_spec *spec, const char *pointer, struct assay_faults *faults)
+check_choice(const struct assay_stopping_choice *choice, const char *pointer,
+             struct assay_faults *faults)
 {
     const struct assay_plugin_rule *rule;
-    assay_auto_free char *settings = NULL;
+    assay_auto_free char *settings = NULL, *list = assay_pointer_key(pointer, "rules");
 
-    if (spec->early_stopping.name == NULL)
+    if (choice->name == NULL || strcmp(choice->name, "any") == 0 ||
+        strcmp(choice->name, "all") == 0) {
+        for (size_t i = 0; i < choice->n_rules; i++) {
+            assay_auto_free char *item = assay_pointer_index(list, i);
+
+            check_choice(&choice->rules[i], item, faults);
+        }
         return;
-    rule = assay_registry_rule(spec->early_stopping.name);
+    }
+    rule = assay_registry_rule(choice->name);
     if (rule == NULL)
-        add_unknown_name(faults, pointer, "stopping rule", spec->early_stopping.name, true);
+        add_unknown_name(faults, pointer, "stopping rule", choice->name, true);
     else
-        (void)check_settings(rule->settings_schema, spec->early_stopping.settings, pointer, faults,
-                             &settings);
+        (void)check_settings(rule->settings_schema, choice->settings, pointer, faults, &settings);
+}
+
+static void
+check_rule(const struct assay_study_spec *spec, const char *pointer, struct assay_faults *faults)
+{
+    check_choice(&spec->early_stopping, pointer, faults);
 }
 
 const struct assay_study_checks *

@@ -2,15 +2,26 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/memory.h"
 #include "common/number.h"
+#include "suggest/guard.h"
 #include "suggest/registry.h"
 #include "suggest/settings.h"
 
-struct assay_stopping {
-    const struct assay_plugin_rule *rule;
+/* A rule, or several that any or all joins. */
+struct node {
+    const struct assay_plugin_rule *rule; /* NULL: joins */
     void *instance;
+    bool all;
+    struct node *nodes;
+    size_t n_nodes;
+};
+
+struct assay_stopping {
+    struct node root;
+    struct assay_guard *guard; /* NULL: nothing holds trials back */
     char *metric;
 };
 
@@ -33,23 +44,21 @@ assay_plugin_state(enum assay_trial_state state)
     }
 }
 
-assay_status
-assay_stopping_new(const struct assay_study_spec *spec, struct assay_stopping **ret_stopping,
-                   struct assay_error *err)
+static assay_status
+open_rule(const struct assay_stopping_choice *choice, const struct assay_study_spec *spec,
+          struct node *node, struct assay_error *err)
 {
-    const struct assay_plugin_rule *rule = assay_registry_rule(spec->early_stopping.name);
+    const struct assay_plugin_rule *rule = assay_registry_rule(choice->name);
     const struct assay_objective *objective = &spec->objectives[0];
     assay_auto_free char *settings = NULL;
     char reason[256] = "no reason given";
     json_t *schema, *filled;
-    void *instance;
     int32_t result;
 
     if (rule == NULL)
-        return assay_fail(err, ASSAY_E_PLUGIN, "there is no stopping rule %s",
-                          spec->early_stopping.name);
+        return assay_fail(err, ASSAY_E_PLUGIN, "there is no stopping rule %s", choice->name);
     schema = json_loads(rule->settings_schema, 0, NULL);
-    filled = assay_settings_fill(schema, spec->early_stopping.settings);
+    filled = assay_settings_fill(schema, choice->settings);
     settings = json_dumps(filled, 0);
     json_decref(filled);
     json_decref(schema);
@@ -60,13 +69,56 @@ assay_stopping_new(const struct assay_study_spec *spec, struct assay_stopping **
             .settings = settings,
             .seed = spec->seed,
         },
-        &instance, reason, sizeof reason);
+        &node->instance, reason, sizeof reason);
     if (result != ASSAY_PLUGIN_OK)
         return assay_fail(err, ASSAY_E_PLUGIN, "stopping rule %s: %s", rule->name, reason);
+    node->rule = rule;
+    return ASSAY_OK;
+}
+
+static assay_status
+open_node(const struct assay_stopping_choice *choice, const struct assay_study_spec *spec,
+          struct node *node, struct assay_error *err)
+{
+    assay_status status = ASSAY_OK;
+
+    if (choice->n_rules == 0)
+        return open_rule(choice, spec, node, err);
+    node->all = strcmp(choice->name, "all") == 0;
+    node->nodes = assay_zalloc(choice->n_rules, sizeof *node->nodes);
+    for (size_t i = 0; i < choice->n_rules && status == ASSAY_OK; i++) {
+        status = open_node(&choice->rules[i], spec, &node->nodes[i], err);
+        node->n_nodes += status == ASSAY_OK;
+    }
+    return status;
+}
+
+static void
+close_node(struct node *node)
+{
+    for (size_t i = 0; i < node->n_nodes; i++)
+        close_node(&node->nodes[i]);
+    free(node->nodes);
+    if (node->rule != NULL)
+        node->rule->destroy(node->instance);
+}
+
+assay_status
+assay_stopping_new(const struct assay_study_spec *spec, struct assay_stopping **ret_stopping,
+                   struct assay_error *err)
+{
+    const struct assay_objective *objective = &spec->objectives[0];
+    struct node root = {0};
+    assay_status status = open_node(&spec->early_stopping, spec, &root, err);
+
+    if (status != ASSAY_OK) {
+        close_node(&root);
+        return status;
+    }
     *ret_stopping = ASSAY_NEW(struct assay_stopping);
     **ret_stopping = (struct assay_stopping){
-        .rule = rule,
-        .instance = instance,
+        .root = root,
+        .guard = assay_guard_new(&spec->early_stopping, objective->goal == ASSAY_GOAL_MAXIMIZE),
         .metric = assay_strdup(objective->metric),
     };
     return ASSAY_OK;
@@ -77,15 +129,24 @@ assay_stopping_free(struct assay_stopping *stopping)
 {
     if (stopping == NULL)
         return NULL;
-    stopping->rule->destroy(stopping->instance);
+    close_node(&stopping->root);
+    assay_guard_free(stopping->guard);
     free(stopping->metric);
     free(stopping);
     return NULL;
 }
 
-void
-assay_stopping_report(struct assay_stopping *stopping, int64_t number, int64_t step, double value,
-                      struct assay_decision *ret_decision)
+const char *
+assay_stopping_name(const struct assay_stopping *stopping)
+{
+    const struct node *root = &stopping->root;
+
+    return root->rule != NULL ? root->rule->name : root->all ? "all" : "any";
+}
+
+static void
+ask_rule(const struct node *node, int64_t number, int64_t step, double value,
+         struct assay_decision *ret_decision)
 {
     struct assay_plugin_decision decision = {
         .value = NAN,
@@ -96,21 +157,77 @@ assay_stopping_report(struct assay_stopping *stopping, int64_t number, int64_t s
     };
 
     ret_decision->sentence[0] = '\0';
-    stopping->rule->report(stopping->instance, number, step, value, &decision);
+    node->rule->report(node->instance, number, step, value, &decision);
     ret_decision->sentence[sizeof ret_decision->sentence - 1] = '\0';
     ret_decision->stop = decision.stop != 0;
-    ret_decision->rule = stopping->rule->name;
-    ret_decision->metric = stopping->metric;
+    ret_decision->rule = node->rule->name;
     ret_decision->value = decision.value;
     ret_decision->threshold = decision.threshold;
     ret_decision->step = decision.step;
     ret_decision->compared = decision.compared;
 }
 
+/* "…; and …", as much as fits. */
+static void
+add_sentence(char sentence[ASSAY_PLUGIN_SENTENCE_BYTES], const char *more)
+{
+    size_t length = strlen(sentence), left = ASSAY_PLUGIN_SENTENCE_BYTES - length;
+
+    if (strlen(more) + sizeof "; and " <= left)
+        snprintf(sentence + length, left, "; and %s", more);
+}
+
+/* Every rule hears the report.  Of any, the first that says stop decides; of all, the
+ * first speaks for them. */
+static void
+ask_node(const struct node *node, int64_t number, int64_t step, double value,
+         struct assay_decision *ret_decision)
+{
+    struct assay_decision one;
+    bool stop = node->all;
+
+    if (node->rule != NULL) {
+        ask_rule(node, number, step, value, ret_decision);
+        return;
+    }
+    for (size_t i = 0; i < node->n_nodes; i++) {
+        ask_node(&node->nodes[i], number, step, value, &one);
+        if (i == 0 || (!node->all && one.stop && !stop))
+            *ret_decision = one;
+        else if (node->all && one.stop)
+            add_sentence(ret_decision->sentence, one.sentence);
+        stop = node->all ? stop && one.stop : stop || one.stop;
+    }
+    ret_decision->stop = stop;
+}
+
+void
+assay_stopping_report(struct assay_stopping *stopping, int64_t number, int64_t step, double value,
+                      struct assay_decision *ret_decision)
+{
+    ask_node(&stopping->root, number, step, value, ret_decision);
+    ret_decision->metric = stopping->metric;
+    if (stopping->guard != NULL)
+        ret_decision->stop =
+            assay_guard_allows(stopping->guard, number, step, value, ret_decision->stop);
+}
+
+static void
+finish_node(const struct node *node, int64_t number, uint32_t state)
+{
+    for (size_t i = 0; i < node->n_nodes; i++)
+        finish_node(&node->nodes[i], number, state);
+    if (node->rule != NULL)
+        node->rule->finish(node->instance, number, state);
+}
+
 void
 assay_stopping_finish(struct assay_stopping *stopping, int64_t number, enum assay_trial_state state)
 {
-    stopping->rule->finish(stopping->instance, number, assay_plugin_state(state));
+    finish_node(&stopping->root, number, assay_plugin_state(state));
+    if (stopping->guard != NULL)
+        assay_guard_finish(stopping->guard, number, state == ASSAY_TRIAL_SUCCEEDED,
+                           state == ASSAY_TRIAL_SUCCEEDED || state == ASSAY_TRIAL_STOPPED);
 }
 
 json_t *

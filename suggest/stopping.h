@@ -1,9 +1,17 @@
-/* A study's stopping rule as the daemon holds it: the plugin's instance with the
- * decision as a record and as JSON.
+/* A study's stopping rule as the daemon holds it: the plugins' instances, joined as the
+ * study file says, with the decision as a record and as JSON.
+ *
+ * `any` stops a trial when one of its rules says so, `all` when each of them does; every
+ * rule hears every report.  Then, for the whole section: `warmup_steps`, `warmup_share`
+ * (of the median of the last steps of completed trials), `protect_best` (by best value so
+ * far, among the ended trials at the same step) and `checks` (measured steps in a row at
+ * which the rules said stop) may hold a trial back.
  *
  * State is a cache: after a restart, report every live trial's measurements, and
  * each ended trial's followed by its end, in any order of trials, and ignore the
- * decisions.  One thread at a time; no call blocks or grows without bound. */
+ * decisions.  What `checks` had counted of a live trial may then count anew.
+ *
+ * One thread at a time; no call blocks or grows without bound. */
 #ifndef ASSAY_SUGGEST_STOPPING_H
 #define ASSAY_SUGGEST_STOPPING_H
 
@@ -17,7 +25,7 @@ struct assay_stopping;
 
 struct assay_decision {
     bool stop;
-    const char *rule;   /* borrowed from the registry */
+    const char *rule;   /* that decided, of `all` the first; borrowed from the registry */
     const char *metric; /* borrowed from the struct assay_stopping */
     double value;       /* NaN: the trial has no finite value */
     double threshold;
@@ -26,12 +34,15 @@ struct assay_decision {
     char sentence[ASSAY_PLUGIN_SENTENCE_BYTES];
 };
 
-/* Rule, settings and first objective of a checked specification, which must have
+/* Rules, settings and first objective of a checked specification, which must have
  * early stopping. */
 ASSAY_MUST_CHECK assay_status assay_stopping_new(const struct assay_study_spec *spec,
                                                  struct assay_stopping **ret_stopping,
                                                  struct assay_error *err);
 struct assay_stopping *assay_stopping_free(struct assay_stopping *stopping); /* returns NULL */
+
+/* Name of the rule, or "any", "all".  Lives as long as the process. */
+const char *assay_stopping_name(const struct assay_stopping *stopping);
 
 /* The trial measured its objective; what was decided. */
 void assay_stopping_report(struct assay_stopping *stopping, int64_t number, int64_t step,

@@ -169,4 +169,6 @@ def api_md():
         elif not name.startswith("StudyFile"):
             out += schema_md(name, schema)
     return "\n".join(out).replace("[StudyFileLimits](#studyfilelimits)", "[limits](study-file.md#limits)") \
+        .replace("[StudyFileStopping](#studyfilestopping)",
+                 "[early_stopping](study-file.md#early_stopping)") \
         .replace("[StudyFilePoint](#studyfilepoint)", "object of parameter values")

@@ -8,7 +8,8 @@ SOURCE = "study.schema.yaml"
 
 # Sections of the reference page: name of the $def and its title.
 PARTS = [("objective", "objective, objectives"), ("constraint", "constraints"),
-         ("parameter", "parameters"), ("choice", "algorithm, early_stopping"),
+         ("parameter", "parameters"), ("choice", "algorithm"),
+         ("stopping", "early_stopping"), ("rule", "early_stopping.rules"),
          ("budget", "budget"), ("limits", "limits"), ("source", "warm_start"), ("trial", "trial"),
          ("code", "trial.code"), ("metrics", "trial.metrics"), ("resources", "trial.resources")]
 

@@ -490,7 +490,7 @@ open_rule(struct simulation *sim, struct assay_error *err)
     }
     status = assay_stopping_new(&own, &sim->stopping, err);
     if (status == ASSAY_OK)
-        sim->rule = assay_registry_rule(own.early_stopping.name)->name;
+        sim->rule = assay_stopping_name(sim->stopping);
     if (needed != NULL)
         free(own.early_stopping.name);
     json_decref(needed);
