@@ -208,7 +208,8 @@ collect_gains(const struct assay_bandit *bandit, size_t *ret_n)
             double gained = (trial->rung_values[k + 1] - trial->rung_values[k]) /
                             (bandit->rungs[k + 1] - bandit->rungs[k]);
 
-            if (!isfinite(gained))
+            /* One value for both rungs: nothing was measured in between. */
+            if (!isfinite(gained) || !(fabs(gained) > 0.0))
                 continue;
             ASSAY_GROW(gains, n, capacity);
             gains[n++] = (struct gain){.trial = trial, .rung = k, .value = gained};
