@@ -18,6 +18,10 @@
 #include "suggest/algorithms/cmaes/strategy.h"
 #include "suggest/algorithms/start.h"
 
+/* A source with fewer trials is left out. */
+#define SOURCE_TRIALS_MIN 5
+/* A source is gone on from when its trials rank so much better, as a share of all. */
+#define SOURCE_AHEAD 0.4
 /* Draws before a random untried point is taken in a space that is nearly used up. */
 #define DRAWS_MAX 32
 /* States kept to go back to; past it every second of the older ones goes. */
@@ -36,6 +40,8 @@ struct cmaes {
     size_t n_ended, ended_capacity;
     struct assay_cmaes_strategy *kept[KEPT_MAX]; /* the last is in force */
     size_t n_kept;
+    struct assay_cmaes_strategy **sources; /* as if they had begun with earlier studies */
+    size_t n_sources;
     double *unit, *normals, *coordinates, *point;
 };
 
@@ -47,6 +53,102 @@ static const char settings_schema[] =
     "\"population\": {\"type\": \"integer\", \"minimum\": 0, \"maximum\": 1000, \"default\": 0,"
     " \"description\": \"Trials in a generation of the first run; 0: 4 + ln(parameters). Restarts"
     " change it.\"}}}";
+
+static void
+free_trial(struct assay_cmaes_trial *trial)
+{
+    free(trial->coordinates);
+    free(trial);
+}
+
+/* --- earlier studies --- */
+
+static int
+compare_pointers(const void *a, const void *b)
+{
+    const struct assay_cmaes_trial *const *x = a, *const *y = b;
+
+    return assay_cmaes_compare(*x, *y);
+}
+
+/* The trials of a source that have a value; bounds that it did not measure do not count
+ * against them.  Returns how many. */
+static size_t
+trials_of_source(struct cmaes *cmaes, const struct assay_plugin_source *source,
+                 struct assay_cmaes_trial **ret_trials)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < source->n_trials; i++) {
+        const struct assay_plugin_trial *from = source->trials[i];
+        struct assay_cmaes_trial *trial;
+        double violation = 0.0;
+
+        if (from->state != ASSAY_PLUGIN_SUCCEEDED || !isfinite(from->values[0]))
+            continue;
+        for (size_t k = 0; k < cmaes->base.n_constraints; k++)
+            violation += fmax(from->constraints[k], 0.0);
+        trial = ASSAY_NEW(struct assay_cmaes_trial);
+        trial->number = from->number;
+        trial->standing = violation > 0.0 ? ASSAY_CMAES_VIOLATING : ASSAY_CMAES_SUCCEEDED;
+        trial->first = violation > 0.0 ? violation : from->values[0];
+        trial->second = from->values[0];
+        assay_cmaes_encode(&cmaes->layout, from->point, cmaes->coordinates);
+        trial->coordinates =
+            assay_memdup(cmaes->coordinates, (cmaes->layout.n_dimensions + 1) * sizeof(double));
+        ret_trials[n++] = trial;
+    }
+    return n;
+}
+
+/* The distribution that the best trials of a source suggest. */
+static void
+take_source(struct cmaes *cmaes, const struct assay_plugin_source *source)
+{
+    assay_auto_free struct assay_cmaes_trial **trials =
+        assay_alloc((size_t)source->n_trials, sizeof *trials);
+    size_t n = trials_of_source(cmaes, source, trials);
+    assay_auto_free const struct assay_cmaes_trial **sorted = assay_alloc(n + 1, sizeof *sorted);
+    struct assay_cmaes_strategy *strategy;
+
+    if (n >= SOURCE_TRIALS_MIN) {
+        for (size_t i = 0; i < n; i++)
+            sorted[i] = trials[i];
+        qsort(sorted, n, sizeof *sorted, compare_pointers);
+        strategy = assay_memdup(cmaes->kept[0], assay_cmaes_strategy_bytes(&cmaes->layout));
+        assay_cmaes_strategy_warm(&cmaes->layout, strategy, sorted, n);
+        cmaes->sources[cmaes->n_sources++] = strategy;
+    }
+    for (size_t i = 0; i < n; i++)
+        free_trial(trials[i]);
+}
+
+/* Which source the start draws trial `number` from; -1: none. */
+static ptrdiff_t
+source_of(const struct cmaes *cmaes, int64_t number)
+{
+    if (cmaes->n_sources == 0 || number % 2 == 0)
+        return -1;
+    return (ptrdiff_t)((size_t)(number / 2) % cmaes->n_sources);
+}
+
+/* The start's point for a trial number: every second from a source, if there is one. */
+static const char *
+start_point(struct cmaes *cmaes, int64_t number, struct assay_random *random, double *ret_point)
+{
+    ptrdiff_t source = source_of(cmaes, number);
+
+    if (source < 0) {
+        assay_start_point(&cmaes->start, &cmaes->base, number, ret_point);
+        return number <= 1 ? "centre" : "sobol";
+    }
+    assay_cmaes_strategy_draw(&cmaes->layout, cmaes->sources[source], random, cmaes->normals,
+                              cmaes->unit);
+    assay_transform_decode(&cmaes->base.transform, cmaes->unit, ret_point);
+    return "source";
+}
+
+/* --- life --- */
 
 static int32_t
 cmaes_create(const struct assay_plugin_study *study, void **ret_instance,
@@ -69,15 +171,11 @@ cmaes_create(const struct assay_plugin_study *study, void **ret_instance,
     cmaes->kept[0] = assay_alloc(1, assay_cmaes_strategy_bytes(&cmaes->layout));
     assay_cmaes_strategy_init(&cmaes->layout, cmaes->kept[0]);
     cmaes->n_kept = 1;
+    cmaes->sources = assay_zalloc((size_t)study->n_sources + 1, sizeof *cmaes->sources);
+    for (size_t i = 0; i < study->n_sources; i++)
+        take_source(cmaes, study->sources[i]);
     *ret_instance = cmaes;
     return ASSAY_PLUGIN_OK;
-}
-
-static void
-free_trial(struct assay_cmaes_trial *trial)
-{
-    free(trial->coordinates);
-    free(trial);
 }
 
 static void
@@ -89,6 +187,9 @@ cmaes_destroy(void *instance)
         free_trial(cmaes->ended[i]);
     for (size_t i = 0; i < cmaes->n_kept; i++)
         free(cmaes->kept[i]);
+    for (size_t i = 0; i < cmaes->n_sources; i++)
+        free(cmaes->sources[i]);
+    free(cmaes->sources);
     assay_cmaes_layout_done(&cmaes->layout);
     assay_start_done(&cmaes->start);
     assay_algorithm_base_done(&cmaes->base);
@@ -139,22 +240,35 @@ remove_ended(struct cmaes *cmaes, int64_t number)
             (--cmaes->n_ended - at) * sizeof *cmaes->ended);
 }
 
+/* All but the coordinates.  Within the bounds comes first, then the least violation (K.
+ * Deb, "An efficient constraint handling method for genetic algorithms", 2000). */
+static struct assay_cmaes_trial
+rank(const struct assay_history_trial *from)
+{
+    struct assay_cmaes_trial trial = {.number = from->number, .standing = ASSAY_CMAES_USELESS};
+
+    if (from->usable && from->state == ASSAY_PLUGIN_SUCCEEDED) {
+        trial.standing = ASSAY_CMAES_SUCCEEDED;
+        trial.first = from->values[0];
+    } else if (from->usable) {
+        trial.standing = ASSAY_CMAES_STOPPED;
+        trial.first = -(double)from->steps;
+        trial.second = from->values[0];
+    } else if (from->measured && isfinite(from->violation)) {
+        trial.standing = ASSAY_CMAES_VIOLATING;
+        trial.first = from->violation;
+        trial.second = from->values[0];
+    }
+    return trial;
+}
+
 static void
 insert_ended(struct cmaes *cmaes, const struct assay_history_trial *from)
 {
     struct assay_cmaes_trial *trial = ASSAY_NEW(struct assay_cmaes_trial);
     size_t at = place_of(cmaes, from->number);
 
-    trial->number = from->number;
-    trial->standing = 2;
-    if (from->usable && from->state == ASSAY_PLUGIN_SUCCEEDED) {
-        trial->standing = 0;
-        trial->first = from->values[0];
-    } else if (from->usable) {
-        trial->standing = 1;
-        trial->first = -(double)from->steps;
-        trial->second = from->values[0];
-    }
+    *trial = rank(from);
     assay_cmaes_encode(&cmaes->layout, from->point, cmaes->coordinates);
     trial->coordinates =
         assay_memdup(cmaes->coordinates, (cmaes->layout.n_dimensions + 1) * sizeof(double));
@@ -164,14 +278,6 @@ insert_ended(struct cmaes *cmaes, const struct assay_history_trial *from)
             (cmaes->n_ended - at) * sizeof *cmaes->ended);
     cmaes->ended[at] = trial;
     cmaes->n_ended++;
-}
-
-static int
-compare_pointers(const void *a, const void *b)
-{
-    const struct assay_cmaes_trial *const *x = a, *const *y = b;
-
-    return assay_cmaes_compare(*x, *y);
 }
 
 static const struct assay_cmaes_trial **
@@ -198,9 +304,12 @@ is_own_start(struct cmaes *cmaes, size_t n)
     size_t n_dimensions = cmaes->layout.n_dimensions, own = 0;
 
     for (size_t i = 0; i < n; i++) {
+        struct assay_random random;
         bool same = true;
 
-        assay_start_point(&cmaes->start, &cmaes->base, cmaes->ended[i]->number, cmaes->point);
+        assay_random_init(&random, cmaes->base.seed, (uint64_t)cmaes->ended[i]->number,
+                          ASSAY_PURPOSE_CMAES);
+        start_point(cmaes, cmaes->ended[i]->number, &random, cmaes->point);
         assay_cmaes_encode(&cmaes->layout, cmaes->point, cmaes->coordinates);
         for (size_t d = 0; d < n_dimensions; d++) {
             double a = cmaes->ended[i]->coordinates[d], b = cmaes->coordinates[d];
@@ -223,6 +332,53 @@ warm_start(const struct cmaes *cmaes, struct assay_cmaes_strategy *strategy)
     assay_cmaes_strategy_warm(&cmaes->layout, strategy, known, n);
 }
 
+/* The source whose distribution the first group speaks for: its trials rank ahead of
+ * the others on average.  NULL: none. */
+static const struct assay_cmaes_strategy *
+trusted_source(const struct cmaes *cmaes, const struct assay_cmaes_trial *const *sorted, size_t n)
+{
+    const struct assay_cmaes_strategy *trusted = NULL;
+    double most = SOURCE_AHEAD;
+
+    for (size_t source = 0; source < cmaes->n_sources; source++) {
+        double own = 0.0, others = 0.0, n_own = 0.0;
+
+        for (size_t i = 0; i < n; i++) {
+            bool is_own = source_of(cmaes, sorted[i]->number) == (ptrdiff_t)source;
+
+            *(is_own ? &own : &others) += (double)i / (double)n;
+            n_own += is_own;
+        }
+        if (n_own == 0.0 || n_own == (double)n)
+            continue;
+        if (others / ((double)n - n_own) - own / n_own > most) {
+            most = others / ((double)n - n_own) - own / n_own;
+            trusted = cmaes->sources[source];
+        }
+    }
+    return trusted;
+}
+
+/* The first distribution: from a source that has shown what it is worth, and the trials
+ * count as its first generation; else from the best of the trials. */
+static void
+begin(const struct cmaes *cmaes, struct assay_cmaes_strategy *strategy,
+      const struct assay_cmaes_trial *const *sorted, size_t n)
+{
+    const struct assay_cmaes_strategy *source = NULL;
+    size_t consumed = strategy->consumed;
+
+    if (!strategy->importing)
+        source = trusted_source(cmaes, sorted, n);
+    if (source == NULL) {
+        warm_start(cmaes, strategy);
+        return;
+    }
+    memcpy(strategy, source, assay_cmaes_strategy_bytes(&cmaes->layout));
+    strategy->consumed = consumed;
+    assay_cmaes_strategy_update(&cmaes->layout, strategy, sorted, n);
+}
+
 /* One more group folded in.  A history that begins with trials of others is taken in
  * until the trials look like draws from what was made of those before; the groups grow
  * with it, so that this stays cheap. */
@@ -238,7 +394,9 @@ fold(struct cmaes *cmaes, struct assay_cmaes_strategy *strategy)
     else if (strategy->importing)
         strategy->importing = assay_cmaes_strategy_distance(&cmaes->layout, strategy, group, n) >
                               DISTANCE_OF_OTHERS;
-    if (from == 0 || strategy->importing) {
+    if (from == 0) {
+        begin(cmaes, strategy, group, n);
+    } else if (strategy->importing) {
         warm_start(cmaes, strategy);
     } else {
         assay_cmaes_strategy_update(&cmaes->layout, strategy, group, n);
@@ -316,8 +474,7 @@ suggest_one(struct cmaes *cmaes, int64_t number, const struct assay_batch *batch
     if (strategy->consumed == 0) {
         snprintf(suggestion->why, suggestion->why_size,
                  "{\"proposed_by\": \"cmaes\", \"phase\": \"start\", \"point\": \"%s\"}",
-                 number <= 1 ? "centre" : "sobol");
-        assay_start_point(&cmaes->start, base, number, suggestion->point);
+                 start_point(cmaes, number, &random, suggestion->point));
         found = assay_untried(base->history, batch, base->space, suggestion->point);
     } else {
         snprintf(suggestion->why, suggestion->why_size,
@@ -359,7 +516,8 @@ const struct assay_plugin_algorithm assay_algorithm_cmaes = {
     .description = "CMA-ES with restarts: adapts a normal distribution over the numbers, with a "
                    "margin where they have steps, and probabilities over the choices. For hundreds "
                    "of trials and more, mostly numeric; a suggestion takes microseconds.",
-    .caps = ASSAY_PLUGIN_CAP_CONDITIONS | ASSAY_PLUGIN_CAP_PARALLEL,
+    .caps = ASSAY_PLUGIN_CAP_CONDITIONS | ASSAY_PLUGIN_CAP_CONSTRAINTS |
+            ASSAY_PLUGIN_CAP_PARALLEL,
     .settings_schema = settings_schema,
     .create = cmaes_create,
     .update = cmaes_update,

@@ -391,7 +391,7 @@ assay_cmaes_strategy_warm(const struct assay_cmaes_layout *layout,
     double logs = 0.0, effective;
 
     begin_run(layout, strategy);
-    while (usable < n_trials && sorted[usable]->standing < 2)
+    while (usable < n_trials && sorted[usable]->standing < ASSAY_CMAES_USELESS)
         usable++;
     if (usable == 0)
         return;
@@ -730,7 +730,7 @@ assay_cmaes_strategy_update(const struct assay_cmaes_layout *layout,
 
     mu = positive_weights(n_trials, weights, &effective);
     strategy->best[strategy->generation % ASSAY_CMAES_MEMORY] =
-        sorted[0]->standing == 0 ? sorted[0]->first : INFINITY;
+        sorted[0]->standing == ASSAY_CMAES_SUCCEEDED ? sorted[0]->first : INFINITY;
     strategy->generation++;
     if (n > 0) {
         take_steps(layout, strategy, &parts, sorted, n_trials, steps, lengths);

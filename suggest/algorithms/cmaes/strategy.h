@@ -57,10 +57,18 @@ struct assay_cmaes_strategy {
 
 size_t assay_cmaes_strategy_bytes(const struct assay_cmaes_layout *layout);
 
+/* How an ended trial stands, better first. */
+enum assay_cmaes_standing {
+    ASSAY_CMAES_SUCCEEDED,
+    ASSAY_CMAES_STOPPED,   /* early */
+    ASSAY_CMAES_VIOLATING, /* passes bounds on other metrics */
+    ASSAY_CMAES_USELESS,   /* without a value, or a bound was not measured */
+};
+
 /* An ended trial as a strategy sees it. */
 struct assay_cmaes_trial {
     int64_t number;
-    uint32_t standing;  /* 0 succeeded, 1 stopped early, 2 without a value */
+    enum assay_cmaes_standing standing;
     double first, second; /* ranked by, within the standing; smaller is better */
     double *coordinates; /* [n_dimensions] of the layout: unit interval, index of a choice, NaN */
 };

@@ -350,6 +350,106 @@ test_no_drift_on_noise(void **state ASSAY_UNUSED)
     assert_true(fabs(change) < 1.5);
 }
 
+/* --- what else there is to know --- */
+
+#define UNIT(name) "{'name':'" name "','type':'double','min':0,'max':1}"
+#define UNITS "[" UNIT("a") "," UNIT("b") "," UNIT("c") "," UNIT("d") "]"
+#define SETTINGS "{\"start_trials\": 8, \"population\": 0}"
+
+static double
+far_bowl(const double *point)
+{
+    double total = 0.0;
+
+    for (size_t i = 0; i < 4; i++)
+        total += pow(point[i] - 0.2, 2.0);
+    return total;
+}
+
+/* The least where the sum is at least 2.4 is 0.64, at 0.6 each. */
+static void
+test_bounds(void **state ASSAY_UNUSED)
+{
+    struct driver driver = driver_new_study(
+        &assay_algorithm_cmaes, UNITS,
+        &(struct assay_plugin_study){
+            .n_objectives = 1, .n_constraints = 1, .settings = SETTINGS, .seed = 4});
+    double point[4], best = INFINITY;
+
+    for (int64_t number = 1; number <= 300; number++) {
+        double value, bound;
+
+        assert_int_equal(driver_ask(&driver, number, 1, point), 1);
+        value = far_bowl(point);
+        bound = 2.4 - point[0] - point[1] - point[2] - point[3];
+        if (bound <= 0.0)
+            best = fmin(best, value);
+        driver_tell_constrained(&driver, number, ASSAY_PLUGIN_SUCCEEDED, point, &value, &bound);
+    }
+    print_message("bounded: %.4f\n", best);
+    assert_true(best >= 0.64 - 1e-9 && best < 0.66);
+    driver_done(&driver);
+}
+
+/* The best of 40 trials with a source that knows the bowl, or its opposite. */
+static double
+run_with_source(double sign, size_t n_sources)
+{
+    struct assay_random random = test_random(6);
+    double points[60][4], values[60], best[9];
+    struct assay_plugin_trial trials[60];
+    const struct assay_plugin_trial *pointers[60];
+    const struct assay_plugin_source source = {.name = "old", .n_trials = 60, .trials = pointers};
+    const struct assay_plugin_source *const sources[] = {&source};
+
+    for (size_t i = 0; i < 60; i++) {
+        for (size_t k = 0; k < 4; k++)
+            points[i][k] = pow(assay_random_unit(&random), 1.0 + (double)i / 20.0);
+        values[i] = sign * far_bowl(points[i]);
+        trials[i] = (struct assay_plugin_trial){.number = (int64_t)i + 1,
+                                                .state = ASSAY_PLUGIN_SUCCEEDED,
+                                                .point = points[i],
+                                                .values = &values[i],
+                                                .budget = NAN,
+                                                .steps = -1};
+        pointers[i] = &trials[i];
+    }
+    for (uint64_t seed = 0; seed < 9; seed++) {
+        struct driver driver = driver_new_study(
+            &assay_algorithm_cmaes, UNITS,
+            &(struct assay_plugin_study){.n_objectives = 1,
+                                         .settings = SETTINGS,
+                                         .seed = seed,
+                                         .n_sources = n_sources,
+                                         .sources = sources});
+        double point[4];
+
+        best[seed] = INFINITY;
+        for (int64_t number = 1; number <= 40; number++) {
+            double value;
+
+            assert_int_equal(driver_ask(&driver, number, 1, point), 1);
+            value = far_bowl(point);
+            best[seed] = fmin(best[seed], value);
+            driver_tell(&driver, number, ASSAY_PLUGIN_SUCCEEDED, point, &value);
+        }
+        driver_done(&driver);
+    }
+    qsort(best, 9, sizeof *best, driver_compare);
+    return best[4];
+}
+
+static void
+test_sources(void **state ASSAY_UNUSED)
+{
+    double none = run_with_source(1.0, 0), right = run_with_source(1.0, 1);
+    double wrong = run_with_source(-1.0, 1);
+
+    print_message("alone %.3g, with a source %.3g, with a wrong one %.3g\n", none, right, wrong);
+    assert_true(right < none / 2.0);
+    assert_true(wrong < 4.0 * none);
+}
+
 int
 main(void)
 {
@@ -363,6 +463,8 @@ main(void)
         cmocka_unit_test(test_restarts),
         cmocka_unit_test(test_nothing_is_given_up),
         cmocka_unit_test(test_no_drift_on_noise),
+        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_sources),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
