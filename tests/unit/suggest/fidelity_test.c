@@ -220,13 +220,14 @@ test_brackets_are_filled_in_proportion(void **state ASSAY_UNUSED)
 
 static const char *const spaces[] = {
     "[{'name':'x','type':'double','min':0,'max':1}]",
-    "[{'name':'x','type':'double','min':1e-4,'max':1,'scale':'log'},"
-    "{'name':'n','type':'int','min':1,'max':64},"
-    "{'name':'k','type':'categorical','values':['a','b','c']},"
-    "{'name':'m','type':'double','min':-1,'max':1,'when':{'k':['b']}},"
-    "{'name':'d','type':'discrete','values':[16,32,64]}]",
-    "[{'name':'a','type':'categorical','values':['p','q','r']},{'name':'b','type':'bool'},"
-    "{'name':'c','type':'int','min':0,'max':3}]", /* 24 points */
+    ("[{'name':'x','type':'double','min':1e-4,'max':1,'scale':'log'},"
+     "{'name':'n','type':'int','min':1,'max':64},"
+     "{'name':'k','type':'categorical','values':['a','b','c']},"
+     "{'name':'m','type':'double','min':-1,'max':1,'when':{'k':['b']}},"
+     "{'name':'d','type':'discrete','values':[16,32,64]}]"),
+    /* 24 points */
+    ("[{'name':'a','type':'categorical','values':['p','q','r']},{'name':'b','type':'bool'},"
+     "{'name':'c','type':'int','min':0,'max':3}]"),
     "[{'name':'x','type':'double','min':3,'max':3}]",
 };
 
