@@ -13,6 +13,7 @@ static const struct assay_plugin_algorithm *const algorithms[ASSAY_AUTO_ARMS] = 
     [ASSAY_AUTO_BAYESIAN] = &assay_algorithm_bayesian,
     [ASSAY_AUTO_TPE] = &assay_algorithm_tpe,
     [ASSAY_AUTO_CMAES] = &assay_algorithm_cmaes,
+    [ASSAY_AUTO_NSGA2] = &assay_algorithm_nsga2,
 };
 
 struct portfolio {
@@ -192,9 +193,9 @@ const struct assay_plugin_algorithm assay_algorithm_auto = {
     .name = "auto",
     .description =
         "Chooses for you, trial by trial: mostly `bayesian`, with a share for `tpe` and `cmaes` "
-        "that grows where they find more; these two alone past 1,000 trials; `tpe` with several "
-        "objectives. A suggestion costs what that of the algorithm chosen costs.",
-    /* Constraints: every arm takes an infeasible trial for as bad as there is. */
+        "that grows where they find more; these two alone past 1,000 trials. With several "
+        "objectives `bayesian` with a share for `tpe` and `nsga2`, these two alone past 250 "
+        "trials. A suggestion costs what that of the algorithm chosen costs.",
     .caps = ASSAY_PLUGIN_CAP_CONDITIONS | ASSAY_PLUGIN_CAP_MULTI_OBJECTIVE |
             ASSAY_PLUGIN_CAP_CONSTRAINTS | ASSAY_PLUGIN_CAP_PARALLEL,
     .settings_schema = ASSAY_NO_SETTINGS,

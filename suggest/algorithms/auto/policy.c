@@ -20,6 +20,9 @@
 /* Past this an ask has to stay below a millisecond, and there is enough for the others
  * to learn from. */
 #define BAYESIAN_TRIALS 1000
+/* With several objectives each costs a model; past this nsga2 and tpe have caught up. */
+#define BAYESIAN_TRIALS_FRONT 250
+#define BAYESIAN_OBJECTIVES 4
 
 struct record {
     uint32_t improved; /* one bit per trial, the last the lowest */
@@ -27,13 +30,16 @@ struct record {
 };
 
 struct standing {
-    double best;
+    double best;      /* value within the bounds */
+    double violation; /* the least, as long as none is within the bounds */
     struct record arms[ASSAY_AUTO_ARMS];
 };
 
 struct assay_auto_ended {
     int64_t number;
-    double value;          /* NaN: none that counts */
+    bool usable;           /* has values that count */
+    double violation;      /* of the bounds; NaN: not known, or the trial failed */
+    double *values;        /* owned */
     struct standing after; /* this trial and all with lower numbers */
 };
 
@@ -46,8 +52,17 @@ static const struct assay_auto_regime many_numeric = {
     .name = "many trials", .first = ASSAY_AUTO_TPE, .shares = {0.0, 0.4, 0.6}};
 static const struct assay_auto_regime many_branching = {
     .name = "many trials", .first = ASSAY_AUTO_TPE, .shares = {0.0, 0.8, 0.2}};
-static const struct assay_auto_regime fronts = {
-    .name = "several objectives", .first = ASSAY_AUTO_TPE, .shares = {0.0, 1.0, 0.0}};
+static const struct assay_auto_regime front = {
+    .name = "several objectives", .first = ASSAY_AUTO_BAYESIAN, .shares = {0.94, 0.06, 0.0, 0.0}};
+static const struct assay_auto_regime branching_front = {
+    .name = "several objectives", .first = ASSAY_AUTO_BAYESIAN, .shares = {0.88, 0.12, 0.0, 0.0}};
+static const struct assay_auto_regime many_front = {.name = "several objectives, many trials",
+                                                    .first = ASSAY_AUTO_TPE,
+                                                    .shares = {0.0, 0.4, 0.0, 0.6}};
+static const struct assay_auto_regime many_branching_front = {
+    .name = "several objectives, many trials",
+    .first = ASSAY_AUTO_TPE,
+    .shares = {0.0, 0.6, 0.0, 0.4}};
 
 /* Conditions, or more choices without an order than numbers. */
 static bool
@@ -82,16 +97,25 @@ assay_auto_policy_init(struct assay_auto_policy *policy, const struct assay_tran
     *policy = (struct assay_auto_policy){
         .offset = assay_random_unit(&random),
         .startup = ASSAY_MIN(ASSAY_MAX(startup, (int64_t)STARTUP_MIN), (int64_t)STARTUP_MAX),
+        .n_objectives = n_objectives,
         .few = branches ? &branching : &numeric,
         .many = branches ? &many_branching : &many_numeric,
+        .few_most = BAYESIAN_TRIALS,
     };
-    if (n_objectives > 1)
-        policy->few = policy->many = &fronts;
+    if (n_objectives > 1) {
+        policy->few = branches ? &branching_front : &front;
+        policy->many = branches ? &many_branching_front : &many_front;
+        policy->few_most = BAYESIAN_TRIALS_FRONT;
+    }
+    if (n_objectives > BAYESIAN_OBJECTIVES)
+        policy->few = policy->many;
 }
 
 void
 assay_auto_policy_done(struct assay_auto_policy *policy)
 {
+    for (size_t i = 0; i < policy->n_ended; i++)
+        free(policy->ended[i].values);
     free(policy->ended);
 }
 
@@ -124,6 +148,8 @@ assay_auto_policy_tell(struct assay_auto_policy *policy, const struct assay_hist
     if (!known && !ended)
         return;
     policy->n_folded = ASSAY_MIN(policy->n_folded, at);
+    if (known)
+        free(policy->ended[at].values);
     if (!ended) {
         memmove(&policy->ended[at], &policy->ended[at + 1],
                 (--policy->n_ended - at) * sizeof *policy->ended);
@@ -134,9 +160,12 @@ assay_auto_policy_tell(struct assay_auto_policy *policy, const struct assay_hist
         memmove(&policy->ended[at + 1], &policy->ended[at],
                 (policy->n_ended++ - at) * sizeof *policy->ended);
     }
-    policy->ended[at].number = trial->number;
-    policy->ended[at].value =
-        trial->usable && trial->state == ASSAY_PLUGIN_SUCCEEDED ? trial->values[0] : NAN;
+    policy->ended[at] = (struct assay_auto_ended){
+        .number = trial->number,
+        .usable = trial->usable && trial->state == ASSAY_PLUGIN_SUCCEEDED,
+        .violation = trial->measured ? trial->violation : NAN,
+        .values = assay_memdup(trial->values, policy->n_objectives * sizeof *trial->values),
+    };
 }
 
 /* --- choosing --- */
@@ -182,13 +211,15 @@ position_of(const struct assay_auto_policy *policy, int64_t number)
     return modf(policy->offset + golden * (double)number, &whole);
 }
 
+static const struct standing nothing = {.best = INFINITY, .violation = INFINITY};
+
 /* The choice by the trials before the number's block, which have been folded. */
 static struct assay_auto_choice
 choose(const struct assay_auto_policy *policy, int64_t number)
 {
     size_t before = place_of(policy, number - (number - 1) % BLOCK);
-    const struct standing nothing = {.best = INFINITY};
-    const struct assay_auto_regime *regime = number <= BAYESIAN_TRIALS ? policy->few : policy->many;
+    const struct assay_auto_regime *regime =
+        number <= policy->few_most ? policy->few : policy->many;
     struct assay_auto_choice choice = {.regime = regime, .starting = number <= policy->startup};
     double shares[ASSAY_AUTO_ARMS], below = 0.0, position = position_of(policy, number);
 
@@ -203,6 +234,45 @@ choose(const struct assay_auto_policy *policy, int64_t number)
     return choice;
 }
 
+/* Whether no trial before the i-th ended one is as good or better in every objective. */
+static bool
+extends_front(const struct assay_auto_policy *policy, size_t i)
+{
+    const double *values = policy->ended[i].values;
+
+    /* The last ones are the likeliest to be in front of it. */
+    for (size_t k = i; k-- > 0;) {
+        bool beaten = policy->ended[k].usable;
+
+        for (size_t m = 0; m < policy->n_objectives && beaten; m++)
+            beaten = policy->ended[k].values[m] <= values[m];
+        if (beaten)
+            return false;
+    }
+    return true;
+}
+
+/* Whether the i-th ended trial is better than all before, and what is best with it. */
+static bool
+improve(const struct assay_auto_policy *policy, size_t i, struct standing *standing)
+{
+    const struct assay_auto_ended *trial = &policy->ended[i];
+    bool improved;
+
+    if (!trial->usable) {
+        improved = trial->violation > 0.0 && trial->violation < standing->violation;
+        if (improved)
+            standing->violation = trial->violation;
+        return improved;
+    }
+    improved = policy->n_objectives > 1 ? extends_front(policy, i)
+                                        : trial->values[0] < standing->best;
+    if (improved)
+        standing->best = trial->values[0];
+    standing->violation = 0.0;
+    return improved;
+}
+
 /* Brings `after` up to date for the first n ended trials. */
 static void
 fold(struct assay_auto_policy *policy, size_t n)
@@ -213,10 +283,8 @@ fold(struct assay_auto_policy *policy, size_t n)
         struct standing *after = &trial->after;
         bool improved;
 
-        *after = policy->n_folded > 0 ? trial[-1].after : (struct standing){.best = INFINITY};
-        improved = trial->value < after->best;
-        if (improved)
-            after->best = trial->value;
+        *after = policy->n_folded > 0 ? trial[-1].after : nothing;
+        improved = improve(policy, policy->n_folded, after);
         if (!choice.starting) {
             struct record *record = &after->arms[choice.arm];
 
@@ -238,4 +306,15 @@ assay_auto_policy_choose(struct assay_auto_policy *policy, int64_t number)
         choice.arm = choice.regime->first;
     }
     return choice;
+}
+
+size_t
+assay_auto_policy_improved(const struct assay_auto_policy *policy)
+{
+    size_t improved = 0;
+
+    for (size_t a = 0; a < ASSAY_AUTO_ARMS && policy->n_folded > 0; a++)
+        improved += (size_t)__builtin_popcount(
+            policy->ended[policy->n_folded - 1].after.arms[a].improved);
+    return improved;
 }

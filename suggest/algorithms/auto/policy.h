@@ -3,11 +3,14 @@
  * A function of the space, the seed, the number, and the ended trials with lower
  * numbers: however they were told, in whatever order, the answer is the same.  Shares
  * change between blocks of ten numbers, by how often an arm's last trials were better
- * than all with lower numbers.  Whose trial an ended one is follows from its number by
+ * than all with lower numbers: smaller in value, or with several objectives dominated by
+ * none; where bounds on other metrics hold, or, as long as they never did, nearer to
+ * that.  Whose trial an ended one is follows from its number by
  * the same rule; for what users put in, or when earlier trials end after it was
  * proposed, that may be another arm than the one that proposed it.
  *
- * O(log n) per call while trials end more or less in order.  One thread at a time. */
+ * O(log n) per call while trials end more or less in order, with several objectives O(n).
+ * One thread at a time. */
 #ifndef ASSAY_SUGGEST_ALGORITHMS_AUTO_POLICY_H
 #define ASSAY_SUGGEST_ALGORITHMS_AUTO_POLICY_H
 
@@ -18,6 +21,7 @@ enum assay_auto_arm {
     ASSAY_AUTO_BAYESIAN,
     ASSAY_AUTO_TPE,
     ASSAY_AUTO_CMAES,
+    ASSAY_AUTO_NSGA2,
     ASSAY_AUTO_ARMS,
 };
 
@@ -40,7 +44,9 @@ struct assay_auto_choice {
 struct assay_auto_policy {
     double offset;   /* by the seed: where in the shares number 0 would fall */
     int64_t startup; /* numbers up to this fill the space */
+    size_t n_objectives;
     const struct assay_auto_regime *few, *many;
+    int64_t few_most; /* the last number of `few` */
     struct assay_auto_ended *ended; /* by number */
     size_t n_ended, capacity;
     size_t n_folded; /* ended trials from the first on whose `after` holds */
@@ -56,5 +62,10 @@ void assay_auto_policy_tell(struct assay_auto_policy *policy,
                             const struct assay_history_trial *trial);
 
 struct assay_auto_choice assay_auto_policy_choose(struct assay_auto_policy *policy, int64_t number);
+
+/* --- for tests --- */
+
+/* How many of the arms' last trials improved, of those that have been looked at. */
+size_t assay_auto_policy_improved(const struct assay_auto_policy *policy);
 
 #endif
