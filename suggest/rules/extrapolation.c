@@ -10,14 +10,15 @@
  *     pow3 c - a x^-alpha, ilog2 c - a / ln(x + 1) and Janoschek
  *     alpha - (alpha - beta) exp(-k x^delta), increasing and within [0, 1], each with a
  *     noise of its own;
- *   - the completed curves of this study, moved and stretched to fit the measurements.
+ *   - the completed curves of this study, moved and stretched to fit the measurements,
+ *     with the noise that is left then.
  * Each has the likelihood of the measurements so far as its weight; the weighted share of
  * candidates that end above the best value, counting noise, is the probability.  When
  * fewer than EFFECTIVE_MIN candidates carry the weight, the noise is widened until more do.
  *
- * Values are best-so-far, scaled so that 0 is the 90th percentile of what ended trials
- * first measured and SCALED_BEST the best value of the study; x runs to 100 at
- * `max_steps`, or else at the median of the completed trials' last steps.
+ * Values are best-so-far, scaled so that 0 is the worst of what completed trials had
+ * reached by a tenth of their length and SCALED_BEST the best value of the study; x runs
+ * to 100 at `max_steps`, or else at the median of the completed trials' last steps.
  *
  * Cost: bounded by the numbers of candidates and points, about 0.1 ms, at most once in
  * each CHECK_SHARE of a trial.  Memory: 1 MiB of prior for the process, made at the first
@@ -28,7 +29,6 @@
 
 #include "common/memory.h"
 #include "common/random.h"
-#include "suggest/rules/columns.h"
 #include "suggest/rules/live.h"
 #include "suggest/rules/rules.h"
 #include "suggest/rules/settings_of.h"
@@ -41,11 +41,12 @@
 #define CHECK_SHARE 0.04
 #define SCALED_BEST 0.8
 #define NOISE_LEAST 0.005
+#define NEGLIGIBLE 20.0     /* nats below the greatest weight */
 #define PURPOSE 0x43555256u /* names the random stream of the prior */
 
 struct prior {
     float y[PRIOR_CURVES][LENGTH];
-    float noise[PRIOR_CURVES];
+    float noise[PRIOR_CURVES], log_noise[PRIOR_CURVES];
 };
 
 static struct prior *prior;
@@ -53,7 +54,6 @@ static pthread_once_t prior_made = PTHREAD_ONCE_INIT;
 
 struct complete {
     int64_t number, last_step;
-    double first;
     double y[LENGTH]; /* best so far at each hundredth of its own length, minimised */
 };
 
@@ -65,8 +65,7 @@ struct curve_rule {
     struct complete *complete;  /* by number */
     size_t n_complete;
     uint64_t completed;
-    struct assay_column firsts; /* first values of ended trials */
-    double best;                /* of the study, minimised */
+    double best; /* of the study, minimised */
     int64_t horizon;
 };
 
@@ -135,7 +134,8 @@ make_prior(void)
     for (size_t i = 0; i < PRIOR_CURVES; i++) {
         while (!draw_curve(&random, made->y[i]))
             ;
-        made->noise[i] = (float)draw_log_normal(&random, -4.0, 1.0);
+        made->noise[i] = (float)fmax(draw_log_normal(&random, -4.0, 1.0), NOISE_LEAST);
+        made->log_noise[i] = (float)log((double)made->noise[i]);
     }
     prior = made;
 }
@@ -160,7 +160,6 @@ curve_create(const struct assay_plugin_rule_study *study, void **ret_instance, c
     rule->min_trials = assay_rule_integer(settings, "min_trials");
     rule->horizon = rule->max_steps;
     rule->best = INFINITY;
-    rule->firsts.weight = 1;
     rule->complete = assay_zalloc(COMPLETE_MAX, sizeof *rule->complete);
     assay_live_init(&rule->live, study->maximize != 0);
     json_decref(settings);
@@ -210,7 +209,8 @@ make_prefix(const struct curve_rule *rule, const struct assay_curve *curve, doub
 }
 
 struct candidate {
-    double distance, points_noise; /* sum of squared differences; own noise */
+    double distance; /* sum of squared differences */
+    double points_noise, log_noise;
     double end;
 };
 
@@ -220,7 +220,7 @@ fit_complete(const struct curve_rule *rule, const struct complete *complete, dou
              const struct prefix *prefix)
 {
     double y[POINTS_MAX], mean_y = 0.0, mean_p = 0.0, cross = 0.0, square = 0.0, stretch = 1.0;
-    struct candidate candidate = {.points_noise = 0.02};
+    struct candidate candidate = {0};
 
     for (size_t i = 0; i < prefix->n; i++) {
         y[i] = scaled(complete->y[prefix->place[i]], worst, rule->best);
@@ -238,6 +238,9 @@ fit_complete(const struct curve_rule *rule, const struct complete *complete, dou
 
         candidate.distance += off * off;
     }
+    candidate.points_noise =
+        sqrt(candidate.distance / (double)prefix->n + NOISE_LEAST * NOISE_LEAST);
+    candidate.log_noise = log(candidate.points_noise);
     candidate.end =
         mean_p + stretch * (scaled(complete->y[LENGTH - 1], worst, rule->best) - mean_y);
     return candidate;
@@ -257,7 +260,8 @@ make_candidates(const struct curve_rule *rule, double worst, const struct prefix
         }
         candidates[c] = (struct candidate){
             .distance = distance,
-            .points_noise = fmax((double)prior->noise[c], NOISE_LEAST),
+            .points_noise = (double)prior->noise[c],
+            .log_noise = (double)prior->log_noise[c],
             .end = (double)prior->y[c][LENGTH - 1],
         };
     }
@@ -272,7 +276,7 @@ probability(const struct curve_rule *rule, const struct candidate *candidates, s
             double factor, double *ret_effective)
 {
     size_t n = PRIOR_CURVES + rule->n_complete;
-    double greatest = -INFINITY, sum = 0.0, squares = 0.0, above = 0.0;
+    double greatest = -INFINITY, sum = 0.0, squares = 0.0, above = 0.0, log_factor = log(factor);
     /* The completed curves together weigh as much as the prior. */
     double bonus = log((double)PRIOR_CURVES / (double)ASSAY_MAX(rule->n_complete, (size_t)1));
     assay_auto_free double *logs = assay_alloc(n, sizeof *logs);
@@ -280,14 +284,17 @@ probability(const struct curve_rule *rule, const struct candidate *candidates, s
     for (size_t c = 0; c < n; c++) {
         double noise = candidates[c].points_noise * factor;
 
-        logs[c] = -0.5 * candidates[c].distance / (noise * noise) - (double)points * log(noise) +
+        logs[c] = -0.5 * candidates[c].distance / (noise * noise) -
+                  (double)points * (candidates[c].log_noise + log_factor) +
                   (c >= PRIOR_CURVES ? bonus : 0.0);
         greatest = fmax(greatest, logs[c]);
     }
     for (size_t c = 0; c < n; c++) {
-        double weight = exp(logs[c] - greatest);
-        double noise = candidates[c].points_noise * factor;
+        double noise = candidates[c].points_noise * factor, weight;
 
+        if (logs[c] < greatest - NEGLIGIBLE)
+            continue;
+        weight = exp(logs[c] - greatest);
         sum += weight;
         squares += weight * weight;
         above += weight * 0.5 * erfc((SCALED_BEST - candidates[c].end) / noise * M_SQRT1_2);
@@ -315,6 +322,19 @@ chance_of(const struct curve_rule *rule, const struct assay_curve *curve, double
     return chance;
 }
 
+/* The worst of what completed trials had reached by a tenth of their length. */
+static double
+worst_start(const struct curve_rule *rule)
+{
+    double worst = -INFINITY;
+
+    for (size_t c = 0; c < rule->n_complete; c++) {
+        if (isfinite(rule->complete[c].y[LENGTH / 10]))
+            worst = fmax(worst, rule->complete[c].y[LENGTH / 10]);
+    }
+    return worst;
+}
+
 static void
 curve_report(void *instance, int64_t number, int64_t step, double value,
              struct assay_plugin_decision *decision)
@@ -333,7 +353,7 @@ curve_report(void *instance, int64_t number, int64_t step, double value,
     if (live->mark > 0 && last != live->mark - 1 &&
         (double)(last - (live->mark - 1)) < CHECK_SHARE * (double)rule->horizon)
         return;
-    worst = assay_column_quantile(&rule->firsts, 0.9);
+    worst = worst_start(rule);
     if (!(worst > rule->best))
         return; /* nothing to scale by */
     live->mark = last + 1;
@@ -415,11 +435,6 @@ curve_finish(void *instance, int64_t number, uint32_t state)
         return;
     if (isfinite(live->curve.best) &&
         (state == ASSAY_PLUGIN_SUCCEEDED || state == ASSAY_PLUGIN_STOPPED)) {
-        size_t first = 0;
-
-        while (live->curve.segments[first].finite == 0)
-            first++;
-        assay_column_insert(&rule->firsts, number, live->curve.segments[first].best);
         rule->best = fmin(rule->best, live->curve.best);
         if (state == ASSAY_PLUGIN_SUCCEEDED) {
             keep(rule, number, &live->curve);
@@ -436,7 +451,6 @@ curve_destroy(void *instance)
     struct curve_rule *rule = instance;
 
     assay_live_done(&rule->live);
-    assay_column_done(&rule->firsts);
     free(rule->complete);
     free(rule->metric);
     free(rule);
