@@ -8,8 +8,8 @@
  * other is among the worst, a new trial with its checkpoint is begun and the other gives
  * way: it is not resumed when it pauses the next time.  Else it is resumed as it is.  The
  * place of a failed trial goes to a copy of the best, too.  Nobody waits for a
- * generation: members are compared by what they have reached by then, and the one that
- * is behind goes first. */
+ * generation: members are compared at budgets both have used (population.h), and the one
+ * that is behind goes first. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,12 +30,13 @@ struct pbt {
     double sign;         /* -1: values are those of a maximised metric, turned */
     int64_t last_number; /* of a new trial; 0 = no limit */
     double *rungs;
+    size_t n_rungs;
     struct assay_bandit *bandit; /* NULL: perturbed */
 };
 
 static const char settings_schema[] =
     "{\"type\": \"object\", \"additionalProperties\": false, \"properties\": {"
-    "\"population\": {\"type\": \"integer\", \"minimum\": 2, \"maximum\": 10000, \"default\": 8,"
+    "\"population\": {\"type\": \"integer\", \"minimum\": 2, \"maximum\": 1000, \"default\": 8,"
     " \"description\": \"Trials that are trained side by side; at least as many as"
     " limits.parallel.\"},"
     "\"interval\": {\"type\": \"number\", \"minimum\": 0, \"default\": 0, \"description\":"
@@ -93,6 +94,7 @@ pbt_create(const struct assay_plugin_study *study, void **ret_instance, char *er
     pbt->resample = json_number_value(json_object_get(settings, "resample"));
     pbt->sign = study->signs != NULL ? study->signs[0] : 1.0;
     pbt->last_number = (int64_t)study->trials;
+    pbt->n_rungs = (size_t)study->n_rungs;
     pbt->rungs = assay_memdup(study->rungs, study->n_rungs * sizeof *pbt->rungs);
     if (explore != NULL && strcmp(explore, "bandit") == 0)
         pbt->bandit = assay_bandit_new(&pbt->base, pbt->rungs, (size_t)study->n_rungs);
@@ -260,6 +262,13 @@ pbt_suggest(void *instance, const int64_t *numbers, uint64_t n,
     struct pbt *pbt = instance;
     assay_auto_free int64_t *resumed = assay_alloc(n + 1, sizeof *resumed);
     size_t n_resumed = 0;
+    struct assay_population_plan plan = {
+        .rungs = pbt->rungs,
+        .n_rungs = pbt->n_rungs,
+        .n_constraints = pbt->base.n_constraints,
+        .n_places = pbt->places,
+        .resumed = resumed,
+    };
 
     *ret_count = 0;
     for (size_t i = 0; i < n; i++) {
@@ -270,8 +279,9 @@ pbt_suggest(void *instance, const int64_t *numbers, uint64_t n,
         int32_t result;
 
         assay_random_init(&random, pbt->base.seed, (uint64_t)numbers[i], ASSAY_PURPOSE_PBT);
-        assay_population_init(&population, pbt->base.history, pbt->base.n_constraints, pbt->places,
-                              resumed, n_resumed, i - n_resumed);
+        plan.n_resumed = n_resumed;
+        plan.n_added = i - n_resumed;
+        assay_population_init(&population, pbt->base.history, &plan);
         result = suggest_from(pbt, numbers[i], &population, &call);
         assay_population_done(&population);
         if (result != ASSAY_PLUGIN_OK)

@@ -1,9 +1,11 @@
 /* A population read from a history: who is in it, who waits, who should give way.
  *
  * Members are the trials that run or are paused, and those that have had the whole
- * budget.  A member that is given up stays paused: of more members than the population
- * has places, the worst are out, those without a value yet excepted.  So the population
- * follows from the set of trials alone, whatever way it came.
+ * budget.  Two are compared by what they had at the smaller of their budgets: the one that
+ * is further is looked up there, between the rungs and the last value it has measured.
+ * The fewer a member loses to, the better it stands.  A member that is given up stays paused: of
+ * more members than the population has places, the worst are out, those without a value yet
+ * excepted.  So the population follows from the set of trials alone, whatever way it came.
  *
  * One thread at a time. */
 #ifndef ASSAY_SUGGEST_ALGORITHMS_FIDELITY_POPULATION_H
@@ -14,10 +16,22 @@
 struct assay_member {
     const struct assay_history_trial *trial; /* borrowed until the next tell */
     double value;                            /* the last; +inf: bad, NaN: none yet */
+    double at;                               /* budget that it has used */
+    size_t losses;                           /* members that were better at their budgets */
     bool waits;                              /* paused and not taken */
 };
 
+/* What a population is read with: the study's rungs, 1 <= n_places, and what was given in
+ * the same call already: the numbers of trials that were resumed, and new ones. */
+struct assay_population_plan {
+    const double *rungs;
+    size_t n_rungs, n_constraints, n_places;
+    const int64_t *resumed;
+    size_t n_resumed, n_added;
+};
+
 struct assay_population {
+    const struct assay_population_plan *plan; /* borrowed until done */
     /* Best first, those without a value last; then by number. */
     struct assay_member *members;
     size_t n, n_valued;
@@ -29,11 +43,8 @@ struct assay_population {
                                       * the best; NULL: none waits */
 };
 
-/* `n_places` >= 1.  `resumed` (n_resumed numbers) and `n_added` new trials were given in
- * the same call. */
 void assay_population_init(struct assay_population *population, const struct assay_history *history,
-                           size_t n_constraints, size_t n_places, const int64_t *resumed,
-                           size_t n_resumed, size_t n_added);
+                           const struct assay_population_plan *plan);
 void assay_population_done(struct assay_population *population);
 
 /* The member that is to be copied now, and the one that gives way to the copy: the
