@@ -25,22 +25,24 @@ assay__rungs_init(struct assay__study *study)
 }
 
 /* The values of the rungs from the first that is missing to the last whose budget
- * has been used.  Whether there were any. */
+ * has been used; none for those that were passed before a trial began that started from
+ * another's checkpoint.  Whether there were any. */
 static bool
 reach(struct assay__trial *trial, double used, double value)
 {
     struct assay__study *study = trial->study;
     json_t *list = json_object_get(trial->row.why, "rungs");
     size_t k = json_array_size(list), before = k;
+    bool born_later = list == NULL && json_object_get(trial->row.why, "parent") != NULL;
 
     if (k < study->n_rungs && study->rungs[k] <= used && list == NULL) {
         list = json_array();
         json_object_set_new(trial->row.why, "rungs", list);
     }
     for (; k < study->n_rungs && study->rungs[k] <= used; k++)
-        json_array_append_new(list, json_pack("{s:o, s:o}", "budget",
-                                              assay_json_number(study->rungs[k]), "value",
-                                              assay_json_real(value)));
+        json_array_append_new(
+            list, json_pack("{s:o, s:o}", "budget", assay_json_number(study->rungs[k]), "value",
+                            assay_json_real(born_later && study->rungs[k] < used ? NAN : value)));
     return k > before;
 }
 
@@ -75,8 +77,8 @@ assay__rungs_pause(struct assay__trial *trial, const char *message, struct assay
     if (isnan(budget))
         budget = study->rungs[study->n_rungs - 1];
     (void)reach(trial, budget, trial->row.value);
-    if (budget >= study->rungs[study->n_rungs - 1] ||
-        study->record.state == ASSAY_STUDY_STOPPING || trial->row.state != ASSAY_TRIAL_RUNNING)
+    if (budget >= study->rungs[study->n_rungs - 1] || study->record.state == ASSAY_STUDY_STOPPING ||
+        trial->row.state != ASSAY_TRIAL_RUNNING)
         return false;
     free(trial->row.client);
     trial->row.client = NULL;
@@ -97,8 +99,9 @@ promote(struct assay__study *study, const json_t *suggestion, struct assay__comm
     json_t *list, *why;
 
     if (trial == NULL || trial->row.state != ASSAY_TRIAL_PAUSED) {
-        *ret_fault = assay_format("the algorithm %s wanted trial %lld to go on, which is not paused",
-                                  algorithm, (long long)number);
+        *ret_fault =
+            assay_format("the algorithm %s wanted trial %lld to go on, which is not paused",
+                         algorithm, (long long)number);
         return false;
     }
     if (!assay_json_get_real(json_object_get(suggestion, "budget"), &budget) ||

@@ -122,7 +122,8 @@ assay__trial_tell_host(const struct assay__trial *trial)
     json_t *values = json_null(), *constraints = json_null();
     json_t *message;
 
-    if (assay_trial_state_is_final(trial->row.state)) {
+    /* Where trials pause, also what they had when they last did. */
+    if (assay_trial_state_is_final(trial->row.state) || trial->study->n_rungs > 0) {
         values = json_array();
         for (size_t i = 0; i < spec->n_objectives; i++)
             json_array_append_new(values, final_value(trial, spec->objectives[i].metric));
