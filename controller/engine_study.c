@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "controller/engine_internal.h"
+#include "suggest/needed_rule.h"
 
 struct assay__study *
 assay__study_find(struct assay_engine *engine, int64_t id)
@@ -22,8 +23,7 @@ start_rule(struct assay__study *study)
 {
     struct assay_error err = {0};
 
-    if (study->spec->early_stopping.name != NULL &&
-        assay_stopping_new(study->spec, &study->stopping, &err) != ASSAY_OK)
+    if (assay_stopping_for(study->spec, &study->stopping, &err) != ASSAY_OK)
         assay_log(ASSAY_LOG_ERROR, "study=%s/%s: no early stopping: %s", study->record.project,
                   study->record.name, err.message);
 }

@@ -6,9 +6,15 @@
 #define ASSAY_SUGGEST_NEEDED_RULE_H
 
 #include "schemas/study.h"
+#include "suggest/stopping.h"
 
 /* {"name": "asha", "settings": {…}} as the study's early_stopping would have it; NULL
  * when the study has early stopping already or the algorithm needs none.  New reference. */
 json_t *assay_needed_rule(const struct assay_study_spec *spec);
+
+/* The rule of a checked study, its own or the one that it needs; NULL: none. */
+ASSAY_MUST_CHECK assay_status assay_stopping_for(const struct assay_study_spec *spec,
+                                                 struct assay_stopping **ret_stopping,
+                                                 struct assay_error *err);
 
 #endif

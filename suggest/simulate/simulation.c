@@ -475,29 +475,6 @@ set_prior_steps(struct simulation *sim)
 }
 
 static assay_status
-open_rule(struct simulation *sim, struct assay_error *err)
-{
-    struct assay_study_spec own = *sim->spec;
-    json_t *needed = NULL;
-    assay_status status;
-
-    if (own.early_stopping.name == NULL) {
-        needed = assay_needed_rule(sim->spec);
-        if (needed == NULL)
-            return ASSAY_OK;
-        own.early_stopping.name = assay_strdup(json_string_value(json_object_get(needed, "name")));
-        own.early_stopping.settings = json_object_get(needed, "settings");
-    }
-    status = assay_stopping_new(&own, &sim->stopping, err);
-    if (status == ASSAY_OK)
-        sim->rule = assay_stopping_name(sim->stopping);
-    if (needed != NULL)
-        free(own.early_stopping.name);
-    json_decref(needed);
-    return status;
-}
-
-static assay_status
 open_simulation(struct simulation *sim, struct assay_error *err)
 {
     const struct assay_study_spec *spec = sim->spec;
@@ -523,9 +500,11 @@ open_simulation(struct simulation *sim, struct assay_error *err)
     sim->free_workers = assay_alloc(sim->options->workers, sizeof *sim->free_workers);
     for (size_t i = 0; i < sim->options->workers; i++)
         sim->free_workers[sim->n_free++] = i;
-    status = open_rule(sim, err);
+    status = assay_stopping_for(spec, &sim->stopping, err);
     if (status != ASSAY_OK)
         return status;
+    if (sim->stopping != NULL)
+        sim->rule = assay_stopping_name(sim->stopping);
     /* The algorithm plans with the limits of the simulation. */
     document = json_deep_copy(spec->document);
     json_object_set_new(document, "limits",
