@@ -87,18 +87,39 @@ shifted_steps(json_t *steps)
     return shifted;
 }
 
+static double
+seconds_between(const json_t *object)
+{
+    int64_t from = assay_member_time(object, "started_at");
+    int64_t to = assay_member_time(object, "finished_at");
+
+    return from != ASSAY_TIME_NONE && to != ASSAY_TIME_NONE ? (double)(to - from) / 1e6 : 0.0;
+}
+
+/* What its processes took, without the pauses between them. */
+static double
+seconds_of(const json_t *trial)
+{
+    double seconds = 0.0;
+    json_t *attempt;
+    size_t i;
+
+    json_array_foreach(json_object_get(trial, "attempts"), i, attempt) seconds +=
+        seconds_between(attempt);
+    return seconds > 0.0 ? seconds : seconds_between(trial);
+}
+
 static json_t *
 record_of(const json_t *curve, const json_t *trial)
 {
-    int64_t from = assay_member_time(trial, "started_at");
-    int64_t to = assay_member_time(trial, "finished_at");
+    double seconds = seconds_of(trial);
     json_t *record = json_object();
 
     json_object_set(record, "parameters", json_object_get(trial, "parameters"));
     json_object_set(record, "values", json_object_get(curve, "values"));
     json_object_set_new(record, "steps", shifted_steps(json_object_get(curve, "steps")));
-    if (from != ASSAY_TIME_NONE && to != ASSAY_TIME_NONE && to > from)
-        json_object_set_new(record, "seconds", json_real((double)(to - from) / 1e6));
+    if (seconds > 0.0)
+        json_object_set_new(record, "seconds", json_real(seconds));
     if (strcmp(assay_member_text(trial, "state"), "failed") == 0)
         json_object_set_new(record, "state", json_string("failed"));
     return record;
