@@ -12,6 +12,8 @@ enum format { FORMAT_CSV, FORMAT_JSONL };
 /* Members of a trial that get a column of their own. */
 static const char *const plain_columns[] = {"number", "state",      "reason",     "value",
                                             "budget", "created_at", "started_at", "finished_at"};
+/* And of why.stop: what a stopping rule decided. */
+static const char *const stop_columns[] = {"rule", "value", "threshold", "step", "compared"};
 
 struct export
 {
@@ -87,6 +89,8 @@ write_head(struct export *export)
     json_array_foreach(export->parameters, i, name)
         add_head(export, "parameters", json_string_value(name));
     json_object_foreach(export->metrics, metric, ignored) add_head(export, "metrics", metric);
+    for (i = 0; i < ASSAY_COUNT(stop_columns); i++)
+        add_head(export, "stop", stop_columns[i]);
     assay_buffer_puts(&export->text, "\r\n");
 }
 
@@ -95,6 +99,7 @@ write_trial(void *arg, json_t *trial)
 {
     struct export *export = arg;
     const json_t *parameters = json_object_get(trial, "parameters");
+    const json_t *stop = json_object_get(json_object_get(trial, "why"), "stop");
     json_t *metrics = json_object_get(trial, "metrics");
     const json_t *name;
     const char *metric;
@@ -110,6 +115,8 @@ write_trial(void *arg, json_t *trial)
             add_field(export, false, json_object_get(parameters, json_string_value(name)));
         json_object_foreach(export->metrics, metric, value)
             add_field(export, false, json_object_get(metrics, metric));
+        for (i = 0; i < ASSAY_COUNT(stop_columns); i++)
+            add_field(export, false, json_object_get(stop, stop_columns[i]));
         json_object_foreach(metrics, metric, value)
         {
             if (json_object_get(export->metrics, metric) == NULL)
