@@ -81,12 +81,18 @@ def _translation(folder, identifier):
                 [row["hp"] for row in rows])
 
 
-def _load_all(folder):
+def _module(folder):
     path = folder / "hpobench" / "hpobench.py"
     os.environ["HPOBENCH_DATA"] = str(path.parent)
     spec = importlib.util.spec_from_file_location("hpobench", path)
     hpobench = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(hpobench)
+    return hpobench
+
+
+def _load_all(folder):
+    path = folder / "hpobench" / "hpobench.py"
+    hpobench = _module(folder)
     tasks = []
     for identifier in json.loads((path.parent / "sets.json").read_text())["sets"]["public_curve"]:
         family = identifier.split(":")[0]
@@ -105,6 +111,15 @@ def _load_all(folder):
     return tasks
 
 
+def _load_others(folder):
+    """Tasks of the folder that are in no set: other data sets of lcbench, by cross-entropy."""
+    hpobench = _module(folder)
+    listed = json.loads((folder / "hpobench" / "sets.json").read_text())["sets"]["public_curve"]
+    names = [name for name in hpobench.ids()
+             if name.startswith("lcbench:") and name not in listed]
+    return [_surrogate(hpobench.make(name), name, "val_cross_entropy") for name in names[::3]]
+
+
 def folder_of(option):
     """The folder of problems, or the end of the program with a sentence."""
     found = option or os.environ.get("ASSAY_BENCH_PROBLEMS")
@@ -116,16 +131,16 @@ def folder_of(option):
     return folder
 
 
-def load(folder, build):
-    """All tasks, from the build folder when they are there."""
-    mark = hashlib.sha256((str(folder) + pathlib.Path(__file__).read_text()).encode())
+def load(folder, build, others=False):
+    """All tasks, or the others, from the build folder when they are there."""
+    mark = hashlib.sha256(f"{folder} {others} {pathlib.Path(__file__).read_text()}".encode())
     for path in sorted(folder.rglob("*.npz")):
         mark.update(f"{path.name} {path.stat().st_size}".encode())
     kept = pathlib.Path(build) / "bench" / f"curves-{mark.hexdigest()[:12]}.pickle"
     if kept.exists():
         with kept.open("rb") as file:
             return pickle.load(file)
-    tasks = _load_all(folder)
+    tasks = _load_others(folder) if others else _load_all(folder)
     kept.parent.mkdir(parents=True, exist_ok=True)
     part = kept.with_suffix(f".{os.getpid()}")
     part.write_bytes(pickle.dumps(tasks))
