@@ -231,16 +231,16 @@ open_study(struct check *check, json_t *spec)
 
     if (assay_proposer_new(spec, NULL, &proposer, &err) == ASSAY_OK)
         return proposer;
-    /* One that decides on budgets may need some. */
-    if ((check->algorithm->caps & ASSAY_PLUGIN_CAP_BUDGET) &&
-        json_object_get(spec, "budget") == NULL) {
-        struct assay_error again = {0};
-
-        json_object_set_new(spec, "budget",
-                            json_of("{'name':'epochs','min':1,'max':9,'eta':3}"));
-        if (assay_proposer_new(spec, NULL, &proposer, &again) == ASSAY_OK)
+    /* One that decides on budgets may need some, and trials that keep checkpoints. */
+    for (int more = 0; (check->algorithm->caps & ASSAY_PLUGIN_CAP_BUDGET) && more < 2; more++) {
+        if (more == 0)
+            json_object_set_new(spec, "budget",
+                                json_of("{'name':'epochs','min':1,'max':9,'eta':3}"));
+        else
+            json_object_set_new(spec, "trial", json_of("{'checkpoints':true}"));
+        err = (struct assay_error){0};
+        if (assay_proposer_new(spec, NULL, &proposer, &err) == ASSAY_OK)
             return proposer;
-        json_object_del(spec, "budget");
     }
     (void)refuse(check, "%s", err.message);
     return NULL;
@@ -489,9 +489,27 @@ struct study {
     struct assay_space *space;
     struct assay_proposer *proposer;
     json_t *seen, *history;
-    size_t made;
+    size_t made, resumed;
     bool exhausted;
 };
+
+/* A paused trial is to go on to a larger budget, in place of a new one. */
+static bool
+resume_one(struct study *study, const json_t *suggestion)
+{
+    json_int_t number = json_integer_value(json_object_get(suggestion, "resume"));
+    json_t *trial = json_array_get(study->history, (size_t)number - 1);
+
+    if (number < 1 || trial == NULL)
+        return fail(study->check, "it would resume trial %lld, which there is not",
+                    (long long)number);
+    if (++study->resumed > 10 * (study->made + 1))
+        return fail(study->check, "it resumes trials and never ends");
+    json_object_set(trial, "budget", json_object_get(suggestion, "budget"));
+    end_trial(study->scenario, trial);
+    return check_budget(study->check, study->spec, suggestion) &&
+           tell_one(study->check, study->proposer, trial);
+}
 
 /* The next trial of the study; `ret_end` when there is none. */
 static bool
@@ -515,6 +533,8 @@ play_one(struct study *study, size_t limit, bool *ret_end)
         !check_replay(check, study->spec, study->history, number, trials,
                       study->made % 2 == 0 ? 10 : 1))
         return false;
+    if (json_object_get(trial, "resume") != NULL)
+        return resume_one(study, trial);
     if (!check_point(check, study->space, parameters) ||
         !check_new(check, study->seen, parameters) || !check_budget(check, study->spec, trial))
         return false;
@@ -530,6 +550,37 @@ play_one(struct study *study, size_t limit, bool *ret_end)
     return tell_one(check, study->proposer, trial);
 }
 
+/* One that decides on budgets may wait for running trials, with points left. */
+static bool
+may_wait(const struct check *check)
+{
+    return (check->algorithm->caps & ASSAY_PLUGIN_CAP_BUDGET) != 0;
+}
+
+/* There is no new trial in the answer, which is its right. */
+static bool
+is_waiting(const struct check *check, const json_t *trial)
+{
+    return may_wait(check) && (trial == NULL || json_object_get(trial, "resume") != NULL);
+}
+
+/* Ends the trials that run; whether there were any. */
+static bool
+end_running(struct study *study)
+{
+    bool some = false;
+
+    for (size_t i = 0; i < json_array_size(study->history); i++) {
+        json_t *trial = json_array_get(study->history, i);
+
+        if (strcmp(json_string_value(json_object_get(trial, "state")), "running") == 0) {
+            set_state(trial, "cancelled");
+            some = tell_one(study->check, study->proposer, trial);
+        }
+    }
+    return some;
+}
+
 static bool
 check_end(struct study *study, size_t limit)
 {
@@ -537,6 +588,8 @@ check_end(struct study *study, size_t limit)
     struct check *check = study->check;
 
     if (study->made == limit)
+        return true;
+    if (!study->exhausted && may_wait(check))
         return true;
     if (!study->exhausted)
         return fail(check, "no point after %zu trials, and no word that the space is used up",
@@ -560,8 +613,11 @@ play(struct check *check, const struct scenario *scenario, uint64_t seed, size_t
     study.space = space_of(study.spec);
     study.proposer = open_study(check, study.spec);
     fine = study.proposer != NULL;
-    while (fine && !end && study.made < limit && !is_late(check))
+    while (fine && !end && study.made < limit && !is_late(check)) {
         fine = play_one(&study, limit, &end);
+        if (fine && end && !study.exhausted && may_wait(check))
+            end = !end_running(&study);
+    }
     if (fine && end)
         fine = check_end(&study, limit);
     check->result->trials += study.made;
@@ -601,7 +657,7 @@ check_users_points(struct check *check)
     fine = trials != NULL;
     for (size_t i = 0; fine && i < json_array_size(trials); i++)
         fine = check_new(check, seen, json_object_get(json_array_get(trials, i), "parameters"));
-    if (fine && (json_array_size(trials) != 9 || !exhausted))
+    if (fine && !may_wait(check) && (json_array_size(trials) != 9 || !exhausted))
         fine = fail(check, "%zu points for 12 trials where 9 were left%s", json_array_size(trials),
                     exhausted ? "" : ", and no word that the space is used up");
     assay_proposer_free(proposer);
@@ -619,11 +675,11 @@ check_batches(struct check *check)
     json_auto_t *more = trials != NULL ? ask(check, proposer, 1, 13, &exhausted) : NULL;
 
     fine = more != NULL;
-    if (fine && json_array_size(trials) != 12)
+    if (fine && !may_wait(check) && json_array_size(trials) != 12)
         fine = fail(check, "%zu points for 12 trials in a space of 12", json_array_size(trials));
-    for (size_t i = 0; fine && i < 12; i++)
+    for (size_t i = 0; fine && i < json_array_size(trials); i++)
         fine = check_new(check, seen, json_object_get(json_array_get(trials, i), "parameters"));
-    if (fine && (json_array_size(more) != 12 || !exhausted))
+    if (fine && !may_wait(check) && (json_array_size(more) != 12 || !exhausted))
         fine = fail(check, "%zu points for 13 trials in a space of 12%s", json_array_size(more),
                     exhausted ? "" : ", and no word that it is used up");
     assay_proposer_free(proposer);
@@ -646,6 +702,8 @@ check_order(struct check *check)
         json_auto_t *trials = ask(check, proposer, number, 1, &exhausted);
         json_t *trial = json_array_get(trials, 0);
 
+        if (trials != NULL && is_waiting(check, trial))
+            break;
         fine = trial != NULL || (trials != NULL && fail(check, "no point for trial %lld",
                                                         (long long)number));
         if (fine && number % 10 == 5)
@@ -687,7 +745,10 @@ play_two(struct check *check, bool in_turns, size_t n, json_t *points)
         json_t *trial = json_array_get(trials, 0);
         assay_auto_free char *key = assay_format("%zu/%zu", p, i);
 
-        fine = trial != NULL;
+        if (trials != NULL && is_waiting(check, trial))
+            continue;
+        fine = trial != NULL ||
+               (trials != NULL && fail(check, "no point for trial %zu", i + 1));
         if (fine) {
             json_object_set(points, key, json_object_get(trial, "parameters"));
             end_trial(&ordinary, trial);
@@ -897,11 +958,11 @@ assay_conformance_run(const struct assay_plugin_algorithm *algorithm, size_t ind
                           .limits = limits,
                           .result = ret_result,
                           .start_us = assay_monotonic_us()};
-    const struct scenario *scenario = &scenarios[index];
+    const struct scenario *scenario = index < ASSAY_COUNT(scenarios) ? &scenarios[index] : NULL;
 
     *ret_result = (struct assay_conformance_result){.outcome = ASSAY_CONFORMANCE_PASSED,
                                                     .ask_us = NAN};
-    if (index >= ASSAY_COUNT(scenarios)) {
+    if (scenario == NULL) {
         (void)others[index - ASSAY_COUNT(scenarios)].run(&check);
     } else if (scenario->cap != 0 && !(algorithm->caps & scenario->cap)) {
         (void)refuse(&check, "its capabilities leave this out");

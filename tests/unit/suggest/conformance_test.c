@@ -17,7 +17,8 @@
 static bool
 is_quick(const char *algorithm)
 {
-    static const char *const quick[] = {"random", "grid", "sobol", "tpe", "cmaes", "nsga2"};
+    static const char *const quick[] = {"random", "grid", "sobol",     "tpe", "cmaes",
+                                        "nsga2",  "asha", "hyperband", "pbt"};
 
     for (size_t i = 0; i < ASSAY_COUNT(quick); i++) {
         if (strcmp(algorithm, quick[i]) == 0)
@@ -56,9 +57,9 @@ run_built_in(const struct assay_plugin_algorithm *algorithm)
 {
     bool quick = is_quick(algorithm->name);
     const struct assay_conformance_limits limits = {
-        .trials = quick ? 150 : 60,
-        .long_trials = quick ? 2000 : 100,
-        .time_us = (quick ? 20 : 2) * ASSAY_SECOND_US,
+        .trials = quick ? 150 : 50,
+        .long_trials = quick ? 1000 : 80,
+        .time_us = (quick ? 5 : 1) * ASSAY_SECOND_US,
         .own_lattice = strcmp(algorithm->name, "grid") == 0,
     };
 
