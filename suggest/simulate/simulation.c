@@ -430,13 +430,14 @@ dispatch(struct simulation *sim, struct assay_error *err)
             json_decref(answer);
             break;
         }
-        if (json_object_get(suggestion, "resume") != NULL)
+        if (json_object_get(suggestion, "resume") != NULL) {
             status = go_on(sim, suggestion, err);
-        else if (number <= sim->options->max_trials)
+        } else if (may_begin) {
             status = begin(sim, suggestion, err);
-        else
-            status = assay_fail(err, ASSAY_E_PLUGIN, "the algorithm began trial %lld of %lld",
-                                (long long)number, (long long)sim->options->max_trials);
+        } else { /* beyond the limit: dropped, as the daemon does */
+            json_decref(answer);
+            break;
+        }
         json_decref(answer);
         may_begin = !sim->exhausted && (int64_t)sim->n_trials < sim->options->max_trials;
     }

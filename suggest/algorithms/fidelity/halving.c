@@ -11,8 +11,9 @@ struct halving {
     struct assay_algorithm_base base; /* first */
     const char *name;
     bool promotes;
-    double sign;         /* -1: values are those of a maximised metric, turned */
-    int64_t last_number; /* of a new trial; 0 = no limit */
+    double sign;       /* -1: values are those of a maximised metric, turned */
+    int64_t limit;     /* of trials; 0 = none */
+    int64_t n_imports; /* that do not count against it */
     struct assay_ladder ladder;
     struct assay_sampler sampler;
 };
@@ -43,7 +44,7 @@ assay_halving_create(const struct assay_plugin_study *study, const struct assay_
     halving->name = plan->name;
     halving->promotes = plan->promotes;
     halving->sign = study->signs != NULL ? study->signs[0] : 1.0;
-    halving->last_number = (int64_t)study->trials;
+    halving->limit = (int64_t)study->trials;
     assay_ladder_init(&halving->ladder, study->rungs, (size_t)study->n_rungs, study->budget_eta,
                       ASSAY_MIN(plan->brackets, (size_t)study->n_rungs),
                       (size_t)study->n_constraints);
@@ -74,10 +75,14 @@ assay_halving_update(void *instance, const struct assay_plugin_trial *const *tri
     for (uint64_t i = 0; i < n_trials; i++) {
         const struct assay_history_trial *known = assay_history_find(history, trials[i]->number);
 
-        if (known != NULL)
+        if (known != NULL) {
             assay_ladder_remove(&halving->ladder, known);
+            halving->n_imports -= assay_ladder_is_import(known, halving->ladder.n_rungs);
+        }
         assay_history_tell(history, trials[i]);
-        assay_ladder_add(&halving->ladder, assay_history_find(history, trials[i]->number));
+        known = assay_history_find(history, trials[i]->number);
+        assay_ladder_add(&halving->ladder, known);
+        halving->n_imports += assay_ladder_is_import(known, halving->ladder.n_rungs);
     }
     assay_sampler_forget(&halving->sampler);
     return ASSAY_PLUGIN_OK;
@@ -124,7 +129,7 @@ begin(struct halving *halving, int64_t number, const struct assay_batch *batch,
     size_t bracket = assay_bracket_of(ladder->shares, ladder->n_brackets, number);
     int32_t result;
 
-    if (halving->last_number > 0 && number > halving->last_number)
+    if (halving->limit > 0 && number - halving->n_imports > halving->limit)
         return ASSAY_PLUGIN_EXHAUSTED;
     result = assay_sampler_propose(&halving->sampler, number, batch, suggestion);
     if (result == ASSAY_PLUGIN_OK) {

@@ -258,3 +258,15 @@ assay_ladder_highest(const struct assay_ladder *ladder, const int64_t *taken, si
     }
     return found;
 }
+
+bool
+assay_ladder_is_import(const struct assay_history_trial *trial, size_t n_rungs)
+{
+    bool ended = trial->state != ASSAY_PLUGIN_PENDING && trial->state != ASSAY_PLUGIN_PAUSED;
+
+    for (size_t k = 0; k < n_rungs; k++) {
+        if (!isnan(trial->rung_values[k]))
+            return false;
+    }
+    return ended && trial->steps < 0;
+}

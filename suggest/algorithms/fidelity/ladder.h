@@ -69,4 +69,8 @@ size_t assay_ladder_rung_of(const struct assay_ladder *ladder, double budget);
 double assay_ladder_value(const struct assay_ladder *ladder,
                           const struct assay_history_trial *trial, size_t rung);
 
+/* Whether the trial ended without having measured anything, as those do that a user
+ * imports: a study's limit does not count them. */
+bool assay_ladder_is_import(const struct assay_history_trial *trial, size_t n_rungs);
+
 #endif

@@ -27,8 +27,8 @@ struct pbt {
     struct assay_start start;
     size_t places;
     double interval, whole, quantile, resample;
-    double sign;         /* -1: values are those of a maximised metric, turned */
-    int64_t last_number; /* of a new trial; 0 = no limit */
+    double sign;   /* -1: values are those of a maximised metric, turned */
+    int64_t limit; /* of trials; 0 = none */
     double *rungs;
     size_t n_rungs;
     struct assay_bandit *bandit; /* NULL: perturbed */
@@ -93,7 +93,7 @@ pbt_create(const struct assay_plugin_study *study, void **ret_instance, char *er
     pbt->quantile = json_number_value(json_object_get(settings, "quantile"));
     pbt->resample = json_number_value(json_object_get(settings, "resample"));
     pbt->sign = study->signs != NULL ? study->signs[0] : 1.0;
-    pbt->last_number = (int64_t)study->trials;
+    pbt->limit = (int64_t)study->trials;
     pbt->n_rungs = (size_t)study->n_rungs;
     pbt->rungs = assay_memdup(study->rungs, study->n_rungs * sizeof *pbt->rungs);
     if (explore != NULL && strcmp(explore, "bandit") == 0)
@@ -237,7 +237,7 @@ static int32_t
 suggest_from(struct pbt *pbt, int64_t number, const struct assay_population *population,
              const struct call *call)
 {
-    bool may_begin = pbt->last_number == 0 || number <= pbt->last_number;
+    bool may_begin = pbt->limit == 0 || number - (int64_t)population->n_imports <= pbt->limit;
     const struct assay_member *best = best_paused(population), *parent, *loser;
     int32_t result = ASSAY_PLUGIN_EXHAUSTED;
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/memory.h"
+#include "suggest/algorithms/fidelity/ladder.h"
 
 /* The last value and the budget it was measured at; where only those of the rungs are
  * known, that of the highest. */
@@ -163,6 +164,7 @@ read_members(const struct assay_population_plan *plan, const struct assay_histor
         struct assay_member member = {.trial = trial, .waits = waits};
 
         set_value(plan, &member);
+        population->n_imports += assay_ladder_is_import(trial, plan->n_rungs) ? 1 : 0;
         population->n_begun += trial->state != ASSAY_PLUGIN_CANCELLED ? 1 : 0;
         population->n_live += runs ? 1 : 0;
         population->n_newborn += runs && isnan(member.value) ? 1 : 0;

@@ -38,6 +38,7 @@ struct assay_population {
     size_t n_free;                   /* places without a member */
     size_t n_begun;                  /* trials that were ever begun */
     size_t n_live;                   /* running, and in the call that is answered */
+    size_t n_imports;                /* trials that do not count against a limit (ladder.h) */
     size_t n_newborn;                /* of these, without a value yet */
     const struct assay_member *next; /* the waiting one with the smallest budget, of these
                                       * the best; NULL: none waits */

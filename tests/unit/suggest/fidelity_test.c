@@ -620,6 +620,34 @@ test_violations_are_not_promoted(void **state ASSAY_UNUSED)
     assay_proposer_free(proposer);
 }
 
+/* Trials that a user brought along do not use up the limit. */
+static void
+test_imports_leave_the_limit_alone(void **state ASSAY_UNUSED)
+{
+    for (size_t plan = 0; plan < ASSAY_COUNT(plans); plan++) {
+        json_t *spec = spec_of(plan, spaces[1], 1.0, 9.0, 3.0, 10), *trials = json_array(), *answer;
+        struct assay_proposer *proposer = open_proposer(spec);
+        bool exhausted;
+
+        for (int i = 1; i <= 30; i++)
+            json_array_append_new(trials,
+                                  json_pack("{s:i,s:s,s:{s:f,s:i,s:s,s:i},s:[f],s:f,s:i}", "number",
+                                            i, "state", i % 7 == 0 ? "failed" : "succeeded",
+                                            "parameters", "x", i / 40.0, "n", i, "k", "a", "d", 32,
+                                            "values", (double)i, "budget", 9.0, "steps", -1));
+        tell(proposer, trials);
+        answer = ask(proposer, 31, 1, &exhausted);
+        assert_int_equal(json_array_size(answer), 1);
+        json_decref(answer);
+        answer = ask(proposer, 41, 1, &exhausted);
+        assert_int_equal(json_array_size(answer), 0);
+        json_decref(answer);
+        json_decref(trials);
+        json_decref(spec);
+        assay_proposer_free(proposer);
+    }
+}
+
 int
 main(void)
 {
@@ -632,6 +660,7 @@ main(void)
         cmocka_unit_test(test_many_in_one_call),
         cmocka_unit_test(test_what_a_study_lacks_is_said),
         cmocka_unit_test(test_violations_are_not_promoted),
+        cmocka_unit_test(test_imports_leave_the_limit_alone),
     };
 
     return cmocka_run_group_tests_name("fidelity", tests, NULL, NULL);
