@@ -5,6 +5,7 @@
 #include "api/handlers.h"
 #include "api/outcomes.h"
 #include "api/server_internal.h"
+#include "common/clock.h"
 #include "common/memory.h"
 #include "common/number.h"
 #include "suggest/analysis/advice.h"
@@ -12,7 +13,6 @@
 #include "suggest/analysis/ped_anova.h"
 #include "suggest/pareto/domination.h"
 
-#define LATER_US (20 * INT64_C(1000))
 #define ENDED_WITH_VALUES (1u << ASSAY_TRIAL_SUCCEEDED | 1u << ASSAY_TRIAL_STOPPED)
 
 static json_t *
@@ -38,23 +38,29 @@ answer_from(struct assay_request *request, const char *question, analyse_fn *ana
 {
     struct assay_analysis_cache *cache = request->server->analyses;
     struct assay_notifier *notifier = request->service->notifier;
+    /* Of ?wait=, once it has looked for the first time. */
+    bool waits = request->wait_until_us != 0 && !atomic_load(&request->server->stopping);
+    int64_t left_us = waits ? request->wait_until_us - assay_monotonic_us() : 0;
     const struct assay_analysis_key key = {
         .study_id = request->study_id,
         .question = question,
         .version = request->read_version,
         .final = assay_study_state_is_final(request->study_state),
+        .patient = left_us > 0,
     };
     struct assay_error err = {0};
     json_t *answer = NULL;
+    int64_t later_us;
     assay_status status;
 
-    switch (assay_analysis_cache_get(cache, &key, &answer)) {
+    switch (assay_analysis_cache_get(cache, &key, &answer, &later_us)) {
     case ASSAY_ANALYSIS_KNOWN:
         return assay_answer_json(request, 200, answer);
     case ASSAY_ANALYSIS_LATER:
         request->reads--; /* nothing was read */
         assay_notifier_wait(notifier, INT64_MAX, assay_notifier_version(notifier, INT64_MAX),
-                            LATER_US, look_again, request);
+                            left_us > 0 ? ASSAY_MIN(later_us, left_us) : later_us, look_again,
+                            request);
         return ASSAY_PENDING;
     case ASSAY_ANALYSIS_OURS:
         break;

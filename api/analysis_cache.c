@@ -12,6 +12,7 @@
 #define AT_ONCE_MAX 2 /* of the read threads */
 #define SLOW_US (50 * INT64_C(1000))
 #define STALE_TIMES 20
+#define LATER_US (20 * INT64_C(1000)) /* when others are at work */
 #define STALE_MAX_US (10 * ASSAY_SECOND_US)
 
 struct answer {
@@ -84,35 +85,43 @@ make_place(struct assay_analysis_cache *cache, const struct assay_analysis_key *
     return oldest;
 }
 
+/* How long from now the answer need not be worked out again though trials have come. */
+static int64_t
+rest_us(const struct answer *answer, int64_t now_us)
+{
+    int64_t stale_us = ASSAY_MIN(answer->took_us * STALE_TIMES, STALE_MAX_US);
+
+    return answer->json != NULL ? answer->began_us + answer->took_us + stale_us - now_us : 0;
+}
+
 static bool
 is_good(const struct answer *answer, const struct assay_analysis_key *key, int64_t now_us)
 {
-    int64_t stale_us;
-
     if (answer->json == NULL)
         return false;
     if (answer->version == key->version)
         return true;
-    if (key->final || answer->took_us < SLOW_US)
-        return false;
-    stale_us = ASSAY_MIN(answer->took_us * STALE_TIMES, STALE_MAX_US);
-    return now_us - answer->began_us - answer->took_us < stale_us;
+    return !key->final && !key->patient && answer->took_us >= SLOW_US &&
+           rest_us(answer, now_us) > 0;
 }
 
 enum assay_analysis_turn
 assay_analysis_cache_get(struct assay_analysis_cache *cache, const struct assay_analysis_key *key,
-                         json_t **ret_answer)
+                         json_t **ret_answer, int64_t *ret_later_us)
 {
     enum assay_analysis_turn turn = ASSAY_ANALYSIS_LATER;
     int64_t now_us = assay_monotonic_us();
     struct answer *answer;
 
     pthread_mutex_lock(&cache->lock);
+    *ret_later_us = LATER_US;
     answer = find(cache, key);
     if (answer != NULL && is_good(answer, key, now_us)) {
         answer->used_us = now_us;
         *ret_answer = json_deep_copy(answer->json);
         turn = ASSAY_ANALYSIS_KNOWN;
+    } else if (answer != NULL && key->patient && !key->final && rest_us(answer, now_us) > 0) {
+        *ret_later_us = rest_us(answer, now_us);
     } else if (cache->at_work < AT_ONCE_MAX && (answer == NULL || !answer->at_work)) {
         if (answer == NULL)
             answer = make_place(cache, key);
