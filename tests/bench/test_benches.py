@@ -123,6 +123,16 @@ class Figures(unittest.TestCase):
         self.assertIn("grid does not take part", done.stdout)
         self.assertIn("there is no algorithm nobody", done.stdout)
 
+    def test_fidelity(self):
+        common = ["fidelity", "--trials", "400", "--algorithms", "asha,hyperband"]
+        if "ASSAY_BENCH_PROBLEMS" in os.environ:
+            common += ["--only", "four_rooms", "--seeds", "1", "--random", "5"]
+        found = self.figures(*common)
+        for name in ("asha", "hyperband"):
+            self.assertLessEqual(found[f"idle_worst_{name}"]["value"], 1)
+            self.assertGreater(found[f"trials_per_second_{name}"]["value"], 0)
+        self.assertEqual("epochs_ratio_asha" in found, "ASSAY_BENCH_PROBLEMS" in os.environ)
+
     def test_pareto_goes_on_where_it_stopped(self):
         with tempfile.TemporaryDirectory() as folder:
             table, page = os.path.join(folder, "runs.csv"), os.path.join(folder, "page.md")
