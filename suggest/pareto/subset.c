@@ -183,8 +183,8 @@ assay_pareto_subset(const double *values, size_t n, size_t m, const double *refe
 
     n_front = assay_pareto_front_rows(scaled.rows, scaled.n, m, front);
     n_chosen = ASSAY_MIN(k, n_front);
-    if (k >= n_front)
-        memcpy(ret_rows, front, n_front * sizeof *ret_rows);
+    if (n_chosen == 0 || k >= n_front)
+        memcpy(ret_rows, front, n_chosen * sizeof *ret_rows);
     else if (m <= 2)
         choose_two(scaled.rows, front, n_front, k, ret_rows);
     else

@@ -5,6 +5,8 @@
 
 #include "common/memory.h"
 
+/* Of the width of even kernels, for one that only keeps others off its place. */
+#define NARROW 0.3
 #define SQRT_HALF_PI 1.25331413731550025121
 #define ERF_END 4.0
 /* A product of masses is put away as a logarithm before it underflows. */
@@ -374,7 +376,7 @@ cell_of(const struct assay_tpe_dimension *dimension, float centre)
 
 /* One width for all: Scott's rule with the deviation of a uniform kernel thrown in. */
 static void
-fit_even(struct assay_tpe_density *density, size_t d, size_t m)
+fit_even(struct assay_tpe_density *density, size_t d, size_t m, size_t first_narrow)
 {
     const struct assay_tpe_dimension *dimension = &density->layout->dimensions[d];
     const struct assay_tpe_sorted *members = density->sorted;
@@ -389,7 +391,7 @@ fit_even(struct assay_tpe_density *density, size_t d, size_t m)
     sigma = sqrt(squares / ((double)m + 1.0)) *
             pow(fmax((double)m, 1.0), -1.0 / ((double)density->layout->n_dimensions + 4.0));
     sigma = clip_width(density, d, density->widths.factor * sigma, density->widths.narrowest);
-    density->sigmas[d] = (float)sigma;
+    density->sigmas[d] = (float)(NARROW * sigma);
     for (size_t c = 0; c < dimension->n_values; c++)
         of_cells[c] = mass_of(dimension, dimension->centres[c], sigma);
     for (size_t i = 0; i < m; i++)
@@ -397,15 +399,20 @@ fit_even(struct assay_tpe_density *density, size_t d, size_t m)
     if (dimension->n_values == 0)
         even_masses(centres, m, (float)sigma, masses);
     for (size_t i = 0; i < m; i++) {
-        double mass = dimension->n_values > 0 ? of_cells[cell_of(dimension, centres[i])]
+        float centre = members[i].centre;
+        double mass = dimension->n_values > 0 ? of_cells[cell_of(dimension, centre)]
                                               : (double)masses[i];
 
-        set_number_of_mass(density, d, members[i].kernel, members[i].centre, sigma, mass);
+        if (members[i].kernel >= first_narrow)
+            set_number(density, d, members[i].kernel, centre, NARROW * sigma);
+        else
+            set_number_of_mass(density, d, members[i].kernel, centre, sigma, mass);
     }
 }
 
 static void
-fit_number(struct assay_tpe_density *density, size_t d, const float *const *points, size_t n)
+fit_number(struct assay_tpe_density *density, size_t d, const float *const *points, size_t n,
+           size_t first_narrow)
 {
     size_t m = 0;
 
@@ -419,7 +426,7 @@ fit_number(struct assay_tpe_density *density, size_t d, const float *const *poin
     if (density->widths.adaptive)
         fit_adaptive(density, d, m);
     else
-        fit_even(density, d, m);
+        fit_even(density, d, m, first_narrow);
 }
 
 static void
@@ -485,7 +492,7 @@ assay_tpe_density_fit(struct assay_tpe_density *density, const float *const *poi
         if (density->layout->dimensions[d].choice)
             fit_choice(density, d, points, n);
         else
-            fit_number(density, d, points, n);
+            fit_number(density, d, points, n, n + 1 - density->n_narrow);
     }
     for (size_t k = 0; k < n; k++)
         total += weights[k];

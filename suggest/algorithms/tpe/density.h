@@ -61,6 +61,8 @@ struct assay_tpe_widths {
 struct assay_tpe_density {
     const struct assay_tpe_layout *layout; /* borrowed */
     struct assay_tpe_widths widths;
+    size_t n_narrow;  /* set before fitting: the last so many kernels are as narrow as
+                       * added ones, where widths are even */
     size_t n_kernels; /* the first is the wide one */
     size_t n_fitted;  /* without those added */
     size_t stride;    /* kernels there is room for */
@@ -89,8 +91,8 @@ void assay_tpe_density_done(struct assay_tpe_density *density);
 void assay_tpe_density_fit(struct assay_tpe_density *density, const float *const *points,
                            const double *weights, size_t n, double prior);
 
-/* Adds a kernel of weight `weight` (the fitted ones have 1 together) without
- * normalising again; past ASSAY_TPE_ADDED_MAX it takes the place of the oldest that
+/* Adds a kernel of weight `weight` (the fitted ones have 1 together), narrower than
+ * even ones, without normalising again; past ASSAY_TPE_ADDED_MAX it takes the place of the oldest that
  * was added.  `drop` takes the added ones away. */
 void assay_tpe_density_add(struct assay_tpe_density *density, const float *point, double weight,
                            size_t nth);

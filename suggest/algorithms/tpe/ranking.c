@@ -213,7 +213,7 @@ assay_tpe_side_init(struct assay_tpe_side *side, size_t n_max)
 {
     side->points = assay_alloc(n_max, sizeof *side->points);
     side->weights = assay_alloc(n_max, sizeof *side->weights);
-    side->n = 0;
+    side->n = side->n_pending = 0;
 }
 
 void
@@ -325,7 +325,8 @@ take_bad(struct assay_tpe_ranking *ranking, size_t n_good, struct assay_tpe_side
             push(ranking, bad, ranking->drawn[i], (double)(n_bad - n_near) / (double)n_drawn);
     }
     for (size_t i = 0; i < n_pending; i++)
-        push(ranking, bad, ranking->pending[ranking->n_pending - 1 - i], 1.0);
+        push(ranking, bad, ranking->pending[ranking->n_pending - 1 - i], ASSAY_TPE_PENDING_WEIGHT);
+    bad->n_pending = n_pending;
 }
 
 void
@@ -338,7 +339,7 @@ assay_tpe_ranking_split(struct assay_tpe_ranking *ranking, double fraction,
     most = (size_t)fmax(GOOD_PLENTY, sqrt((double)ranking->n_ranked));
     most = ASSAY_MIN(most, (size_t)ASSAY_TPE_GOOD_MAX);
     n_good = ASSAY_MIN(ASSAY_MIN(n_good, ranking->n_learning), most);
-    good->n = bad->n = 0;
+    good->n = bad->n = good->n_pending = bad->n_pending = 0;
     ranking->n_splits++;
     if (ranking->n_objectives > 1)
         take_fronts(ranking, n_good, good);

@@ -72,19 +72,21 @@ refit(struct tpe *tpe)
     assay_tpe_ranking_split(&tpe->ranking, tpe->good_fraction, &tpe->good_side, &tpe->bad_side);
     /* The pending ones, which come last, say nothing yet. */
     ended = tpe->bad_side;
-    ended.n = ASSAY_MIN(ended.n, tpe->ranking.n_ranked - tpe->good_side.n);
+    ended.n -= ended.n_pending;
     assay_tpe_prior_trust(&tpe->prior, &tpe->good_side, &ended, tpe->ranking.n_ranked);
     for (size_t i = 0; i < tpe->n_sources; i++)
         assay_tpe_source_trust(&tpe->sources[i], &tpe->good_side, &ended, tpe->ranking.n_ranked);
     for (size_t i = 0; i < 2; i++) {
         const struct assay_tpe_side *side = i == 0 ? &tpe->good_side : &tpe->bad_side;
+        struct assay_tpe_density *density = i == 0 ? &tpe->good : &tpe->bad;
         double total = 0.0;
 
-        for (size_t k = 0; k < side->n; k++)
+        for (size_t k = 0; k < side->n - side->n_pending; k++)
             total += side->weights[k];
         /* The wide kernel weighs as much as an average trial. */
-        assay_tpe_density_fit(i == 0 ? &tpe->good : &tpe->bad, side->points, side->weights,
-                              side->n, side->n > 0 ? total / (double)side->n : 1.0);
+        total = total > 0.0 ? total / (double)(side->n - side->n_pending) : 1.0;
+        density->n_narrow = side->n_pending;
+        assay_tpe_density_fit(density, side->points, side->weights, side->n, total);
     }
     tpe->fitted = true;
 }
@@ -385,7 +387,8 @@ suggest_learned(struct tpe *tpe, int64_t number, const struct assay_batch *batch
              "\"candidates\": %zu, \"drawn_from\": \"%s\", \"log_ratio\": %.4g}",
              tpe->good_side.n, tpe->bad_side.n, n, from, (double)tpe->good_logs[best]);
     /* The next of the same call should keep off, as if this were pending. */
-    assay_tpe_density_add(&tpe->bad, tpe->pointers[best], 1.0 / ((double)tpe->bad_side.n + 1.0),
+    assay_tpe_density_add(&tpe->bad, tpe->pointers[best],
+                          ASSAY_TPE_PENDING_WEIGHT / ((double)tpe->bad_side.n + 1.0),
                           batch->n_given);
     return true;
 }
