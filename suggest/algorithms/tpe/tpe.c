@@ -24,6 +24,8 @@
 #define UNTRIED_DRAWS 16
 /* Candidates from an earlier study while there are no densities of this one. */
 #define SOURCE_DRAWS 16
+/* Every so many numbers a branch is taken at random, where there are branches. */
+#define BRANCH_EVERY 12
 /* What counts for less than this is left out. */
 #define STRENGTH_MIN 0.02
 /* Shares of good trials where the settings do not say. */
@@ -40,7 +42,9 @@ struct tpe {
     struct assay_tpe_prior prior;
     struct assay_tpe_source *sources;
     size_t n_sources;
-    bool fitted; /* the densities are of the trials told so far */
+    bool *is_fork; /* per dimension: a choice on which others depend */
+    bool has_forks;
+    bool fitted;   /* the densities are of the trials told so far */
     size_t n_start, n_candidates;
     double good_fraction;
     float *told; /* room for one encoded point */
@@ -91,6 +95,25 @@ refit(struct tpe *tpe)
     tpe->fitted = true;
 }
 
+/* Finds the choices on which other parameters depend. */
+static void
+find_forks(struct tpe *tpe)
+{
+    const struct assay_plugin_space *space = tpe->base.space;
+
+    tpe->is_fork = assay_zalloc(tpe->layout.n_dimensions + 1, sizeof *tpe->is_fork);
+    for (size_t i = 0; i < space->n_parameters; i++) {
+        const struct assay_plugin_parameter *parameter = space->parameters[i];
+
+        for (size_t k = 0; k < parameter->n_conditions; k++) {
+            ptrdiff_t d = tpe->base.transform.of_parameter[parameter->conditions[k]->parent];
+
+            if (d >= 0 && tpe->layout.dimensions[d].choice)
+                tpe->is_fork[d] = tpe->has_forks = true;
+        }
+    }
+}
+
 static int32_t
 tpe_create(const struct assay_plugin_study *study, void **ret_instance, char *error ASSAY_UNUSED,
            uint64_t error_size ASSAY_UNUSED)
@@ -113,6 +136,7 @@ tpe_create(const struct assay_plugin_study *study, void **ret_instance, char *er
     assay_start_init(&tpe->start, &tpe->base);
     n_dimensions = tpe->base.transform.n_dimensions;
     assay_tpe_layout_init(&tpe->layout, &tpe->base.transform);
+    find_forks(tpe);
     assay_tpe_ranking_init(&tpe->ranking, (size_t)study->n_objectives, n_dimensions, study->seed);
     assay_tpe_density_init(&tpe->good, &tpe->layout, &widths[0]);
     assay_tpe_density_init(&tpe->bad, &tpe->layout, &widths[1]);
@@ -153,6 +177,7 @@ tpe_destroy(void *instance)
     assay_algorithm_base_done(&tpe->base);
     assay_tpe_side_done(&tpe->good_side);
     assay_tpe_side_done(&tpe->bad_side);
+    free(tpe->is_fork);
     free(tpe->told);
     free(tpe->points);
     free(tpe->coordinates);
@@ -362,15 +387,47 @@ draw_candidates(struct tpe *tpe, int64_t number, struct assay_random *random)
     }
 }
 
+/* Candidates from all over the space, of which only those in the first one's branch
+ * stand: a branch that began badly has few good trials, or none, and would hardly be
+ * seen again. */
+static void
+draw_branch(struct tpe *tpe, struct assay_random *random)
+{
+    size_t n_parameters = tpe->base.space->n_parameters;
+
+    for (size_t c = 0; c < tpe->n_candidates; c++)
+        assay_tpe_density_draw(&tpe->good, 0, random, &tpe->points[c * n_parameters],
+                               &tpe->coordinates[c * tpe->layout.n_dimensions]);
+}
+
+static void
+drop_other_branches(struct tpe *tpe)
+{
+    for (size_t c = 1; c < tpe->n_candidates; c++) {
+        for (size_t d = 0; d < tpe->layout.n_dimensions; d++) {
+            float here = tpe->pointers[0][d], there = tpe->pointers[c][d];
+
+            if (tpe->is_fork[d] && !(here == there || (isnan(here) && isnan(there))))
+                tpe->good_logs[c] = NAN;
+        }
+    }
+}
+
 static bool
 suggest_learned(struct tpe *tpe, int64_t number, const struct assay_batch *batch,
                 struct assay_random *random, const struct assay_plugin_suggestion *suggestion)
 {
     size_t n_parameters = tpe->base.space->n_parameters, best, n = tpe->n_candidates;
-    const char *from = "good";
+    bool branch = tpe->has_forks && number % BRANCH_EVERY == 0;
+    const char *from = branch ? "branch" : "good";
 
-    draw_candidates(tpe, number, random);
+    if (branch)
+        draw_branch(tpe, random);
+    else
+        draw_candidates(tpe, number, random);
     weigh(tpe, n);
+    if (branch)
+        drop_other_branches(tpe);
     best = best_untried(tpe, n, batch);
     if (best == SIZE_MAX) {
         from = "untried";
