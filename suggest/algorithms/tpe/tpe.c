@@ -24,8 +24,9 @@
 #define UNTRIED_DRAWS 16
 /* Candidates from an earlier study while there are no densities of this one. */
 #define SOURCE_DRAWS 16
-/* Every so many numbers a branch is taken at random, where there are branches. */
-#define BRANCH_EVERY 12
+/* Every so many numbers a branch is taken at random, where there are branches; halfway
+ * between, one of the other choices. */
+#define CHOICE_EVERY 12
 /* What counts for less than this is left out. */
 #define STRENGTH_MIN 0.02
 /* Shares of good trials where the settings do not say. */
@@ -400,6 +401,38 @@ draw_branch(struct tpe *tpe, struct assay_random *random)
                                &tpe->coordinates[c * tpe->layout.n_dimensions]);
 }
 
+static bool
+is_plain_choice(const struct tpe *tpe, size_t d)
+{
+    return tpe->layout.dimensions[d].choice && !tpe->is_fork[d];
+}
+
+/* Gives all candidates the same random value of one choice on which no other parameter
+ * depends, for the same reason. */
+static void
+change_choice(struct tpe *tpe, struct assay_random *random)
+{
+    size_t n = 0, d = 0, before;
+    double value;
+
+    for (size_t k = 0; k < tpe->layout.n_dimensions; k++)
+        n += is_plain_choice(tpe, k);
+    if (n == 0)
+        return;
+    for (before = (size_t)assay_random_below(random, n); before > 0 || !is_plain_choice(tpe, d); d++)
+        before -= is_plain_choice(tpe, d);
+    value = (double)assay_random_below(random, tpe->layout.dimensions[d].n_values);
+    for (size_t c = 0; c < tpe->n_candidates; c++) {
+        double *point = &tpe->points[c * tpe->base.space->n_parameters];
+        size_t i = tpe->base.transform.dimensions[d].parameter;
+
+        if (!isnan(point[i])) {
+            point[i] = value;
+            tpe->coordinates[c * tpe->layout.n_dimensions + d] = (float)value;
+        }
+    }
+}
+
 static void
 drop_other_branches(struct tpe *tpe)
 {
@@ -418,13 +451,15 @@ suggest_learned(struct tpe *tpe, int64_t number, const struct assay_batch *batch
                 struct assay_random *random, const struct assay_plugin_suggestion *suggestion)
 {
     size_t n_parameters = tpe->base.space->n_parameters, best, n = tpe->n_candidates;
-    bool branch = tpe->has_forks && number % BRANCH_EVERY == 0;
+    bool branch = tpe->has_forks && number % CHOICE_EVERY == 0;
     const char *from = branch ? "branch" : "good";
 
     if (branch)
         draw_branch(tpe, random);
     else
         draw_candidates(tpe, number, random);
+    if (number % CHOICE_EVERY == CHOICE_EVERY / 2)
+        change_choice(tpe, random);
     weigh(tpe, n);
     if (branch)
         drop_other_branches(tpe);
