@@ -11,6 +11,7 @@
 
 /* Bad trials next to the good ones that are kept whatever happens. */
 #define NEAR_MAX 128
+_Static_assert(NEAR_MAX < ASSAY_TPE_BAD_MAX - ASSAY_TPE_PENDING_MAX, "room for a random choice");
 /* So many good trials tell enough, until there are their square of trials. */
 #define GOOD_PLENTY 25.0
 

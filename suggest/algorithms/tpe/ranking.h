@@ -16,8 +16,8 @@
 
 /* Never more good trials than this, nor bad ones, nor pending ones among those. */
 #define ASSAY_TPE_GOOD_MAX 100
-#define ASSAY_TPE_BAD_MAX 512
-#define ASSAY_TPE_PENDING_MAX 128
+#define ASSAY_TPE_BAD_MAX 192
+#define ASSAY_TPE_PENDING_MAX 32
 
 struct assay_tpe_trial;
 
