@@ -115,8 +115,10 @@ def _load_others(folder):
     """Tasks of the folder that are in no set: other data sets of lcbench, by cross-entropy."""
     hpobench = _module(folder)
     listed = json.loads((folder / "hpobench" / "sets.json").read_text())["sets"]["public_curve"]
-    names = [name for name in hpobench.ids()
-             if name.startswith("lcbench:") and name not in listed]
+    network = hpobench.Net("lcbench.v1").j
+    data_sets = next(one for one in network["hyperparameters"]
+                     if one["name"] == network["inst"])["choices"]
+    names = [name for name in map("lcbench:{}".format, data_sets) if name not in listed]
     return [_surrogate(hpobench.make(name), name, "val_cross_entropy") for name in names[::3]]
 
 
