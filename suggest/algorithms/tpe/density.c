@@ -107,6 +107,24 @@ even_masses(const float *centres, size_t n, float sigma, float *ret_masses)
     }
 }
 
+/* Mass of a kernel over n cells. */
+WIDER_REGISTERS static float
+mass_of_cells(const float *centres, const float *widths, size_t n, float centre, float scale)
+{
+    lanes sum = {0};
+    float total = 0.0f;
+
+    for (size_t c = 0; c < n; c += ASSAY_TPE_LANES) {
+        lanes z = (*at_const(&centres[c]) - centre) * scale, bell = -(z * z);
+
+        exp_in_place(&bell);
+        sum += bell * *at_const(&widths[c]);
+    }
+    for (size_t j = 0; j < ASSAY_TPE_LANES; j++)
+        total += sum[j];
+    return total;
+}
+
 /* --- layout --- */
 
 static void
@@ -115,8 +133,9 @@ make_cells(const struct assay_transform *transform, size_t d, struct assay_tpe_d
     size_t i = transform->dimensions[d].parameter, n = dimension->n_values;
     const struct assay_plugin_parameter *parameter = transform->space->parameters[i];
 
-    dimension->centres = assay_alloc(n, sizeof *dimension->centres);
-    dimension->widths = assay_alloc(n, sizeof *dimension->widths);
+    /* Whole groups: what is past the last cell has no width. */
+    dimension->centres = assay_zalloc(n + ASSAY_TPE_LANES, sizeof *dimension->centres);
+    dimension->widths = assay_zalloc(n + ASSAY_TPE_LANES, sizeof *dimension->widths);
     for (size_t c = 0; c < n; c++) {
         double value =
             assay_view_snap(transform->space, i, parameter->min + (double)c * parameter->step);
@@ -260,21 +279,15 @@ make_room(struct assay_tpe_density *density, size_t n)
 static double
 mass_of(const struct assay_tpe_dimension *dimension, double centre, double sigma)
 {
-    double scale = 1.0 / (sigma * sqrt(2.0)), total = 0.0;
+    double scale = 1.0 / (sigma * sqrt(2.0));
+    double right = (1.0 - centre) * scale, left = centre * scale;
 
-    if (dimension->n_values == 0) {
-        double right = (1.0 - centre) * scale, left = centre * scale;
-
-        /* Past it erf is 1 in single precision. */
-        return sigma * SQRT_HALF_PI * ((right < ERF_END ? erf(right) : 1.0) +
-                                       (left < ERF_END ? erf(left) : 1.0));
-    }
-    for (size_t c = 0; c < dimension->n_values; c++) {
-        double z = (dimension->centres[c] - centre) * scale;
-
-        total += dimension->widths[c] * exp(-z * z);
-    }
-    return total;
+    if (dimension->n_values > 0)
+        return (double)mass_of_cells(dimension->centres, dimension->widths, dimension->n_values,
+                                     (float)centre, (float)scale);
+    /* Past the end erf is 1 in single precision. */
+    return sigma * SQRT_HALF_PI *
+           ((right < ERF_END ? erf(right) : 1.0) + (left < ERF_END ? erf(left) : 1.0));
 }
 
 /* Masses of dimensions without conditions are multiplied up, so that each kernel needs
