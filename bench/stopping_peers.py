@@ -8,8 +8,6 @@ import bisect
 import math
 import zlib
 
-import numpy
-
 
 class Rule:
     def __init__(self, length):
@@ -34,6 +32,26 @@ def finite_best(values):
     return min((value for value in values if not math.isnan(value)), default=math.nan)
 
 
+def quantile(ordered, share):
+    """Of an ordered list, interpolated as numpy does."""
+    place = share * (len(ordered) - 1)
+    below = int(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (place - below) * (ordered[above] - ordered[below])
+
+
+class BestSoFar:
+    """By trial; NaN while nothing but NaN was measured."""
+
+    def __init__(self):
+        self.best = {}
+
+    def add(self, number, value):
+        known = self.best.get(number, math.nan)
+        self.best[number] = known if math.isnan(value) or known <= value else value
+        return self.best[number]
+
+
 class KatibMedianStop(Rule):
     """medianstop: the mean (not median) over succeeded trials of the mean of their first
     start_step values, frozen when a trial is created and applied once, at that step."""
@@ -56,7 +74,8 @@ class KatibMedianStop(Rule):
     def finish(self, number, stopped):
         values = self.values.pop(number)
         if not stopped:
-            self.averages.append(float(numpy.mean(values[:self.START_STEP])))
+            first = values[:self.START_STEP]
+            self.averages.append(sum(first) / len(first))
 
 
 class OptunaPercentile(Rule):
@@ -66,24 +85,24 @@ class OptunaPercentile(Rule):
 
     def __init__(self, length, percentile):
         super().__init__(length)
-        self.percentile, self.completed = percentile, 0
-        self.values, self.at = {}, {}
+        self.share, self.completed = percentile / 100, 0
+        self.values, self.at, self.best = {}, {}, BestSoFar()
 
     def report(self, number, step, value):
-        values = self.values.setdefault(number, [])
-        values.append(value)
-        others = [other for other in self.at.get(step, []) if not math.isnan(other)]
+        self.values.setdefault(number, []).append(value)
+        best = self.best.add(number, value)
+        others = self.at.get(step)
         if self.completed < self.STARTUP or not others:
             return False
-        best = finite_best(values)
-        return math.isnan(best) or best > numpy.percentile(others, self.percentile)
+        return math.isnan(best) or best > quantile(others, self.share)
 
     def finish(self, number, stopped):
         values = self.values.pop(number)
         if not stopped:
             self.completed += 1
             for step, value in enumerate(values, 1):
-                self.at.setdefault(step, []).append(value)
+                if not math.isnan(value):
+                    bisect.insort(self.at.setdefault(step, []), value)
 
 
 class OptunaHalving(Rule):
@@ -149,8 +168,9 @@ class SyneAsha(Rule):
         if step not in self.rungs:
             return False
         values = self.rungs[step]
-        values.append(1e300 if math.isnan(value) else min(value, 1e300))
-        return len(values) >= 2 and values[-1] > numpy.quantile(values, 1 / self.ETA)
+        value = 1e300 if math.isnan(value) else min(value, 1e300)
+        bisect.insort(values, value)
+        return len(values) >= 2 and value > quantile(values, 1 / self.ETA)
 
 
 class RayAsha(SyneAsha):
@@ -162,8 +182,8 @@ class RayAsha(SyneAsha):
             return False
         values = self.rungs[step]
         value = 1e300 if math.isnan(value) else min(value, 1e300)
-        stop = bool(values) and value > numpy.percentile(values, 100 / self.ETA)
-        values.append(value)
+        stop = bool(values) and value > quantile(values, 1 / self.ETA)
+        bisect.insort(values, value)
         return stop
 
 
@@ -208,8 +228,8 @@ class WandbHyperband(Rule):
         if step not in self.bands:
             return False
         others = self.bands[step]
-        stop = bool(others) and self.best[number] > numpy.quantile(others, 1 / self.ETA)
-        others.append(min(self.best[number], 1e300))
+        stop = bool(others) and self.best[number] > quantile(others, 1 / self.ETA)
+        bisect.insort(others, min(self.best[number], 1e300))
         return stop
 
 
@@ -237,15 +257,15 @@ class RayMedian(Rule):
 
     def __init__(self, length):
         super().__init__(length)
-        self.sums, self.averages, self.best = {}, {}, {}
+        self.sums, self.averages, self.best = {}, {}, BestSoFar()
 
     def report(self, number, step, value):
         self.sums[number] = self.sums.get(number, 0.0) + value
-        self.best[number] = finite_best([self.best.get(number, math.nan), value])
+        best = self.best.add(number, value)
         others = self.averages.setdefault(step, [])
-        known = [other for other in others if not math.isnan(other)]
-        stop = len(known) >= 3 and self.best[number] > numpy.median(known)
-        others.append(self.sums[number] / step)
+        stop = len(others) >= 3 and best > quantile(others, 0.5)
+        if not math.isnan(self.sums[number]):
+            bisect.insort(others, self.sums[number] / step)
         return stop
 
 
@@ -255,20 +275,20 @@ class NniMedian(Rule):
 
     def __init__(self, length):
         super().__init__(length)
-        self.values, self.averages = {}, {}
+        self.values, self.averages, self.best = {}, {}, BestSoFar()
 
     def report(self, number, step, value):
-        values = self.values.setdefault(number, [])
-        values.append(value)
-        others = [other for other in self.averages.get(step, []) if not math.isnan(other)]
-        return bool(others) and finite_best(values) > numpy.median(others)
+        self.values.setdefault(number, []).append(value)
+        best = self.best.add(number, value)
+        others = self.averages.get(step)
+        return bool(others) and best > quantile(others, 0.5)
 
     def finish(self, number, stopped):
-        values = self.values.pop(number)
-        if not stopped:
-            for step, average in enumerate(numpy.cumsum(values) / numpy.arange(1, len(values) + 1),
-                                           1):
-                self.averages.setdefault(step, []).append(float(average))
+        total = 0.0
+        for step, value in enumerate(self.values.pop(number), 1):
+            total += value
+            if not stopped and not math.isnan(total):
+                bisect.insort(self.averages.setdefault(step, []), total / step)
 
 
 class AxPercentile(Rule):
@@ -289,7 +309,7 @@ class AxPercentile(Rule):
         if self.completed < self.MIN_CURVES or not 0.2 <= progress <= 0.9:
             return False
         return (bisect.bisect_left(others, value) >= self.KEEP
-                and value > numpy.percentile(others, 50))
+                and value > quantile(others, 0.5))
 
     def finish(self, number, stopped):
         self.completed += not stopped

@@ -63,21 +63,43 @@ add_objectives(struct assay_table *table, const json_t *study)
 }
 
 /* The name of an algorithm or rule, with its settings when it has any. */
+/* "tpe {"n_startup": 5}"; of joined rules, "any of asha, threshold {"max": 9}". */
+static void
+put_choice(struct assay_buffer *text, const json_t *choice)
+{
+    const json_t *settings = json_object_get(choice, "settings"), *rule;
+    size_t i;
+
+    assay_buffer_puts(text, assay_member_text(choice, "name"));
+    if (json_object_size(settings) > 0) {
+        assay_buffer_puts(text, " ");
+        assay_json_print(settings, 0, text);
+    }
+    json_array_foreach(json_object_get(choice, "rules"), i, rule)
+    {
+        assay_buffer_puts(text, i == 0 ? " of " : ", ");
+        put_choice(text, rule);
+    }
+}
+
 static void
 add_choice(struct assay_table *table, const char *title, const json_t *choice)
 {
-    const json_t *settings = json_object_get(choice, "settings");
+    static const char *const held_back[] = {"protect_best", "checks", "warmup_steps",
+                                            "warmup_share"};
     assay_auto_buffer struct assay_buffer text = {0};
 
     if (!json_is_object(choice))
         return;
-    if (json_object_size(settings) > 0) {
-        assay_buffer_puts(&text, " ");
-        assay_json_print(settings, 0, &text);
+    put_choice(&text, choice);
+    for (size_t i = 0; i < ASSAY_COUNT(held_back); i++) {
+        const json_t *value = json_object_get(choice, held_back[i]);
+
+        if (value != NULL)
+            assay_buffer_printf(&text, ", %s %g", held_back[i], json_number_value(value));
     }
     assay_table_add(table, title);
-    assay_table_printf(table, "%s%s", assay_member_text(choice, "name"),
-                       text.data != NULL ? text.data : "");
+    assay_table_add(table, text.data);
 }
 
 static void
