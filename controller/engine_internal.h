@@ -73,6 +73,7 @@ struct assay__study {
     bool later;                       /* it has none until a running trial ends */
     double rungs[ASSAY_RUNGS_MAX];    /* budgets at which a multi-fidelity algorithm compares */
     size_t n_rungs;                   /* 0 = it does not */
+    int stray_promotions;             /* in a row, of trials that are not paused */
     bool delete_when_ended;
     bool loaded;                      /* false: its creation is not committed yet */
     int64_t *freed_us;                /* monotonic times at which slots fell free, oldest first */

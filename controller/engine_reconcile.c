@@ -95,9 +95,11 @@ end_study(struct assay__study *study)
         assay__study_apply(study, assay_study_event_for(study->record.reason),
                            study->record.reason, commit);
     } else {
-        enum assay_study_reason reason = assay__study_room(study) > 0
-                                             ? ASSAY_STUDY_REASON_SPACE_EXHAUSTED
-                                             : ASSAY_STUDY_REASON_TRIALS_DONE;
+        /* An algorithm for budgets may be done long before its space is. */
+        bool exhausted = assay__study_room(study) > 0 &&
+                         isfinite(assay_space_cardinality(study->spec->space));
+        enum assay_study_reason reason = exhausted ? ASSAY_STUDY_REASON_SPACE_EXHAUSTED
+                                                   : ASSAY_STUDY_REASON_TRIALS_DONE;
 
         assay__study_apply(study, ASSAY_STUDY_EVENT_SUCCEED, reason, commit);
     }

@@ -12,6 +12,8 @@
 #include "schemas/decode.h"
 #include "suggest/registry.h"
 
+#define STRAY_MAX 3
+
 void
 assay__rungs_init(struct assay__study *study)
 {
@@ -98,12 +100,16 @@ promote(struct assay__study *study, const json_t *suggestion, struct assay__comm
     double budget = NAN;
     json_t *list, *why;
 
+    /* A user may have stopped it while the answer was on its way. */
     if (trial == NULL || trial->row.state != ASSAY_TRIAL_PAUSED) {
-        *ret_fault =
-            assay_format("the algorithm %s wanted trial %lld to go on, which is not paused",
-                         algorithm, (long long)number);
+        if (++study->stray_promotions < STRAY_MAX)
+            return true;
+        *ret_fault = assay_format("the algorithm %s wanted trials to go on that are not paused, "
+                                  "%d times in a row; the last was trial %lld",
+                                  algorithm, STRAY_MAX, (long long)number);
         return false;
     }
+    study->stray_promotions = 0;
     if (!assay_json_get_real(json_object_get(suggestion, "budget"), &budget) ||
         !(budget > trial->row.budget) || budget > study->rungs[study->n_rungs - 1]) {
         *ret_fault = assay_format("the algorithm %s wanted trial %lld to go on from a budget of "

@@ -95,6 +95,24 @@ class FidelityTest(DaemonTest):
         self.assertGreaterEqual(kills, 1)
         self.check("killed", 16)
 
+    def test_paused_trials_stopped_by_the_user(self):
+        """Also while the algorithm's answer, which may promote them, is on its way."""
+        self.submit(digits_study("picked", trials=20))
+        stopped = set()
+        while self.call("GET", f"{STUDIES}/picked?fields=state")["state"] == "running":
+            rows = self.call("GET", f"{STUDIES}/picked/trials?state=paused")["trials"]
+            for row in rows[:1] if len(stopped) < 6 else []:
+                told = self.call("POST", f"{STUDIES}/picked/trials/{row['number']}/stop")
+                if told["state"] == "stopped":
+                    stopped.add(row["number"])
+            time.sleep(0.05)
+        found = wait_final(self.daemon, "picked", 240)
+        self.assertEqual((found["state"], found["reason"]), ("succeeded", "trials_done"))
+        self.assertEqual(len(stopped), 6)
+        for row in all_trials(self.daemon, "picked"):
+            if row["number"] in stopped:
+                self.assertEqual((row["state"], row["reason"]), ("stopped", "stopped_by_user"))
+
     def test_cancelled_while_paused(self):
         study = digits_study("cancelled", trials=50)
         self.submit(study)
