@@ -58,6 +58,9 @@ export interface ParameterSpec {
 
 export interface Constraint { metric: string; min?: number | null; max?: number | null }
 
+/** A rule, or several joined by the names any and all. */
+export interface StoppingRule { name: string; settings?: Record<string, unknown>; rules?: StoppingRule[] }
+
 export interface StudySpec {
   constraints?: Constraint[];
   parameters?: ParameterSpec[];
@@ -74,7 +77,7 @@ export interface Study {
   message: string | null;
   objectives: Objective[];
   algorithm: { name: string; settings?: Record<string, unknown> };
-  early_stopping: { name: string; settings?: Record<string, unknown> } | null;
+  early_stopping: StoppingRule | null;
   limits: Limits;
   seed: number;
   /** false: outside workers ask for trials and tell their results. */

@@ -1,5 +1,5 @@
 /** What was submitted: the space, the algorithm, and the whole study file. */
-import type { ParameterSpec, Study } from "../api";
+import type { ParameterSpec, StoppingRule, Study } from "../api";
 import { formatNumber, formatParameter, words } from "../format";
 
 export function Setup({ study }: { study: Study }) {
@@ -28,7 +28,7 @@ export function Setup({ study }: { study: Study }) {
       <div class="card facts-list">
         <dl>
           <dt>Algorithm</dt><dd>{study.algorithm.name}<Settings settings={study.algorithm.settings} /></dd>
-          <dt>Early stopping</dt><dd>{study.early_stopping ? words(study.early_stopping.name) : "none"}<Settings settings={study.early_stopping?.settings} /></dd>
+          <dt>Early stopping</dt><dd>{study.early_stopping ? <Rule rule={study.early_stopping} /> : "none"}</dd>
           <dt>Seed</dt><dd>{String(study.seed)}</dd>
           <dt>Trials run</dt><dd>{study.runs_trials ? "by Assay" : "by outside workers (ask and tell)"}</dd>
           {command && <><dt>Command</dt><dd><code class="wrap">{command.join(" ")}</code></dd></>}
@@ -48,6 +48,15 @@ function Settings({ settings }: { settings: Record<string, unknown> | undefined 
   const entries = Object.entries(settings ?? {});
   if (entries.length === 0) return null;
   return <span class="dim"> {entries.map(([key, value]) => `${key} ${JSON.stringify(value)}`).join(", ")}</span>;
+}
+
+function Rule({ rule }: { rule: StoppingRule }) {
+  return (
+    <>
+      {words(rule.name)}<Settings settings={rule.settings} />
+      {rule.rules?.map((one, i) => <>{i === 0 ? " of " : ", "}<Rule rule={one} /></>)}
+    </>
+  );
 }
 
 function range(p: ParameterSpec): string {
