@@ -31,8 +31,8 @@
  * A decision depends on what was measured, not on the order in which it was told, so it
  * is the same after a restart.  Cost: O(log trials) with the posterior of a step at hand;
  * making that again, after a trial has ended, is bounded by COMPLETE_MAX.  Memory: 6 MiB
- * of columns (rules/columns.h), 64 KiB of complete trials, about 1 KiB for each live one
- * (rules/live.h). */
+ * of columns (rules/columns.h), 80 KiB of complete trials and posteriors, about 1 KiB for
+ * each live trial (rules/live.h). */
 #include <math.h>
 #include <stdlib.h>
 
@@ -48,7 +48,7 @@
 #define GRID_END 3.0    /* of atanh(r) */
 #define COMPLETE_MAX 64 /* trials kept: those of the highest numbers */
 #define POINTS_MAX 64   /* points kept of a curve */
-#define CACHE 512       /* posteriors kept */
+#define CACHE 128       /* posteriors kept */
 #define DIVERGED_STEPS 3
 #define EARLY_MEASUREMENTS 6
 #define SCORE_END 8.0 /* past every normal score that can occur */
@@ -64,7 +64,7 @@ struct past {
 struct posterior {
     int64_t step; /* of the column */
     uint64_t version;
-    double weights[GRID]; /* sum 1 */
+    float weights[GRID]; /* sum 1 */
 };
 
 struct rule {
@@ -244,7 +244,7 @@ observe_all(const struct rule *rule, const struct assay_column *column, double l
     }
 }
 
-static const double *
+static const float *
 weights_at(struct rule *rule, const struct assay_column *column)
 {
     struct posterior *posterior = &rule->cache[(uint64_t)column->step % CACHE];
@@ -258,9 +258,9 @@ weights_at(struct rule *rule, const struct assay_column *column)
     for (size_t g = 0; g < GRID; g++)
         greatest = fmax(greatest, logs[g]);
     for (size_t g = 0; g < GRID; g++)
-        sum += posterior->weights[g] = exp(logs[g] - greatest);
+        sum += logs[g] = exp(logs[g] - greatest);
     for (size_t g = 0; g < GRID; g++)
-        posterior->weights[g] /= sum;
+        posterior->weights[g] = (float)(logs[g] / sum);
     posterior->step = column->step;
     posterior->version = rule->version;
     return posterior->weights;
@@ -271,7 +271,7 @@ weights_at(struct rule *rule, const struct assay_column *column)
 static double
 chance_of(struct rule *rule, const struct assay_column *column, double figure)
 {
-    const double *weights = weights_at(rule, column);
+    const float *weights = weights_at(rule, column);
     struct score score = score_in(column, figure, 1);
     double fresh = 0.5 / (double)final_column(rule)->count, chance = 0.0;
     double goal = gsl_cdf_ugaussian_Qinv(fresh);
@@ -279,8 +279,8 @@ chance_of(struct rule *rule, const struct assay_column *column, double figure)
     for (size_t g = 0; g < GRID; g++) {
         double r = rule->r[g], variance = 1.0 - r * r + r * r * score.variance;
 
-        if (weights[g] > 1e-9)
-            chance += weights[g] * normal_cdf((r * score.mean - goal) / sqrt(variance));
+        if (weights[g] > 1e-9f)
+            chance += (double)weights[g] * normal_cdf((r * score.mean - goal) / sqrt(variance));
     }
     return chance / fresh;
 }
@@ -343,14 +343,14 @@ static void
 explain(struct rule *rule, const struct assay_live *live, struct assay_plugin_decision *decision)
 {
     const struct assay_column *column = assay_columns_find(&rule->columns, decision->step);
-    const double *weights = weights_at(rule, column);
+    const float *weights = weights_at(rule, column);
     double figure = live->curve.best, correlation = 0.0;
     char value[32] = "no finite value";
     size_t smaller, equal;
 
     assay_column_rank(column, figure, &smaller, &equal);
     for (size_t g = 0; g < GRID; g++)
-        correlation += weights[g] * rule->r[g];
+        correlation += (double)weights[g] * rule->r[g];
     decision->threshold = assay_live_shown(
         &rule->live, threshold_at(rule, column, bound_at(rule, decision->step, live->curve.count)));
     decision->compared = column->trials;
