@@ -280,8 +280,8 @@ expect_error(struct process *process, const char *code)
     json_decref(message);
 }
 
-static const char *const algorithms[] = {"random", "grid",     "nsga2", "sobol", "tpe",
-                                         "cmaes",  "bayesian", "auto"};
+static const char *const algorithms[] = {"grid",   "nsga2", "tpe",      "cmaes",
+                                         "random", "sobol", "bayesian", "auto"};
 #define STUDIES 4
 #define NUMBERS 60
 
