@@ -115,9 +115,11 @@ objective_of(const struct assay_study_spec *spec, const char *metric)
     }
     for (size_t i = 0; i < spec->n_constraints; i++) {
         if (strcmp(spec->constraints[i].metric, metric) == 0 && isinf(spec->constraints[i].max))
-            return (struct assay_objective){spec->constraints[i].metric, ASSAY_GOAL_MAXIMIZE, NAN};
+            return (struct assay_objective){spec->constraints[i].metric, ASSAY_GOAL_MAXIMIZE, NAN,
+                                            ASSAY_SUMMARY_LAST};
     }
-    return (struct assay_objective){(char *)(uintptr_t)metric, ASSAY_GOAL_MINIMIZE, NAN};
+    return (struct assay_objective){(char *)(uintptr_t)metric, ASSAY_GOAL_MINIMIZE, NAN,
+                                    ASSAY_SUMMARY_LAST};
 }
 
 struct ranked {

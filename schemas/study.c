@@ -21,7 +21,7 @@
 struct study_file {
     char *name, *project;
     const json_t *objective, *objectives, *constraints, *parameters, *algorithm, *early_stopping,
-        *budget, *limits, *start_with, *warm_start, *trial;
+        *budget, *limits, *start_with, *warm_start, *trial, *origin;
     int64_t seed, lease_us;
 };
 
@@ -47,6 +47,7 @@ static const struct assay_field study_fields[] = {
     {.key = "lease", .kind = ASSAY_FIELD_DURATION, .min = 1e6, .max = 7 * 86400e6,
      .offset = offsetof(struct study_file, lease_us)},
     SECTION(trial, ASSAY_FIELD_OBJECT),
+    SECTION(origin, ASSAY_FIELD_OBJECT),
 };
 
 bool
@@ -179,6 +180,29 @@ decode_warm_start(const json_t *json, struct assay_study_spec *spec, struct assa
     }
 }
 
+struct origin_file {
+    int kind;
+    const json_t *document;
+};
+
+static void
+decode_origin(const json_t *json, struct assay_study_spec *spec, struct assay_faults *faults)
+{
+    static const char *const systems[] = {"katib", NULL};
+    static const struct assay_field fields[] = {
+        {.key = "system", .kind = ASSAY_FIELD_ENUM, .flags = ASSAY_FIELD_REQUIRED,
+         .names = systems, .offset = offsetof(struct origin_file, kind)},
+        {.key = "document", .kind = ASSAY_FIELD_OBJECT, .flags = ASSAY_FIELD_REQUIRED,
+         .offset = offsetof(struct origin_file, document)},
+    };
+    struct origin_file file = {0};
+
+    if (json == NULL)
+        return;
+    assay_decode_object(json, "/origin", fields, ASSAY_COUNT(fields), &file, faults);
+    spec->origin = json_deep_copy(json);
+}
+
 /* --- checks across sections --- */
 
 /* "study-" and eight letters and digits that are not mistaken for each other. */
@@ -227,7 +251,8 @@ check_grid(const struct assay_study_spec *spec, struct assay_faults *faults)
     double points;
 
     if (spec->space == NULL || spec->limits.trials == 0 || spec->algorithm.name == NULL ||
-        strcmp(spec->algorithm.name, "grid") != 0)
+        strcmp(spec->algorithm.name, "grid") != 0 ||
+        json_is_true(json_object_get(spec->algorithm.settings, "partial")))
         return;
     for (size_t i = 0; i < spec->space->n_parameters; i++) {
         if (!grid_takes_all(&spec->space->parameters[i]))
@@ -356,6 +381,8 @@ encode_study(const struct assay_study_spec *spec)
     json_object_set_new(json, "lease", assay_json_duration(spec->lease_us));
     if (spec->trial != NULL)
         json_object_set_new(json, "trial", assay__trial_spec_encode(spec->trial));
+    if (spec->origin != NULL)
+        json_object_set(json, "origin", spec->origin);
     return json;
 }
 
@@ -390,6 +417,7 @@ assay_study_decode(const json_t *json, const char *project,
     spec->seed = spec->has_seed ? (uint64_t)file.seed : assay_random_seed() >> (64 - SEED_BITS);
     spec->lease_us = file.lease_us;
     decode_trial(&file, spec, faults);
+    decode_origin(file.origin, spec, faults);
     check_grid(spec, faults);
     run_checks(spec, checks, faults);
     if (faults->count != before)
@@ -421,6 +449,7 @@ assay_study_free(struct assay_study_spec *spec)
     free(spec->start_with);
     json_decref(spec->warm_start);
     assay__trial_spec_free(spec->trial);
+    json_decref(spec->origin);
     json_decref(spec->document);
     free(spec);
     return NULL;

@@ -12,10 +12,14 @@
 
 enum assay_goal { ASSAY_GOAL_MINIMIZE, ASSAY_GOAL_MAXIMIZE };
 
+/* Which of a trial's values of a metric counts as its value. */
+enum assay_summary { ASSAY_SUMMARY_LAST, ASSAY_SUMMARY_MIN, ASSAY_SUMMARY_MAX };
+
 struct assay_objective {
     char *metric;
     enum assay_goal goal;
     double target; /* NaN when there is none */
+    enum assay_summary summary;
 };
 
 struct assay_constraint {
@@ -68,9 +72,9 @@ enum assay_metrics_from {
     ASSAY_METRICS_PUSH,
 };
 
-/* How one trial runs; see trial.kubernetes in a later version of the contract. */
+/* How one trial runs. */
 struct assay_trial_spec {
-    char **command; /* NULL-terminated, at least one item */
+    char **command; /* NULL-terminated; NULL only with kubernetes.template */
     size_t n_command;
     json_t *environment; /* object of strings, never NULL */
     char *git_url, *git_revision; /* NULL unless code is from git */
@@ -109,6 +113,7 @@ struct assay_study_spec {
     bool has_seed;
     int64_t lease_us;    /* ask/tell: how long a worker may be silent; default 5 min */
     struct assay_trial_spec *trial; /* NULL: an ask/tell study */
+    json_t *origin; /* {"system","document"}: the file it was translated from; or NULL */
     json_t *document;    /* the normalised file: decodes to the same specification */
 };
 
@@ -140,6 +145,9 @@ ASSAY_MUST_CHECK bool assay_limits_patch(const struct assay_limits *old, const j
 json_t *assay_limits_encode(const struct assay_limits *limits, bool runs_trials);
 
 const char *assay_goal_name(enum assay_goal goal);
+/* Whether `value` takes the place of `old` as the summary of a metric; any finite one
+ * does of one that is not. */
+bool assay_summary_takes(enum assay_summary summary, double old, double value);
 const char *assay_metrics_from_name(enum assay_metrics_from from);
 
 /* A study or project name: [a-z0-9]([a-z0-9._-]{0,62}). */

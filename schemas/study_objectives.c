@@ -11,6 +11,8 @@
 
 const char *const assay__goals[] = {"minimize", "maximize", NULL};
 
+static const char *const summaries[] = {"last", "min", "max", NULL};
+
 static const struct assay_field objective_fields[] = {
     {.key = "metric", .kind = ASSAY_FIELD_METRIC, .flags = ASSAY_FIELD_REQUIRED,
      .offset = offsetof(struct assay_objective, metric)},
@@ -18,7 +20,17 @@ static const struct assay_field objective_fields[] = {
      .names = assay__goals, .offset = offsetof(struct assay_objective, goal)},
     {.key = "target", .kind = ASSAY_FIELD_REAL,
      .offset = offsetof(struct assay_objective, target)},
+    {.key = "summary", .kind = ASSAY_FIELD_ENUM, .names = summaries,
+     .offset = offsetof(struct assay_objective, summary)},
 };
+
+bool
+assay_summary_takes(enum assay_summary summary, double old, double value)
+{
+    if (summary == ASSAY_SUMMARY_LAST || !isfinite(old))
+        return summary == ASSAY_SUMMARY_LAST || isfinite(value);
+    return isfinite(value) && (summary == ASSAY_SUMMARY_MIN ? value < old : value > old);
+}
 
 static const struct assay_field constraint_fields[] = {
     {.key = "metric", .kind = ASSAY_FIELD_METRIC, .flags = ASSAY_FIELD_REQUIRED,
@@ -140,6 +152,8 @@ assay__objectives_encode(const struct assay_study_spec *spec)
 
         if (!isnan(objective->target))
             json_object_set_new(json, "target", json_real(objective->target));
+        if (objective->summary != ASSAY_SUMMARY_LAST)
+            json_object_set_new(json, "summary", json_string(summaries[objective->summary]));
         json_array_append_new(list, json);
     }
     return list;

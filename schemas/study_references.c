@@ -88,17 +88,42 @@ check_tree(const json_t *json, const char *pointer, size_t depth, const json_t *
     }
 }
 
+/* What an object of Kubernetes can refer to besides: itself, and parameters in Katib's
+ * notation.  New reference. */
+static json_t *
+names_in_template(const json_t *names)
+{
+    static const char *const own[] = {"trialSpec.Name", "trialSpec.Namespace", "trialSpec.Kind",
+                                      "trialSpec.APIVersion"};
+    json_t *all = json_object();
+    const char *name;
+    json_t *value;
+
+    assay_json_each (names, name, value) {
+        assay_auto_free char *katibs = assay_format("trialParameters.%s", name);
+
+        json_object_set(all, name, value);
+        json_object_set(all, katibs, value);
+    }
+    for (size_t i = 0; i < ASSAY_COUNT(own); i++)
+        json_object_set_new(all, own[i], json_true());
+    return all;
+}
+
 void
 assay__trial_spec_check_references(const struct assay_trial_spec *trial, const json_t *names,
                                    struct assay_faults *faults)
 {
+    json_auto_t *in_template = NULL;
+
     for (size_t i = 0; i < trial->n_command; i++) {
         assay_auto_free char *at = assay_pointer_index("/trial/command", i);
 
         check_text(trial->command[i], at, names, faults);
     }
     check_tree(trial->environment, "/trial/environment", 0, names, faults);
-    check_tree(trial->kubernetes, "/trial/kubernetes", 0, names, faults);
+    in_template = names_in_template(names);
+    check_tree(trial->kubernetes, "/trial/kubernetes", 0, in_template, faults);
 }
 
 /* As in the name of a variable: letters large, everything but letters and digits "_". */

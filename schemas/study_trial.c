@@ -295,8 +295,7 @@ decode_kubernetes(void *target, const json_t *value, const char *pointer,
 /* --- the section --- */
 
 static const struct assay_field trial_fields[] = {
-    {.key = "command", .kind = ASSAY_FIELD_CALL, .flags = ASSAY_FIELD_REQUIRED,
-     .call = decode_command},
+    {.key = "command", .kind = ASSAY_FIELD_CALL, .call = decode_command},
     {.key = "environment", .kind = ASSAY_FIELD_CALL, .call = decode_environment},
     {.key = "code", .kind = ASSAY_FIELD_CALL, .call = decode_code},
     {.key = "metrics", .kind = ASSAY_FIELD_CALL, .call = decode_metrics},
@@ -314,6 +313,25 @@ static const struct assay_field trial_fields[] = {
     {.key = "kubernetes", .kind = ASSAY_FIELD_CALL, .call = decode_kubernetes},
 };
 
+static bool
+given(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+
+    return value != NULL && !json_is_null(value);
+}
+
+/* A template says itself what its containers run. */
+static void
+check_command(const json_t *json, struct assay_faults *faults)
+{
+    if (json_is_object(json) && !given(json, "command") &&
+        !given(json_object_get(json, "kubernetes"), "template"))
+        assay_fault_add(faults, "/trial/command", NULL,
+                        "an array: the program and its arguments, or kubernetes.template",
+                        "command is missing");
+}
+
 struct assay_trial_spec *
 assay__trial_spec_decode(const json_t *json, struct assay_faults *faults)
 {
@@ -323,6 +341,7 @@ assay__trial_spec_decode(const json_t *json, struct assay_faults *faults)
     trial->infrastructure_retries = 3;
     trial->grace_us = 30 * INT64_C(1000000);
     assay_decode_object(json, "/trial", trial_fields, ASSAY_COUNT(trial_fields), trial, faults);
+    check_command(json, faults);
     return trial;
 }
 
@@ -394,7 +413,9 @@ assay__trial_spec_encode(const struct assay_trial_spec *trial)
 
     for (size_t i = 0; i < trial->n_command; i++)
         json_array_append_new(command, json_string(trial->command[i]));
-    json_object_set_new(json, "command", command);
+    if (trial->n_command > 0)
+        json_object_set(json, "command", command);
+    json_decref(command);
     json_object_set(json, "environment", trial->environment);
     if (trial->git_url != NULL || trial->directory != NULL)
         json_object_set_new(json, "code", encode_code(trial));

@@ -36,7 +36,9 @@ static const char settings_schema[] =
     " with both ends, and from a longer int range on a logarithmic scale.\"},"
     "\"order\": {\"type\": \"string\", \"enum\": [\"sequential\", \"shuffled\"],"
     " \"default\": \"sequential\", \"description\": \"Order of the cells; shuffled is a permutation"
-    " that depends on the study's seed.\"}}}";
+    " that depends on the study's seed.\"},"
+    "\"partial\": {\"type\": \"boolean\", \"default\": false, \"description\": \"Whether"
+    " limits.trials may end the study before every cell has been tried.\"}}}";
 
 static uint64_t
 permute_once(const struct grid *grid, uint64_t place)
