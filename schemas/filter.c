@@ -14,6 +14,7 @@ struct assay_filter {
     regex_t regex;
     size_t name_group, value_group; /* name 0: there is one group */
     size_t n_groups; /* all groups of the expression, and the whole match */
+    struct assay_filter *next; /* of the next line */
 };
 
 /* --- from RE2's notation to POSIX --- */
@@ -313,8 +314,9 @@ translate(struct translation *t, const char *pattern)
 
 /* --- the filter --- */
 
-assay_status
-assay_filter_new(const char *pattern, struct assay_filter **ret_filter, struct assay_error *err)
+/* The filter of one line. */
+static assay_status
+new_of_line(const char *pattern, struct assay_filter **ret_filter, struct assay_error *err)
 {
     struct translation t = {.err = err};
     struct assay_filter *filter;
@@ -340,22 +342,49 @@ assay_filter_new(const char *pattern, struct assay_filter **ret_filter, struct a
     return rc;
 }
 
+assay_status
+assay_filter_new(const char *pattern, struct assay_filter **ret_filter, struct assay_error *err)
+{
+    struct assay_filter *first = NULL, **last = &first;
+    assay_status rc;
+
+    do {
+        size_t length = strcspn(pattern, "\n");
+        assay_auto_free char *line = assay_strndup(pattern, length);
+
+        rc = new_of_line(line, last, err);
+        if (rc == ASSAY_OK)
+            last = &(*last)->next;
+        pattern += length + (pattern[length] == '\n');
+    } while (rc == ASSAY_OK && *pattern != '\0');
+    if (rc == ASSAY_OK)
+        *ret_filter = first;
+    else
+        assay_filter_free(first);
+    return rc;
+}
+
 struct assay_filter *
 assay_filter_free(struct assay_filter *filter)
 {
-    if (filter != NULL)
+    while (filter != NULL) {
+        struct assay_filter *next = filter->next;
+
         regfree(&filter->regex);
-    free(filter);
+        free(filter);
+        filter = next;
+    }
     return NULL;
 }
 
-bool
-assay_filter_find(const struct assay_filter *filter, const char *line, size_t from,
-                  struct assay_filter_match *ret_match)
+/* The first match of one line's filter, and where it begins. */
+static bool
+find_of_line(const struct assay_filter *filter, const char *line, size_t length, size_t from,
+             struct assay_filter_match *ret_match, size_t *ret_start)
 {
     const regmatch_t *name, *value;
     regmatch_t groups[GROUPS_MAX];
-    size_t length = strlen(line), end;
+    size_t end;
 
     name = &groups[filter->name_group];
     value = &groups[filter->value_group];
@@ -373,7 +402,26 @@ assay_filter_find(const struct assay_filter *filter, const char *line, size_t fr
         ret_match->value = from + (size_t)value->rm_so;
         ret_match->value_length = (size_t)(value->rm_eo - value->rm_so);
         ret_match->end = end;
+        *ret_start = from + (size_t)groups[0].rm_so;
         return true;
     }
     return false;
+}
+
+bool
+assay_filter_find(const struct assay_filter *filter, const char *line, size_t from,
+                  struct assay_filter_match *ret_match)
+{
+    size_t length = strlen(line), first = SIZE_MAX;
+
+    for (; filter != NULL; filter = filter->next) {
+        struct assay_filter_match match;
+        size_t start;
+
+        if (find_of_line(filter, line, length, from, &match, &start) && start < first) {
+            first = start;
+            *ret_match = match;
+        }
+    }
+    return first != SIZE_MAX;
 }

@@ -1,6 +1,8 @@
 /* The user's own pattern for metric lines (trial.metrics.filter): a regular
  * expression whose first group is the metric's name and whose second its value;
- * with one group only, that is the value of the first objective.
+ * with one group only, that is the value of the first objective.  Several patterns, one a
+ * line, are looked for together; of those that match, the one that begins first counts, and
+ * the search goes on behind it.
  *
  * Written in the everyday dialect of RE2 and Python, as for Katib: \d \w \s \D
  * \W \S (also in brackets), \b, \t, (?:…), (?P<name>…), a leading (?i), "{" as
@@ -13,6 +15,7 @@
 
 #include "common/error.h"
 
+/* Of one line. */
 #define ASSAY_FILTER_BYTES_MAX 1000
 /* The product of all counts {n} of a pattern. */
 #define ASSAY_FILTER_REPEAT_MAX 1000
