@@ -204,6 +204,9 @@ void assay__trial_end(struct assay__trial *trial, enum assay_trial_reason reason
                       const char *message, struct assay__commit *commit);
 void assay__trial_tell_host(const struct assay__trial *trial);
 void assay__trial_renew_lease(struct assay__trial *trial, struct assay__commit *commit);
+/* The objective of this name whose value is not its last one; NULL when there is none. */
+const struct assay_objective *assay__summarised(const struct assay_study_spec *spec,
+                                                const char *metric);
 /* A metric's id, named in the set when it is new; -1 when the study has too many. */
 int assay__metric_id(struct assay__study *study, const char *name, struct assay__commit *commit);
 void assay__trial_measured(struct assay__trial *trial, int metric_id, int64_t step, double value);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/json.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/number.h"
@@ -246,6 +247,44 @@ assay__metric_id(struct assay__study *study, const char *name, struct assay__com
     return (int)study->n_metrics - 1;
 }
 
+const struct assay_objective *
+assay__summarised(const struct assay_study_spec *spec, const char *metric)
+{
+    for (size_t i = 0; i < spec->n_objectives; i++) {
+        if (spec->objectives[i].summary != ASSAY_SUMMARY_LAST &&
+            strcmp(spec->objectives[i].metric, metric) == 0)
+            return &spec->objectives[i];
+    }
+    return NULL;
+}
+
+/* Whether a value told for a metric becomes the trial's own. */
+static bool
+takes(const struct assay__trial *trial, const char *metric, double value)
+{
+    const struct assay_objective *objective = assay__summarised(trial->study->spec, metric);
+    double old = NAN;
+
+    return objective == NULL ||
+           !assay_json_get_real(json_object_get(trial->row.metrics, metric), &old) ||
+           assay_summary_takes(objective->summary, old, value);
+}
+
+/* The values told at the end stand for what was measured, or add to it. */
+static void
+take_metrics(struct assay__trial *trial, const json_t *metrics)
+{
+    const char *metric;
+    json_t *value;
+
+    assay_json_each (metrics, metric, value) {
+        double number;
+
+        if (!assay_json_get_real(value, &number) || takes(trial, metric, number))
+            json_object_set(trial->row.metrics, metric, value);
+    }
+}
+
 void
 assay__trial_measured(struct assay__trial *trial, int metric_id, int64_t step, double value)
 {
@@ -259,14 +298,16 @@ assay__trial_measured(struct assay__trial *trial, int metric_id, int64_t step, d
             trial->metric_step[trial->n_metric_step] = -1;
     }
     trial->row.last_step = ASSAY_MAX(trial->row.last_step, step);
-    if (step < trial->metric_step[i])
+    if (step < trial->metric_step[i] &&
+        assay__summarised(trial->study->spec, trial->study->metrics[i]) == NULL)
         return; /* late: the value of a later step stands */
-    trial->metric_step[i] = step;
+    trial->metric_step[i] = ASSAY_MAX(trial->metric_step[i], step);
     if (trial->study->n_rungs > 0 &&
         strcmp(trial->study->metrics[i], trial->study->spec->objectives[0].metric) == 0 &&
         assay__rungs_measured(trial, step, value))
         assay__trial_tell_host(trial);
-    json_object_set_new(trial->row.metrics, trial->study->metrics[i], assay_json_real(value));
+    if (takes(trial, trial->study->metrics[i], value))
+        json_object_set_new(trial->row.metrics, trial->study->metrics[i], assay_json_real(value));
 }
 
 void
@@ -393,8 +434,7 @@ assay__trial_complete(struct assay__trial *trial, const struct assay_completion 
     assay_auto_free char *why = assay_strdup(trial->row.message);
     enum assay__objective objective;
 
-    if (completion->metrics != NULL)
-        json_object_update(trial->row.metrics, completion->metrics);
+    take_metrics(trial, completion->metrics);
     objective = assay__trial_evaluate(trial);
     assay__trial_release(trial);
 
