@@ -19,7 +19,7 @@ FUZZ_FLAGS := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 
 # The drivers are built by clang with the sources of the rooms they reach, all
 # instrumented: a folder of its own, apart from the ordinary objects.
-$(BUILD)/fuzz/%: tests/fuzz/%_fuzz.c $(wildcard common/*.[ch] schemas/*.[ch])
+$(BUILD)/fuzz/%: tests/fuzz/%_fuzz.c $(wildcard common/*.[ch] schemas/*.[ch] schemas/*/*.[ch])
 	@mkdir -p $(@D)
 	clang $(filter-out -fsanitize=% -fno-sanitize-recover=all -MMD -MP --coverage,$(ASSAY_CFLAGS)) -O1 \
 	    $(FUZZ_FLAGS) -o $@ $(filter %.c,$^) $(shell $(PKG_CONFIG) --libs jansson yaml-0.1) -lm

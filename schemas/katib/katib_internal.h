@@ -1,0 +1,48 @@
+/* What the files of the Katib translation share.  Other rooms do not include this. */
+#ifndef ASSAY_SCHEMAS_KATIB_INTERNAL_H
+#define ASSAY_SCHEMAS_KATIB_INTERNAL_H
+
+#include "schemas/import_internal.h"
+
+#define ASSAY_KATIB_VERSION "kubeflow.org/v1beta1"
+#define ASSAY_KATIB_PARALLEL 3 /* parallelTrialCount when left out */
+
+/* The sections of spec; NULL: not given. */
+struct assay_katib_spec {
+    const json_t *parameters, *objective, *algorithm, *early_stopping, *collector, *template,
+        *nas;
+    char *resume_policy;
+    int64_t parallel, trials, failed_trials; /* -1: not given */
+};
+
+/* What one section must know of another. */
+struct assay_katib {
+    struct assay_translation *t;
+    struct assay_katib_spec spec;
+    const char *algorithm; /* its name in Katib; NULL when there is none */
+    char *resource;        /* hyperband: the parameter that is the budget; NULL otherwise */
+    bool priors;           /* the algorithm leans towards where a distribution has its middle */
+    bool grid;             /* doubles need a step */
+};
+
+/* spec.algorithm and spec.earlyStopping.  First, as it fills in the members above. */
+void assay__katib_algorithm(struct assay_katib *k);
+void assay__katib_early_stopping(struct assay_katib *k);
+/* spec.parameters. */
+void assay__katib_parameters(struct assay_katib *k);
+/* spec.metricsCollectorSpec. */
+void assay__katib_collector(struct assay_katib *k);
+/* spec.trialTemplate. */
+void assay__katib_template(struct assay_katib *k);
+
+/* Success and failure conditions and the labels of the primary pod that Katib takes for a
+ * kind when the template does not say; members are NULL when it has none.  Static. */
+struct assay_katib_kind {
+    const char *group; /* of the apiVersion */
+    const char *kind;
+    const char *success, *failure;
+    const char *labels[4]; /* name, value, name, value */
+};
+const struct assay_katib_kind *assay__katib_kind(const char *api_version, const char *kind);
+
+#endif
