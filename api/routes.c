@@ -5,6 +5,7 @@
 #define AT(member) offsetof(struct assay_query, member)
 #define WAIT_MAX (60 * ASSAY_SECOND_US)
 
+static const char *const views[] = {"", "katib", NULL};
 static const char *const final_words[] = {"", "final", NULL};
 
 /* Members of the objects, for ?fields=. */
@@ -47,7 +48,10 @@ static const table studies_list = {
     {.key = "name", .kind = ASSAY_QUERY_TEXT, .offset = AT(name)},
     {.key = "sort", .kind = ASSAY_QUERY_WORD, .offset = AT(sort), .names = study_sorts},
     PAGE_SIZE, PAGE_TOKEN, FIELDS(study_fields), WAIT, END};
-static const table study_get = {FIELDS(study_fields), WAIT, UNTIL, END};
+static const table study_get = {
+    FIELDS(study_fields),
+    {.key = "view", .kind = ASSAY_QUERY_WORD, .offset = AT(view), .names = views},
+    WAIT, UNTIL, END};
 static const table trials_list = {
     TRIAL_STATE,
     {.key = "sort", .kind = ASSAY_QUERY_WORD, .offset = AT(sort), .names = trial_sorts},

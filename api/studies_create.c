@@ -1,7 +1,7 @@
 #include "api/handlers.h"
 #include "common/log.h"
 #include "common/memory.h"
-#include "schemas/study.h"
+#include "schemas/import.h"
 #include "suggest/registry.h"
 
 static json_t *
@@ -41,34 +41,41 @@ done(void *arg, assay_status status, const struct assay_error *err,
     assay_request_finish(request);
 }
 
-/* Katib's Experiments have other words for everything; a list of unknown keys
- * would not help anybody. */
-static bool
-is_katib(const json_t *file)
-{
-    const char *version = json_string_value(json_object_get(file, "apiVersion"));
-
-    return version != NULL && strncmp(version, "kubeflow.org", strlen("kubeflow.org")) == 0;
-}
-
+/* The file as a study, another system's translated; the notes of the translation are left
+ * in `ret_import`. */
 static struct assay_study_spec *
-decode(struct assay_request *request, struct assay_faults *faults)
+decode(struct assay_request *request, struct assay_import *ret_import, struct assay_faults *faults)
 {
+    const char *project = request->path.project;
     struct assay_study_spec *spec;
 
-    if (is_katib(request->json)) {
-        assay_fault_add(faults, "/apiVersion", json_object_get(request->json, "apiVersion"),
-                        "a study file of Assay",
-                        "Katib experiments are not supported yet in this version");
-        return NULL;
-    }
-    spec = assay_study_decode(request->json, request->path.project, assay_registry_checks(),
-                              faults);
+    if (assay_import_recognise(request->json) != ASSAY_IMPORT_NONE)
+        spec = assay_import_decode(request->json, project, assay_registry_checks(), ret_import,
+                                   faults);
+    else
+        spec = assay_study_decode(request->json, project, assay_registry_checks(), faults);
     if (spec != NULL)
         assay_engine_check_resources(request->service->engine, spec, "/trial", faults);
     if (faults->count > 0)
         spec = assay_study_free(spec);
     return spec;
+}
+
+/* A template without a command is for Kubernetes; trials are run as processes here. */
+static bool
+can_run(const struct assay_study_spec *spec, const struct assay_import *import,
+        struct assay_faults *faults)
+{
+    static const char at[] = "/trial/kubernetes/template";
+    assay_auto_free char *place =
+        import->places != NULL ? assay_import_place(import->places, at) : assay_strdup(at);
+
+    if (spec->trial == NULL || spec->trial->n_command > 0)
+        return true;
+    assay_fault_add(faults, place, NULL, "a study with trial.command",
+                    "the study is valid, but this server runs trials as processes of its own "
+                    "machine; it can not run a template of Kubernetes");
+    return false;
 }
 
 static bool
@@ -102,11 +109,12 @@ assay_handle_studies_create(struct assay_request *request)
     struct assay_faults faults = {0};
     struct assay_error err = {0};
     struct assay_warm_start warm_start;
+    assay_auto_import struct assay_import import = {0};
     struct assay_study_spec *spec;
     int64_t id;
     assay_status status;
 
-    spec = decode(request, &faults);
+    spec = decode(request, &import, &faults);
     if (spec == NULL)
         return assay_answer_faults(request, ASSAY_E_INVALID_STUDY, &faults);
     if (read_warm_start(request, spec, &warm_start) == ASSAY_ANSWERED) {
@@ -116,9 +124,15 @@ assay_handle_studies_create(struct assay_request *request)
     if (request->query.dry_run) {
         assay_warm_start_done(&warm_start);
         assay_answer_json(request, 200,
-                          json_pack("{s:b, s:O}", "valid", true, "spec", spec->document));
+                          json_pack("{s:b, s:O, s:O*}", "valid", true, "spec", spec->document,
+                                    "notes", import.notes));
         assay_study_free(spec);
         return ASSAY_ANSWERED;
+    }
+    if (!can_run(spec, &import, &faults)) {
+        assay_warm_start_done(&warm_start);
+        assay_study_free(spec);
+        return assay_answer_faults(request, ASSAY_E_INVALID_STUDY, &faults);
     }
     status = assay_store_next_study_id(request->store, &id, &err);
     if (status != ASSAY_OK) {

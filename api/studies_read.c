@@ -1,5 +1,6 @@
 #include "api/handlers.h"
 #include "common/memory.h"
+#include "schemas/katib/view.h"
 
 static void
 add_study(void *arg, const struct assay_study_record *study)
@@ -79,8 +80,52 @@ assay_answer_study(struct assay_request *request)
     return ASSAY_ANSWERED;
 }
 
+/* --- as Katib shows it */
+
+static void
+add_to_view(void *arg, const struct assay_trial *trial)
+{
+    assay_katib_view_add_trial(arg, trial);
+}
+
+static void
+measure_in_view(void *arg, int64_t step ASSAY_UNUSED, int64_t time_us ASSAY_UNUSED,
+                const json_t *metrics)
+{
+    assay_katib_view_add_measurement(arg, metrics);
+}
+
+static enum assay_step
+answer_katib(struct assay_request *request)
+{
+    const struct assay_trial_query trials = {.study_id = request->study_id};
+    struct assay_measurement_query measurements = {.study_id = request->study_id};
+    struct assay_study_record record = {0};
+    struct assay_error err = {0};
+    struct assay_katib_view *view;
+    assay_status status = assay_store_study(request->store, request->path.project,
+                                            request->path.study, &record, &err);
+    json_t *experiment;
+
+    if (status != ASSAY_OK)
+        return assay_answer_error(request, status, &err);
+    view = assay_katib_view_new(&record);
+    status = assay_store_trials(request->store, &trials, add_to_view, view, NULL, &err);
+    measurements.trial_number = assay_katib_view_best(view);
+    if (status == ASSAY_OK && measurements.trial_number > 0)
+        status = assay_store_measurements(request->store, &measurements, measure_in_view, view,
+                                          NULL, &err);
+    experiment = assay_katib_view_finish(view);
+    request->answer.final = assay_study_state_is_final(record.state);
+    assay_study_record_done(&record);
+    if (status == ASSAY_OK)
+        return assay_answer_json(request, 200, experiment);
+    json_decref(experiment);
+    return assay_answer_error(request, status, &err);
+}
+
 enum assay_step
 assay_handle_study_get(struct assay_request *request)
 {
-    return assay_answer_study(request);
+    return request->query.view == 1 ? answer_katib(request) : assay_answer_study(request);
 }
