@@ -5,7 +5,7 @@
 #include "cli/args.h"
 
 extern const struct assay_verb assay_verb_run, assay_verb_watch;
-extern const struct assay_verb assay_verb_submit, assay_verb_validate;
+extern const struct assay_verb assay_verb_submit, assay_verb_validate, assay_verb_convert;
 extern const struct assay_verb assay_verb_list, assay_verb_show, assay_verb_best, assay_verb_trials;
 extern const struct assay_verb assay_verb_pareto, assay_verb_importance;
 extern const struct assay_verb assay_verb_logs;

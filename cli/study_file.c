@@ -15,6 +15,8 @@ assay_study_file_done(struct assay_study_file *file)
 {
     json_decref(file->document);
     json_decref(file->lines);
+    json_decref(file->places);
+    json_decref(file->notes);
     *file = (struct assay_study_file){0};
 }
 
@@ -182,6 +184,74 @@ apply_options(struct assay_cli *cli, struct assay_study_file *file, struct assay
     return ASSAY_OK;
 }
 
+/* Puts the translation in the place of another system's document; false when there are
+ * faults, which are printed then. */
+static bool
+translate(struct assay_cli *cli, struct assay_study_file *file)
+{
+    assay_auto_import struct assay_import import = {0};
+    struct assay_faults faults = {0};
+    struct assay_study_spec *spec;
+    json_t *list;
+
+    file->imported = assay_import_recognise(file->document);
+    if (file->imported == ASSAY_IMPORT_NONE)
+        return true;
+    file->foreign = false;
+    assay_import_translate(file->document, &import, &faults);
+    if (faults.count == 0) {
+        json_decref(file->document);
+        file->document = json_incref(import.document);
+        file->places = json_incref(import.places);
+        file->notes = json_incref(import.notes);
+        return true;
+    }
+    /* Once more, for all faults at once. */
+    assay_import_done(&import);
+    assay_faults_done(&faults);
+    spec = assay_import_decode(file->document, NULL, NULL, &import, &faults);
+    ASSAY_ASSERT(spec == NULL);
+    list = assay_faults_to_json(&faults);
+    assay_faults_locate(list, file->lines);
+    (void)assay_cli_fail_faults(cli, file->path, list);
+    json_decref(list);
+    assay_faults_done(&faults);
+    return false;
+}
+
+void
+assay_study_file_note(const struct assay_cli *cli, const struct assay_study_file *file)
+{
+    json_t *note;
+    size_t i;
+
+    if (file->imported == ASSAY_IMPORT_NONE)
+        return;
+    json_array_foreach(file->notes, i, note)
+        assay_cli_note(cli, "%s: note: %s: %s", file->path, assay_member_text(note, "pointer"),
+                       assay_member_text(note, "message"));
+}
+
+int
+assay_study_file_fail(const struct assay_cli *cli, const struct assay_study_file *file,
+                      json_t *faults)
+{
+    json_t *fault;
+    size_t i;
+
+    json_array_foreach(faults, i, fault)
+    {
+        if (file->places != NULL) {
+            assay_auto_free char *place =
+                assay_import_place(file->places, assay_member_text(fault, "pointer"));
+
+            json_object_set_new(fault, "pointer", json_string(place));
+        }
+    }
+    assay_faults_locate(faults, file->lines);
+    return assay_cli_fail_faults(cli, file->path, faults);
+}
+
 int
 assay_study_file_read(struct assay_cli *cli, const char *path, struct assay_study_file *ret_file)
 {
@@ -204,6 +274,8 @@ assay_study_file_read(struct assay_cli *cli, const char *path, struct assay_stud
         rc = assay_fail(&err, ASSAY_E_INVALID_STUDY, "%s: a study file is a mapping", path);
     if (rc == ASSAY_OK) {
         file.foreign = json_object_get(file.document, "apiVersion") != NULL;
+        if (!translate(cli, &file))
+            return ASSAY_EXIT_INPUT;
         rc = apply_options(cli, &file, &err);
     }
     if (rc < 0) {
@@ -298,9 +370,7 @@ assay_study_submit(struct assay_cli *cli, const struct assay_study_file *file, b
         return ASSAY_EXIT_DONE;
     }
     faults = json_object_get(answer.json, "errors");
-    if (rc == ASSAY_E_INVALID_STUDY && json_array_size(faults) > 0) {
-        assay_faults_locate(faults, file->lines);
-        return assay_cli_fail_faults(cli, file->path, faults);
-    }
+    if (rc == ASSAY_E_INVALID_STUDY && json_array_size(faults) > 0)
+        return assay_study_file_fail(cli, file, faults);
     return assay_cli_fail(cli, answer.json, &err);
 }

@@ -4,6 +4,7 @@
 #define ASSAY_CLI_STUDY_FILE_H
 
 #include "cli/cli.h"
+#include "schemas/import.h"
 
 #define ASSAY_STUDY_FILE_BYTES_MAX ((size_t)8 << 20)
 
@@ -11,13 +12,16 @@ struct assay_study_file {
     const char *path; /* as given; "-" is standard input; borrowed */
     json_t *document;
     json_t *lines; /* JSON pointer → line; NULL when not known */
-    bool foreign;  /* another system's file (has an apiVersion): sent as it is */
+    bool foreign;  /* has an apiVersion that we do not know: sent as it is */
+    /* Of a file of Katib, W&B or Determined; the document is its translation then. */
+    enum assay_import_kind imported; /* NONE: a file of ours, places and notes are NULL */
+    json_t *places, *notes;          /* as in struct assay_import */
 };
 void assay_study_file_done(struct assay_study_file *file);
 #define assay_auto_study_file ASSAY_CLEANUP(assay_study_file_done)
 
-/* Reads YAML or JSON and applies --name, --project, --seed and --set.  Prints
- * errors and returns the exit code; 0 on success. */
+/* Reads YAML or JSON, translates other systems' files, and applies --name, --project,
+ * --seed and --set.  Prints errors and returns the exit code; 0 on success. */
 ASSAY_MUST_CHECK int assay_study_file_read(struct assay_cli *cli, const char *path,
                                            struct assay_study_file *ret_file);
 
@@ -35,6 +39,14 @@ void assay_study_place(json_t *document, const char *directory);
 /* Adds "line" to the faults of a problem from the map: of the nearest place above
  * that has one, short of the whole document, whose line says nothing. */
 void assay_faults_locate(json_t *faults, const json_t *lines);
+
+/* Prints the notes of a translation; nothing for a file of ours. */
+void assay_study_file_note(const struct assay_cli *cli, const struct assay_study_file *file);
+
+/* Brings the faults of the document to their places in the file, with their lines, and
+ * prints them; returns the exit code. */
+int assay_study_file_fail(const struct assay_cli *cli, const struct assay_study_file *file,
+                          json_t *faults);
 
 /* Submits the file (`dry_run`: only checks it) to the connected server.  Prints
  * errors and returns the exit code; 0 on success with the server's document. */

@@ -243,6 +243,7 @@ run_run(struct assay_cli *cli)
         return code;
     assay_submit_place(cli, &file);
     choose_free_name(cli, &file);
+    assay_study_file_note(cli, &file);
     code = assay_study_submit(cli, &file, false, &study);
     if (code != ASSAY_EXIT_DONE)
         return code;

@@ -1,4 +1,4 @@
-/* submit, validate. */
+/* submit, validate, convert. */
 #include <limits.h>
 
 #include "cli/commands.h"
@@ -53,8 +53,7 @@ assay_submit_check(struct assay_cli *cli, const struct assay_study_file *file)
     json_decref(document);
     if (spec == NULL) {
         list = assay_faults_to_json(&faults);
-        assay_faults_locate(list, file->lines);
-        code = assay_cli_fail_faults(cli, file->path, list);
+        code = assay_study_file_fail(cli, file, list);
         json_decref(list);
     }
     assay_study_free(spec);
@@ -110,6 +109,7 @@ run_submit(struct assay_cli *cli)
     if (assay_cli_connect(cli, &err) < 0)
         return assay_cli_fail(cli, NULL, &err);
     assay_submit_place(cli, &file);
+    assay_study_file_note(cli, &file);
     code = assay_study_submit(cli, &file, false, &study);
     if (code != ASSAY_EXIT_DONE)
         return code;
@@ -137,7 +137,8 @@ const struct assay_verb assay_verb_submit = {
     .min_arguments = 1,
     .max_arguments = 1,
     .summary = "Submit a study and return at once",
-    .text = "FILE is a study in YAML or JSON; \"-\" is standard input. Prints PROJECT/NAME of\n"
+    .text = "FILE is a study in YAML or JSON, a Katib Experiment, a sweep of W&B or an experiment\n"
+            "of Determined; \"-\" is standard input. Prints PROJECT/NAME of\n"
             "the new study. As with \"assay run\", trials on this machine run in the file's\n"
             "folder unless the file says where.",
     .options = submit_options,
@@ -196,10 +197,18 @@ run_validate(struct assay_cli *cli)
 
         if (json_object_get(answer, "spec") != NULL)
             json_object_set(document, "spec", json_object_get(answer, "spec"));
+        else if (file.imported != ASSAY_IMPORT_NONE)
+            json_object_set(document, "spec", file.document);
+        if (file.imported != ASSAY_IMPORT_NONE)
+            json_object_set(document, "notes", file.notes);
         assay_cli_print_json(document);
         json_decref(document);
     } else {
         assay_buffer_printf(&text, "%s: no faults\n", file.path);
+        assay_study_file_note(cli, &file);
+        if (file.imported != ASSAY_IMPORT_NONE)
+            assay_cli_note(cli, "(a file of %s; \"assay convert %s\" prints it as a study file)",
+                           assay_import_name(file.imported), file.path);
         assay_cli_print(&text);
         if (!asked)
             assay_cli_note(cli,
@@ -230,4 +239,69 @@ const struct assay_verb assay_verb_validate = {
     .examples = "assay validate study.yaml\n"
                 "assay validate study.yaml --json | jq '.errors[].message'",
     .run = run_validate,
+};
+
+/* Notes as comments, each on its line. */
+static void
+print_notes(const struct assay_study_file *file, struct assay_buffer *text)
+{
+    json_t *note;
+    size_t i;
+
+    assay_buffer_printf(text, "# Translated from a file of %s.\n",
+                        assay_import_name(file->imported));
+    json_array_foreach(file->notes, i, note)
+    {
+        assay_auto_free char *clean = assay_text_clean(assay_member_text(note, "message"));
+        assay_auto_free char *pointer = assay_text_clean(assay_member_text(note, "pointer"));
+
+        assay_buffer_printf(text, "# %s: %s\n", pointer, clean);
+    }
+}
+
+static int
+run_convert(struct assay_cli *cli)
+{
+    assay_auto_study_file struct assay_study_file file = {0};
+    assay_auto_buffer struct assay_buffer text = {0};
+    int code = assay_study_file_read(cli, cli->args.arguments[0], &file);
+
+    if (code == ASSAY_EXIT_DONE && file.imported == ASSAY_IMPORT_NONE)
+        return assay_cli_fail_usage(cli,
+                                    "%s is not a file of Katib, Weights & Biases or Determined",
+                                    file.path);
+    if (code == ASSAY_EXIT_DONE)
+        code = assay_submit_check(cli, &file);
+    if (code != ASSAY_EXIT_DONE)
+        return code;
+    json_object_del(file.document, "origin");
+    if (cli->json) {
+        assay_cli_print_json(file.document);
+        return ASSAY_EXIT_DONE;
+    }
+    print_notes(&file, &text);
+    assay_yaml_write(file.document, &text);
+    assay_cli_print(&text);
+    return ASSAY_EXIT_DONE;
+}
+
+static const struct assay_option convert_options[] = {
+    ASSAY_OPTIONS_STUDY_FILE,
+    {0},
+};
+
+const struct assay_verb assay_verb_convert = {
+    .name = "convert",
+    .arguments = "FILE",
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .summary = "Print another system's file as a study file",
+    .text = "FILE is a Katib Experiment, a sweep of Weights & Biases or an experiment of\n"
+            "Determined. Prints the study in YAML (with --json as JSON); what has no\n"
+            "counterpart is told in comments, what can not be translated is an error. Needs no\n"
+            "server. run, submit and validate take such files as they are.",
+    .options = convert_options,
+    .examples = "assay convert experiment.yaml > study.yaml\n"
+                "assay convert sweep.yaml --set limits.trials=50",
+    .run = run_convert,
 };

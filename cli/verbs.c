@@ -6,6 +6,7 @@ const struct assay_verb *const assay_verbs[] = {
     &assay_verb_run,
     &assay_verb_submit,
     &assay_verb_validate,
+    &assay_verb_convert,
     &assay_verb_list,
     &assay_verb_show,
     &assay_verb_best,
