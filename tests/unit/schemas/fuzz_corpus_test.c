@@ -22,6 +22,9 @@
 #define LLVMFuzzerTestOneInput fuzz_config
 #include "tests/fuzz/config_fuzz.c"
 #undef LLVMFuzzerTestOneInput
+#define LLVMFuzzerTestOneInput fuzz_import
+#include "tests/fuzz/import_fuzz.c"
+#undef LLVMFuzzerTestOneInput
 
 static void
 replay(const char *name, int (*target)(const uint8_t *data, size_t size))
@@ -85,12 +88,19 @@ config(void **state)
     replay("config", fuzz_config);
 }
 
+static void
+imports(void **state)
+{
+    (void)state;
+    replay("import", fuzz_import);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(study_yaml), cmocka_unit_test(study_json), cmocka_unit_test(measurements),
-        cmocka_unit_test(filters),    cmocka_unit_test(config),
+        cmocka_unit_test(filters),    cmocka_unit_test(config),     cmocka_unit_test(imports),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
