@@ -65,12 +65,6 @@ class Create(ApiTest):
         answer = self.api.post(self.api.studies, study_file(project="elsewhere"))
         self.refused(answer, 422, "invalid_study", "/project")
 
-    def test_katib(self):
-        answer = self.api.post(self.api.studies, {"apiVersion": "kubeflow.org/v1beta1",
-                                                  "kind": "Experiment", "spec": {}})
-        self.refused(answer, 422, "invalid_study", "/apiVersion")
-        self.assertIn("Katib", answer.json["detail"])
-
 
 class Faults(ApiTest):
     """Every fault of a study file that the design names, each at its place."""

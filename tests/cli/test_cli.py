@@ -27,7 +27,7 @@ BIN = pathlib.Path(os.environ.get("ASSAY_BUILD", ROOT / "build")).resolve() / "b
 ASSAY = str(BIN / "assay")
 URL, TOKEN = os.environ.get("ASSAY_URL"), os.environ.get("ASSAY_TOKEN")
 
-VERBS = ["run", "submit", "validate", "list", "show", "best", "pareto", "importance", "trials", "watch", "logs", "pause",
+VERBS = ["run", "submit", "validate", "convert", "list", "show", "best", "pareto", "importance", "trials", "watch", "logs", "pause",
          "resume", "cancel", "limits", "stop", "delete", "export", "simulate", "ask", "report", "tell", "server start",
          "server status", "server stop", "project create", "project list", "token create", "token list", "token delete",
          "completion", "version", "help"]
@@ -233,9 +233,72 @@ class Validate(Case):
         self.assertIn("/name", self.assay("validate", path, "--name", "No!", code=2).stderr)
         self.assertIn("PATH=VALUE", self.assay("validate", path, "--set", "x", code=2).stderr)
 
-    def test_a_katib_file_needs_a_server(self):
-        path = self.write("k.yaml", "apiVersion: kubeflow.org/v1beta1\nkind: Experiment\n")
+    def test_a_file_of_nobody_needs_a_server(self):
+        path = self.write("k.yaml", "apiVersion: example.org/v1\nkind: Other\n")
         self.assertIn("only a server", self.assay("validate", path, code=2).stderr)
+
+
+class OtherSystems(Case):
+    KATIB = pathlib.Path(__file__).resolve().parents[1] / "katib"
+    SWEEP = """\
+program: train.py
+method: bayes
+metric: {name: loss}
+project: elsewhere
+parameters:
+  lr: {distribution: log_uniform_values, min: 0.001, max: 0.1}
+"""
+    DETERMINED = """\
+name: search
+entrypoint: [python3, train.py]
+searcher: {name: random, metric: loss, max_trials: 4}
+hyperparameters:
+  lr: {type: log, minval: -3, maxval: -1}
+"""
+
+    def test_an_experiment_is_valid(self):
+        done = self.assay("validate", str(self.KATIB / "08-hyperband.yaml"))
+        self.assertIn("no faults", done.stdout)
+        self.assertIn("note: /spec/algorithm: num-epochs is the budget", done.stderr)
+        self.assertIn("Katib", done.stderr)
+        done = self.assay("validate", str(self.KATIB / "12-random.yaml"), "--json")
+        answer = json.loads(done.stdout)
+        self.assertEqual(answer["spec"]["trial"]["kubernetes"]["primary_container"],
+                         "training-container")
+
+    def test_faults_have_the_files_lines(self):
+        path = str(self.KATIB / "32b-trial-template-broken.yaml")
+        done = self.assay("validate", path, "--offline", code=2)
+        self.assertIn("32b-trial-template-broken.yaml:61: /spec/trialTemplate/trialSpec/",
+                      done.stderr)
+        self.assertIn("${trialParameters.momentum} is not declared", done.stderr)
+        self.assertIn("3 faults", done.stderr)
+        text = (self.KATIB / "12-random.yaml").read_text().replace('max: "0.9"', 'max: "1e999"')
+        done = self.assay("validate", self.write("k.yaml", text), "--offline", code=2)
+        self.assertIn("/spec/parameters/1/feasibleSpace/max", done.stderr)
+
+    def test_convert(self):
+        for text in ((self.KATIB / "33-trial-metadata-substitution.yaml").read_text(),
+                     self.SWEEP, self.DETERMINED):
+            path = self.write("other.yaml", text)
+            study = self.assay("convert", path).stdout
+            self.assertTrue(study.startswith("# Translated from"), study)
+            again = self.write("study.yaml", study)
+            self.assertIn("no faults", self.assay("validate", again, "--offline").stdout)
+            document = json.loads(self.assay("convert", path, "--json").stdout)
+            self.assertIn("parameters", document)
+            self.assertNotIn("origin", document)
+
+    def test_options_change_the_translation(self):
+        path = self.write("sweep.yaml", self.SWEEP)
+        done = self.assay("convert", path, "--set", "limits.trials=9", "--seed", "3", "--json")
+        self.assertEqual(json.loads(done.stdout)["limits"]["trials"], 9)
+        done = self.assay("validate", path, "--set", "limits.trials=-9", "--offline", code=2)
+        self.assertIn("/run_cap", done.stderr)
+
+    def test_convert_is_for_others(self):
+        path = self.write("s.yaml", STUDY)
+        self.assertIn("is not a file of Katib", self.assay("convert", path, code=2).stderr)
 
 
 class Simulate(Case):
