@@ -52,6 +52,21 @@ assay_import_done(struct assay_import *import)
     *import = (struct assay_import){0};
 }
 
+/* The sections in the order in which people write them. */
+static void
+put_in_order(json_t *study)
+{
+    static const char *const order[] = {"name",           "objective", "parameters", "algorithm",
+                                        "early_stopping", "budget",    "limits",     "seed",
+                                        "trial",          "origin"};
+    json_auto_t *all = json_copy(study);
+
+    json_object_clear(study);
+    for (size_t i = 0; i < ASSAY_COUNT(order); i++)
+        json_object_set(study, order[i], json_object_get(all, order[i]));
+    ASSAY_ASSERT(json_object_size(study) == json_object_size(all));
+}
+
 void
 assay_import_translate(const json_t *file, struct assay_import *ret_import,
                        struct assay_faults *faults)
@@ -68,17 +83,17 @@ assay_import_translate(const json_t *file, struct assay_import *ret_import,
     switch (ret_import->kind) {
     case ASSAY_IMPORT_KATIB:
         assay__import_katib(file, &t);
-        return;
+        break;
     case ASSAY_IMPORT_WANDB:
         assay__import_wandb(file, &t);
-        return;
+        break;
     case ASSAY_IMPORT_DETERMINED:
         assay__import_determined(file, &t);
-        return;
-    case ASSAY_IMPORT_NONE:
         break;
+    case ASSAY_IMPORT_NONE:
+        ASSAY_BUG("a file of no system is translated");
     }
-    ASSAY_BUG("a file of no system is translated");
+    put_in_order(t.study);
 }
 
 /* --- faults of the translated study --- */

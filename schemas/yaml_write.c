@@ -18,7 +18,7 @@ is_plain(const char *text)
                                         "off",  "y",    "n",     "nan", "inf", "infinity"};
     size_t length = strlen(text);
 
-    if (length == 0 || length > 60 || !(isalpha((unsigned char)text[0]) || text[0] == '_'))
+    if (length == 0 || length > 60 || !(isalpha((unsigned char)text[0]) || strchr("_/", text[0]) != NULL))
         return false;
     for (const char *c = text; *c != '\0'; c++) {
         if (!isalnum((unsigned char)*c) && strchr("_-./", *c) == NULL)

@@ -254,6 +254,10 @@ translate_objective(struct assay_katib *k)
     }
     assay_decode_object(json, "/spec/objective", objective_fields, ASSAY_COUNT(objective_fields),
                         &file, t->faults);
+    if (file.metric != NULL)
+        json_object_set_new(objective, "metric", json_string(file.metric));
+    if (file.type >= 0)
+        json_object_set_new(objective, "goal", json_string(objective_types[file.type]));
     if (json_array_size(file.additional) > METRICS_MAX ||
         json_array_size(file.strategies) > METRICS_MAX) {
         assay_fault_add(t->faults, "/spec/objective", NULL, "at most 1000",
@@ -263,10 +267,6 @@ translate_objective(struct assay_katib *k)
         summary = check_strategies(t, &file);
         json_object_set_new(objective, "summary", json_string(summaries[summary]));
     }
-    if (file.metric != NULL)
-        json_object_set_new(objective, "metric", json_string(file.metric));
-    if (file.type >= 0)
-        json_object_set_new(objective, "goal", json_string(objective_types[file.type]));
     if (json_is_number(json_object_get(json, "goal"))) {
         json_object_set(objective, "target", json_object_get(json, "goal"));
         assay__place_key(t, "/objective", "target", "/spec/objective", "goal");

@@ -256,6 +256,10 @@ translate_parameter(struct assay_katib *k, const json_t *json, const char *point
                         "a parameter of unknown type can not be tuned");
         fine = false;
     }
+    if (file.name != NULL)
+        json_object_set_new(parameter, "name", json_string(file.name));
+    if (file.type >= 0 && file.type != UNKNOWN)
+        json_object_set_new(parameter, "type", json_string(our_types[file.type]));
     if (file.space != NULL) {
         fine &= assay_decode_object(file.space, at, space_fields, ASSAY_COUNT(space_fields), &space,
                                     t->faults);
@@ -265,13 +269,10 @@ translate_parameter(struct assay_katib *k, const json_t *json, const char *point
             fine &= translate_list(k, &space, file.type == DISCRETE, at, parameter);
     }
     place_parameter(t, to, pointer, file.type == DISCRETE);
-    if (fine) {
-        json_object_set_new(parameter, "name", json_string(file.name));
-        json_object_set_new(parameter, "type", json_string(our_types[file.type]));
+    if (fine)
         json_array_append(parameters, parameter);
-    } else {
+    else
         assay__placeholder(parameters, file.name);
-    }
     free(file.name);
 }
 

@@ -289,6 +289,13 @@ hyperparameters:
             self.assertIn("parameters", document)
             self.assertNotIn("origin", document)
 
+    def test_the_examples(self):
+        folder = ROOT / "examples" / "katib"
+        study = self.assay("convert", str(folder / "experiment.yaml")).stdout
+        self.assertEqual(study, (folder / "study.yaml").read_text())
+        for name in ("experiment.yaml", "study.yaml", "sweep.yaml", "determined.yaml"):
+            self.assay("validate", str(folder / name))
+
     def test_options_change_the_translation(self):
         path = self.write("sweep.yaml", self.SWEEP)
         done = self.assay("convert", path, "--set", "limits.trials=9", "--seed", "3", "--json")

@@ -776,8 +776,8 @@ yaml_reads_back(void **state)
     static const char *const texts[] = {
         "{'a': 'yes', 'b': '1', 'c': '', 'd': ' x', 'e': '- y', 'f': '\\n', 'g': null, 'h': 1.0}",
         "{'a': [], 'b': {}, 'c': [[1, [2]], {'x': [{'y': [1]}]}], 'd': [{'a': 1, 'b': {'c': 2}}]}",
-        "{'list': ['long long long long long long long', 'long long long long long long long',"
-        " 'long long long long long long'], '1': true, 'a b': -0.5, 'null': 'null'}",
+        "{'list': ['a long and a longer text', 'a long and a longest text', 'no text at all']}",
+        "{'1': true, 'a b': -0.5, 'null': 'null', '/a': '/b', '-': '-'}",
         "[1, {'a': 2}]",
         "{'~': '#', 'x': 'a: b', 'y': '${lr}', 'z': 'nan', 'u': '\\u00e4'}",
     };
