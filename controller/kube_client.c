@@ -1,0 +1,659 @@
+#include "controller/kube_client.h"
+
+#include <curl/curl.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "common/buffer.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "common/random.h"
+#include "controller/kube_exec.h"
+
+#define ANSWER_BYTES_MAX ((size_t)64 << 20)
+#define CONNECT_MS 10000L
+#define CONNECTIONS_MAX 2000L
+/* Of a stream: 1,000 of them must be small. */
+#define STREAM_BUFFER_BYTES 4096L
+/* A stream that says nothing, not even a keep-alive, ends by TCP's own count. */
+#define KEEPALIVE_S 30L
+#define BACKOFF_FIRST_US (100 * INT64_C(1000))
+#define BACKOFF_MAX_US (10 * ASSAY_SECOND_US)
+
+struct assay_kube_call {
+    struct assay_kube_client *client;
+    char *method, *url, *content_type, *body;
+    size_t body_length;
+    bool stream;
+    int64_t deadline_us;
+    int64_t not_before_us; /* of the next try */
+    int64_t retry_after_us;
+    int tries;
+    bool renewed; /* the credentials, after a 401 */
+    CURL *easy;   /* NULL: it waits */
+    struct curl_slist *headers;
+    struct assay_buffer answer;
+    char fault[ASSAY_ERROR_MESSAGE_BYTES]; /* at least CURL_ERROR_SIZE */
+    void (*data)(void *arg, const char *bytes, size_t length);
+    void (*done)(void *arg, const struct assay_kube_answer *answer);
+    void *arg;
+    TAILQ_ENTRY(assay_kube_call) link;
+};
+TAILQ_HEAD(call_list, assay_kube_call);
+
+struct assay_kube_client {
+    struct assay_kube_client_options options;
+    CURLM *multi;
+    uv_timer_t curl_timer;  /* curl's own time-outs */
+    uv_timer_t queue_timer; /* when the first waiting call may go */
+    struct assay_kube_exec *exec;
+    struct call_list waiting, active;
+    double tokens;
+    int64_t refilled_us;
+    struct assay_random random;
+    uint64_t sent;
+    size_t open;
+    bool pumping, closed;
+};
+
+/* One socket curl wants to hear of. */
+struct watched {
+    uv_poll_t poll;
+    struct assay_kube_client *client;
+    curl_socket_t socket;
+};
+
+static void pump(struct assay_kube_client *client);
+
+/* --- calls --- */
+
+static void
+call_free(struct assay_kube_call *call)
+{
+    if (call->easy != NULL) {
+        curl_multi_remove_handle(call->client->multi, call->easy);
+        curl_easy_cleanup(call->easy);
+    }
+    curl_slist_free_all(call->headers);
+    assay_buffer_done(&call->answer);
+    free(call->method);
+    free(call->url);
+    free(call->content_type);
+    free(call->body);
+    call->client->open--;
+    free(call);
+}
+
+static void
+end_transfer(struct assay_kube_call *call)
+{
+    curl_multi_remove_handle(call->client->multi, call->easy);
+    curl_easy_cleanup(call->easy);
+    call->easy = NULL;
+    curl_slist_free_all(call->headers);
+    call->headers = NULL;
+}
+
+/* Tells the answer and frees.  The list it is in has been left. */
+static void
+call_done(struct assay_kube_call *call, long code, const char *fault)
+{
+    struct assay_kube_answer answer = {.code = code, .reason = "", .message = ""};
+    assay_auto_free char *text = NULL;
+    json_t *json = NULL;
+
+    if (call->answer.length > 0)
+        json = json_loadb(call->answer.data, call->answer.length, 0, NULL);
+    answer.json = json;
+    if (code < 200 || code >= 300) {
+        const char *reason = json_string_value(json_object_get(json, "reason"));
+        const char *message = json_string_value(json_object_get(json, "message"));
+
+        answer.reason = reason != NULL ? reason : "";
+        if (message == NULL) {
+            text = code == 0 ? assay_format("%s: %s", call->client->options.config->server,
+                                            fault != NULL && *fault != '\0' ? fault : "no answer")
+                             : assay_format("%s answered with the status %ld",
+                                            call->client->options.config->server, code);
+            message = text;
+        }
+        answer.message = message;
+    } else if (fault != NULL) {
+        answer.message = fault; /* a stream that began well and broke */
+    }
+    call->done(call->arg, &answer);
+    json_decref(json);
+    call_free(call);
+}
+
+static size_t
+on_bytes(char *bytes, size_t size, size_t n, void *arg)
+{
+    struct assay_kube_call *call = arg;
+    long code = 0;
+
+    n *= size;
+    curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &code);
+    if (call->stream && code == 200) {
+        call->data(call->arg, bytes, n);
+        return n;
+    }
+    if (call->answer.length + n > ANSWER_BYTES_MAX)
+        return 0;
+    assay_buffer_add(&call->answer, bytes, n);
+    return n;
+}
+
+static size_t
+on_header(char *bytes, size_t size, size_t n, void *arg)
+{
+    static const char name[] = "retry-after:";
+    struct assay_kube_call *call = arg;
+    double seconds;
+
+    n *= size;
+    if (n > sizeof name && strncasecmp(bytes, name, sizeof name - 1) == 0) {
+        assay_auto_free char *text = assay_strndup(bytes + sizeof name - 1, n - sizeof name + 1);
+
+        seconds = strtod(text, NULL);
+        if (seconds > 0.0 && seconds < 3600.0)
+            call->retry_after_us = (int64_t)(seconds * ASSAY_SECOND_US);
+    }
+    return n;
+}
+
+static void
+set_trust(CURL *easy, const struct assay_kube_config *config)
+{
+    struct curl_blob blob = {.flags = CURL_BLOB_NOCOPY};
+
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, config->insecure ? 0L : 1L);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, config->insecure ? 0L : 2L);
+    if (config->ca != NULL) {
+        blob.data = config->ca;
+        blob.len = strlen(config->ca);
+        curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &blob);
+    }
+    if (config->proxy_url != NULL)
+        curl_easy_setopt(easy, CURLOPT_PROXY, config->proxy_url);
+}
+
+static void
+set_certificate(CURL *easy, const char *cert, const char *key)
+{
+    struct curl_blob blob = {.flags = CURL_BLOB_COPY};
+
+    if (cert == NULL || key == NULL)
+        return;
+    blob.data = (void *)(uintptr_t)cert;
+    blob.len = strlen(cert);
+    curl_easy_setopt(easy, CURLOPT_SSLCERT_BLOB, &blob);
+    curl_easy_setopt(easy, CURLOPT_SSLCERTTYPE, "PEM");
+    blob.data = (void *)(uintptr_t)key;
+    blob.len = strlen(key);
+    curl_easy_setopt(easy, CURLOPT_SSLKEY_BLOB, &blob);
+    curl_easy_setopt(easy, CURLOPT_SSLKEYTYPE, "PEM");
+}
+
+/* Credentials of the moment.  False: they can not be had; `call->fault` says why. */
+static bool
+set_credentials(struct assay_kube_call *call)
+{
+    const struct assay_kube_client *client = call->client;
+    const struct assay_kube_config *config = client->options.config;
+    const struct assay_kube_credentials *plugged =
+        client->exec != NULL ? assay_kube_exec_credentials(client->exec) : NULL;
+    assay_auto_free char *token = NULL;
+    struct assay_error err = {0};
+
+    set_certificate(call->easy, config->client_cert, config->client_key);
+    if (assay_kube_config_token(config, &token, &err) != ASSAY_OK) {
+        snprintf(call->fault, sizeof call->fault, "%s", err.message);
+        return false;
+    }
+    if (plugged != NULL) {
+        set_certificate(call->easy, plugged->client_cert, plugged->client_key);
+        if (plugged->token != NULL) {
+            free(token);
+            token = assay_strdup(plugged->token);
+        }
+    }
+    if (token != NULL) {
+        assay_auto_free char *header = assay_format("Authorization: Bearer %s", token);
+
+        call->headers = curl_slist_append(call->headers, header);
+    } else if (config->username != NULL) {
+        curl_easy_setopt(call->easy, CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
+        curl_easy_setopt(call->easy, CURLOPT_USERNAME, config->username);
+        curl_easy_setopt(call->easy, CURLOPT_PASSWORD,
+                         config->password != NULL ? config->password : "");
+    }
+    return true;
+}
+
+static void
+set_request(struct assay_kube_call *call)
+{
+    assay_auto_free char *type = assay_format("Content-Type: %s", call->content_type);
+    int64_t left_ms = (call->deadline_us - assay_monotonic_us()) / 1000;
+
+    curl_easy_setopt(call->easy, CURLOPT_URL, call->url);
+    curl_easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, call->method);
+    if (call->body != NULL) {
+        curl_easy_setopt(call->easy, CURLOPT_POSTFIELDS, call->body);
+        curl_easy_setopt(call->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body_length);
+        call->headers = curl_slist_append(call->headers, type);
+    }
+    call->headers = curl_slist_append(call->headers, "Accept: application/json");
+    call->headers = curl_slist_append(call->headers, "Expect:");
+    if (call->stream)
+        curl_easy_setopt(call->easy, CURLOPT_BUFFERSIZE, STREAM_BUFFER_BYTES);
+    else
+        curl_easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, (long)ASSAY_MAX(left_ms, 1));
+}
+
+/* One try. */
+static void
+begin(struct assay_kube_call *call)
+{
+    struct assay_kube_client *client = call->client;
+    CURL *easy = curl_easy_init();
+
+    call->easy = easy;
+    call->tries++;
+    call->retry_after_us = 0;
+    call->fault[0] = '\0';
+    assay_buffer_clear(&call->answer);
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_USERAGENT, "assayd");
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L); /* rather one more stream than a connection */
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS);
+    curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, KEEPALIVE_S);
+    curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, KEEPALIVE_S / 3);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->fault);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_bytes);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
+    set_trust(easy, client->options.config);
+    set_request(call);
+    TAILQ_REMOVE(&client->waiting, call, link);
+    if (!set_credentials(call)) {
+        end_transfer(call);
+        call_done(call, 0, call->fault);
+        return;
+    }
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, call->headers);
+    TAILQ_INSERT_TAIL(&client->active, call, link);
+    client->sent++;
+    curl_multi_add_handle(client->multi, easy);
+}
+
+/* --- the queue: rate limit and back-off --- */
+
+static void
+on_queue_timer(uv_timer_t *timer)
+{
+    pump(timer->data);
+}
+
+static void
+refill(struct assay_kube_client *client)
+{
+    int64_t now_us = assay_monotonic_us();
+
+    client->tokens = fmin(client->options.burst,
+                          client->tokens + (double)(now_us - client->refilled_us) *
+                                               client->options.qps / ASSAY_SECOND_US);
+    client->refilled_us = now_us;
+}
+
+static struct assay_kube_call *
+next_waiting(const struct assay_kube_client *client, const struct assay_kube_call *after)
+{
+    return after != NULL ? TAILQ_NEXT(after, link) : TAILQ_FIRST(&client->waiting);
+}
+
+/* Sends what may go, and comes back when the next may.  Calls that end here tell it
+ * from the loop, not from inside the caller. */
+static void
+pump(struct assay_kube_client *client)
+{
+    struct assay_kube_call *call = NULL;
+    int64_t now_us = assay_monotonic_us(), wake_us = INT64_MAX;
+
+    if (client->closed || client->pumping)
+        return;
+    client->pumping = true;
+    refill(client);
+    while (!client->closed && (call = next_waiting(client, call)) != NULL) {
+        if (!call->stream && call->deadline_us <= now_us) {
+            TAILQ_REMOVE(&client->waiting, call, link);
+            call_done(call, 0, call->fault[0] != '\0' ? call->fault : "no answer in time");
+            call = NULL; /* whoever heard of it may have cancelled the next */
+            continue;
+        }
+        if (call->not_before_us > now_us) {
+            wake_us = ASSAY_MIN(wake_us, ASSAY_MIN(call->not_before_us, call->deadline_us));
+            continue;
+        }
+        if (client->exec != NULL && !assay_kube_exec_ready(client->exec)) {
+            assay_kube_exec_run(client->exec);
+            break; /* its end pumps again */
+        }
+        if (client->options.qps > 0.0 && client->tokens < 1.0) {
+            wake_us = ASSAY_MIN(wake_us, now_us + (int64_t)((1.0 - client->tokens) /
+                                                            client->options.qps * ASSAY_SECOND_US));
+            break;
+        }
+        client->tokens -= 1.0;
+        begin(call);
+        call = NULL;
+    }
+    client->pumping = false;
+    if (wake_us < INT64_MAX && !client->closed)
+        uv_timer_start(&client->queue_timer, on_queue_timer,
+                       (uint64_t)(ASSAY_MAX(wake_us - now_us, 0) / 1000 + 1), 0);
+}
+
+static void
+wait_again(struct assay_kube_call *call, int64_t wait_us)
+{
+    struct assay_kube_client *client = call->client;
+
+    call->not_before_us = assay_monotonic_us() + wait_us;
+    TAILQ_INSERT_TAIL(&client->waiting, call, link);
+}
+
+static int64_t
+backoff_us(struct assay_kube_call *call)
+{
+    int shift = ASSAY_MIN(call->tries - 1, 16);
+    double cap = (double)ASSAY_MIN(BACKOFF_FIRST_US << shift, BACKOFF_MAX_US);
+    int64_t drawn = (int64_t)(cap * (0.5 + 0.5 * assay_random_unit(&call->client->random)));
+
+    return ASSAY_MAX(drawn, call->retry_after_us);
+}
+
+/* --- transfers that ended --- */
+
+static bool
+is_trouble(CURLcode result, long code)
+{
+    return code == 429 || code == 500 || code == 502 || code == 503 || code == 504 ||
+           (result != CURLE_OK && result != CURLE_WRITE_ERROR && result != CURLE_PEER_FAILED_VERIFICATION &&
+            result != CURLE_URL_MALFORMAT && result != CURLE_UNSUPPORTED_PROTOCOL);
+}
+
+static void
+transfer_ended(struct assay_kube_call *call, CURLcode result)
+{
+    struct assay_kube_client *client = call->client;
+    const char *fault = NULL;
+    long code = 0;
+
+    curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &code);
+    if (result != CURLE_OK) {
+        if (call->fault[0] == '\0')
+            snprintf(call->fault, sizeof call->fault, "%s", curl_easy_strerror(result));
+        fault = call->fault;
+        if (!call->stream)
+            code = 0; /* half an answer is none */
+    }
+    TAILQ_REMOVE(&client->active, call, link);
+    end_transfer(call);
+    if (code == 401 && !call->renewed && client->exec != NULL) {
+        call->renewed = true;
+        assay_kube_exec_expire(client->exec);
+        wait_again(call, 0);
+    } else if (!call->stream && is_trouble(result, code) &&
+               assay_monotonic_us() + call->retry_after_us < call->deadline_us) {
+        if (code != 0)
+            snprintf(call->fault, sizeof call->fault, "answered with the status %ld", code);
+        wait_again(call, backoff_us(call));
+    } else {
+        call_done(call, code, fault);
+    }
+}
+
+static void
+finish_transfers(struct assay_kube_client *client)
+{
+    CURLMsg *message;
+    int left;
+
+    while (!client->closed && (message = curl_multi_info_read(client->multi, &left)) != NULL) {
+        struct assay_kube_call *call = NULL;
+
+        if (message->msg != CURLMSG_DONE)
+            continue;
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &call);
+        transfer_ended(call, message->data.result);
+    }
+    pump(client);
+}
+
+/* --- curl on libuv --- */
+
+static void
+on_curl_timer(uv_timer_t *timer)
+{
+    struct assay_kube_client *client = timer->data;
+    int running;
+
+    curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    finish_transfers(client);
+}
+
+static int
+set_curl_timer(CURLM *multi ASSAY_UNUSED, long timeout_ms, void *arg)
+{
+    struct assay_kube_client *client = arg;
+
+    if (client->closed)
+        return 0;
+    if (timeout_ms < 0)
+        uv_timer_stop(&client->curl_timer);
+    else /* 0 would let curl call itself */
+        uv_timer_start(&client->curl_timer, on_curl_timer, (uint64_t)timeout_ms, 0);
+    return 0;
+}
+
+static void
+on_socket_ready(uv_poll_t *poll, int status, int events)
+{
+    struct watched *watched = poll->data;
+    struct assay_kube_client *client = watched->client;
+    int flags = 0, running;
+
+    if (status < 0)
+        flags = CURL_CSELECT_ERR;
+    if ((events & UV_READABLE) != 0)
+        flags |= CURL_CSELECT_IN;
+    if ((events & UV_WRITABLE) != 0)
+        flags |= CURL_CSELECT_OUT;
+    curl_multi_socket_action(client->multi, watched->socket, flags, &running);
+    finish_transfers(client);
+}
+
+static void
+watched_closed(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+static int
+watch_socket(CURL *easy ASSAY_UNUSED, curl_socket_t socket, int what, void *arg, void *given)
+{
+    struct assay_kube_client *client = arg;
+    struct watched *watched = given;
+    int events = 0;
+
+    if (what == CURL_POLL_REMOVE) {
+        if (watched != NULL) {
+            uv_poll_stop(&watched->poll);
+            curl_multi_assign(client->multi, socket, NULL);
+            uv_close((uv_handle_t *)&watched->poll, watched_closed);
+        }
+        return 0;
+    }
+    if (watched == NULL) {
+        watched = ASSAY_NEW(struct watched);
+        watched->client = client;
+        watched->socket = socket;
+        if (uv_poll_init_socket(client->options.loop, &watched->poll, socket) != 0) {
+            free(watched);
+            return -1;
+        }
+        watched->poll.data = watched;
+        curl_multi_assign(client->multi, socket, watched);
+    }
+    if (what == CURL_POLL_IN || what == CURL_POLL_INOUT)
+        events |= UV_READABLE;
+    if (what == CURL_POLL_OUT || what == CURL_POLL_INOUT)
+        events |= UV_WRITABLE;
+    uv_poll_start(&watched->poll, events, on_socket_ready);
+    return 0;
+}
+
+/* --- the client --- */
+
+/* Credentials came, or can not be had: then nobody who waits gets any. */
+static void
+on_exec_ended(void *arg, const char *fault)
+{
+    struct assay_kube_client *client = arg;
+    struct assay_kube_call *call;
+
+    while (fault != NULL && !client->closed && (call = TAILQ_FIRST(&client->waiting)) != NULL) {
+        TAILQ_REMOVE(&client->waiting, call, link);
+        call_done(call, 0, fault);
+    }
+    pump(client);
+}
+
+assay_status
+assay_kube_client_new(const struct assay_kube_client_options *options,
+                      struct assay_kube_client **ret_client, struct assay_error *err)
+{
+    struct assay_kube_client *client;
+
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        return assay_fail(err, ASSAY_E_INTERNAL, "libcurl can not be initialised");
+    client = ASSAY_NEW(struct assay_kube_client);
+    client->options = *options;
+    client->options.burst = fmax(options->burst, 1.0);
+    client->tokens = client->options.burst;
+    client->refilled_us = assay_monotonic_us();
+    TAILQ_INIT(&client->waiting);
+    TAILQ_INIT(&client->active);
+    assay_random_init(&client->random, assay_random_seed(), 0, 0);
+    if (options->config->exec != NULL)
+        client->exec =
+            assay_kube_exec_new(options->loop, options->config, on_exec_ended, client);
+    client->multi = curl_multi_init();
+    curl_multi_setopt(client->multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
+    curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client);
+    curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, set_curl_timer);
+    curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client);
+    curl_multi_setopt(client->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
+    curl_multi_setopt(client->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, CONNECTIONS_MAX);
+    uv_timer_init(options->loop, &client->curl_timer);
+    client->curl_timer.data = client;
+    uv_timer_init(options->loop, &client->queue_timer);
+    client->queue_timer.data = client;
+    *ret_client = client;
+    return ASSAY_OK;
+}
+
+void
+assay_kube_client_close(struct assay_kube_client *client)
+{
+    struct assay_kube_call *call;
+
+    while ((call = TAILQ_FIRST(&client->active)) != NULL ||
+           (call = TAILQ_FIRST(&client->waiting)) != NULL)
+        assay_kube_cancel(call);
+    client->closed = true;
+    curl_multi_cleanup(client->multi); /* tells every socket to be let go */
+    client->multi = NULL;
+    if (client->exec != NULL)
+        assay_kube_exec_close(client->exec);
+    uv_close((uv_handle_t *)&client->curl_timer, NULL);
+    uv_close((uv_handle_t *)&client->queue_timer, NULL);
+}
+
+struct assay_kube_client *
+assay_kube_client_free(struct assay_kube_client *client)
+{
+    if (client == NULL)
+        return NULL;
+    assay_kube_exec_free(client->exec);
+    free(client);
+    return NULL;
+}
+
+struct assay_kube_call *
+assay_kube_send(struct assay_kube_client *client, const struct assay_kube_request *request)
+{
+    struct assay_kube_call *call = ASSAY_NEW(struct assay_kube_call);
+
+    call->client = client;
+    call->method = assay_strdup(request->method != NULL ? request->method : "GET");
+    call->url = assay_format("%s%s", client->options.config->server, request->path);
+    call->content_type =
+        assay_strdup(request->content_type != NULL ? request->content_type : "application/json");
+    if (request->body != NULL) {
+        call->body = json_dumps(request->body, JSON_COMPACT);
+        call->body_length = strlen(call->body);
+        json_decref(request->body);
+    }
+    call->stream = request->data != NULL;
+    call->deadline_us = assay_monotonic_us() + request->timeout_us;
+    call->data = request->data;
+    call->done = request->done;
+    call->arg = request->arg;
+    client->open++;
+    TAILQ_INSERT_TAIL(&client->waiting, call, link);
+    /* From the loop, so that `done` can not come before this returns. */
+    uv_timer_start(&client->queue_timer, on_queue_timer, 0, 0);
+    return call;
+}
+
+void
+assay_kube_cancel(struct assay_kube_call *call)
+{
+    if (call == NULL)
+        return;
+    if (call->easy != NULL)
+        TAILQ_REMOVE(&call->client->active, call, link);
+    else
+        TAILQ_REMOVE(&call->client->waiting, call, link);
+    call_free(call);
+}
+
+char *
+assay_kube_answer_text(const struct assay_kube_answer *answer)
+{
+    return answer->code != 0 ? assay_format("%s (%ld)", answer->message, answer->code)
+                             : assay_strdup(answer->message);
+}
+
+uint64_t
+assay_kube_client_sent(const struct assay_kube_client *client)
+{
+    return client->sent;
+}
+
+size_t
+assay_kube_client_open(const struct assay_kube_client *client)
+{
+    return client->open;
+}
