@@ -33,7 +33,7 @@ PACKAGES_schemas := yaml-0.1
 PACKAGES_suggest := openblas gsl nlopt
 PACKAGES_sql := libpq
 PACKAGES_client := libcurl
-PACKAGES_controller := libuv gnutls
+PACKAGES_controller := libuv gnutls libcurl
 PACKAGES_api := libmicrohttpd gnutls
 ALL_PACKAGES := jansson $(foreach r,$(ROOMS),$(PACKAGES_$(r)))
 

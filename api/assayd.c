@@ -383,6 +383,16 @@ start_engine(struct daemon *daemon, struct assay_error *err)
         .suggest_arguments = daemon->suggest_arguments,
         .pretend_gpus = (int)daemon->config.pretend_gpus,
         .trial_log_bytes = daemon->config.trial_log_bytes,
+        .kubernetes =
+            {
+                .kubeconfig = daemon->config.kubeconfig,
+                .context = daemon->config.kube_context,
+                .namespace_ = daemon->config.kube_namespace,
+                .owner = daemon->config.kube_owner,
+                .url = daemon->config.kube_url,
+                .qps = daemon->config.kube_qps,
+                .burst = daemon->config.kube_burst,
+            },
     };
 
     return assay_engine_start(&options, &daemon->engine, err);

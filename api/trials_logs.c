@@ -1,5 +1,5 @@
 /* The output of a trial: of each attempt output.log.1, if there is one, and
- * output.log (trial-runner/output_log.h), one attempt after the other. */
+ * output.log (common/output_log.h), one attempt after the other. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

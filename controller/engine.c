@@ -86,20 +86,29 @@ open_parts(struct assay_engine *engine, struct assay_error *err)
         .runner = runner,
         .pretend_gpus = engine->options.pretend_gpus,
         .trial_log_bytes = engine->options.trial_log_bytes,
+        .kubernetes = engine->options.kubernetes,
     };
+    static const struct assay_executor_type *const types[ASSAY__EXECUTORS] = {
+        &assay_executor_local, &assay_executor_kubernetes};
+    assay_status status = ASSAY_OK;
 
     host.events.arg = engine;
     executor.events.arg = engine;
     engine->host = assay_suggest_host_new(&host);
-    engine->executor_type = &assay_executor_local;
-    return engine->executor_type->open(&executor, &engine->executor, err);
+    for (size_t i = 0; status == ASSAY_OK && i < ASSAY__EXECUTORS; i++) {
+        engine->executors[i].type = types[i];
+        status = types[i]->open(&executor, &engine->executors[i].handle, err);
+    }
+    return status;
 }
 
 static void
 close_loop(struct assay_engine *engine)
 {
-    if (engine->executor != NULL)
-        engine->executor_type->close(engine->executor);
+    for (size_t i = 0; i < ASSAY__EXECUTORS; i++) {
+        if (engine->executors[i].handle != NULL)
+            engine->executors[i].type->close(engine->executors[i].handle);
+    }
     assay_suggest_host_close(engine->host);
     uv_close((uv_handle_t *)&engine->wake, NULL);
     uv_close((uv_handle_t *)&engine->tick, NULL);
@@ -160,6 +169,13 @@ struct stop_command {
     int64_t busy; /* processes and commits left; -1 = not counted yet */
 };
 
+/* Whether its attempt runs on without the daemon. */
+static bool
+goes_on(const struct assay__trial *trial)
+{
+    return assay__executor_for(trial->study->engine, trial->study->spec->trial)->type->goes_on;
+}
+
 static int64_t
 count_busy(const struct assay_engine *engine)
 {
@@ -169,7 +185,7 @@ count_busy(const struct assay_engine *engine)
 
     for (study = engine->studies; study != NULL; study = study->hh.next) {
         for (trial = study->trials; trial != NULL; trial = trial->hh.next)
-            busy += trial->executing;
+            busy += trial->executing && !goes_on(trial);
     }
     return busy;
 }
@@ -197,12 +213,8 @@ begin_drain(struct assay_engine *engine, struct assay__command *command)
     {
         HASH_ITER(hh, study->trials, trial, next_trial)
         {
-            if (trial->executing)
-                engine->executor_type->stop(
-                    engine->executor,
-                    &(struct assay_attempt_key){study->id, trial->row.number,
-                                                trial->attempt.number},
-                    study->spec->trial->grace_us);
+            if (trial->executing && !goes_on(trial))
+                assay__attempt_stop(trial);
         }
     }
     answer_busy(engine, command);
@@ -266,8 +278,12 @@ void
 assay_engine_check_resources(struct assay_engine *engine, const struct assay_study_spec *spec,
                              const char *pointer, struct assay_faults *faults)
 {
-    if (spec->trial != NULL)
-        engine->executor_type->check(engine->executor, spec->trial, pointer, faults);
+    struct assay__executor *executor;
+
+    if (spec->trial == NULL)
+        return;
+    executor = assay__executor_for(engine, spec->trial);
+    executor->type->check(executor->handle, spec->trial, pointer, faults);
 }
 
 void

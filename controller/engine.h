@@ -10,6 +10,7 @@
 #ifndef ASSAY_CONTROLLER_ENGINE_H
 #define ASSAY_CONTROLLER_ENGINE_H
 
+#include "controller/executor.h"
 #include "controller/notifier.h"
 #include "controller/warm_start.h"
 #include "schemas/study.h"
@@ -32,6 +33,7 @@ struct assay_engine_options {
     const char *const *suggest_arguments; /* more for the workers, NULL-terminated; NULL = none */
     int pretend_gpus;                /* -1: those of the machine */
     int64_t trial_log_bytes;         /* kept of one attempt's output */
+    struct assay_kubernetes_options kubernetes; /* borrowed until the engine ends */
 };
 
 /* Loads the live studies, adopts or ends what a former daemon left running,

@@ -18,19 +18,37 @@ find_attempt(struct assay_engine *engine, const struct assay_attempt_key *key)
     return trial != NULL && trial->attempt.number == key->attempt ? trial : NULL;
 }
 
+struct assay__executor *
+assay__executor_for(struct assay_engine *engine, const struct assay_trial_spec *trial)
+{
+    return &engine->executors[trial->kubernetes != NULL];
+}
+
+void
+assay__attempt_stop(const struct assay__trial *trial)
+{
+    const struct assay__study *study = trial->study;
+    struct assay__executor *executor = assay__executor_for(study->engine, study->spec->trial);
+
+    executor->type->stop(
+        executor->handle,
+        &(struct assay_attempt_key){study->id, trial->row.number, trial->attempt.number},
+        study->spec->trial->grace_us);
+}
+
 bool
 assay__attempt_fits(const struct assay__study *study)
 {
-    const struct assay_engine *engine = study->engine;
+    struct assay__executor *executor = assay__executor_for(study->engine, study->spec->trial);
 
-    return engine->executor_type->fits(engine->executor, study->spec->trial, &engine->promised);
+    return executor->type->fits(executor->handle, study->spec->trial, &executor->promised);
 }
 
 void
 assay__attempt_promise(struct assay__trial *trial, bool promised)
 {
     const struct assay_trial_spec *spec = trial->study->spec->trial;
-    struct assay_promised *sum = &trial->study->engine->promised;
+    struct assay_promised *sum = &assay__executor_for(trial->study->engine, spec)->promised;
     int sign = promised ? 1 : -1;
 
     if (trial->promised == promised)
@@ -94,12 +112,14 @@ with_launch(struct assay__trial *trial, bool adopt)
         .budget = trial->row.budget,
         .parent = json_integer_value(json_object_get(trial->row.why, "parent")),
         .token = token,
+        .started = adopt && trial->attempt.state == ASSAY_ATTEMPT_RUNNING,
     };
+    struct assay__executor *executor = assay__executor_for(engine, study->spec->trial);
 
     if (adopt)
-        engine->executor_type->adopt(engine->executor, &launch, trial->attempt.gpus);
+        executor->type->adopt(executor->handle, &launch, trial->attempt.gpus);
     else
-        engine->executor_type->start(engine->executor, &launch);
+        executor->type->start(executor->handle, &launch);
 }
 
 void
@@ -113,10 +133,7 @@ assay__launch(struct assay__trial *trial)
     engine->stats.attempts_started++;
     pthread_mutex_unlock(&engine->lock);
     if (trial->row.state == ASSAY_TRIAL_STOPPING) /* told to stop while the commit was under way */
-        engine->executor_type->stop(
-            engine->executor,
-            &(struct assay_attempt_key){trial->study->id, trial->row.number, trial->attempt.number},
-            trial->study->spec->trial->grace_us);
+        assay__attempt_stop(trial);
 }
 
 void
@@ -125,10 +142,7 @@ assay__adopt(struct assay__trial *trial)
     trial->executing = true;
     with_launch(trial, true);
     if (trial->row.state == ASSAY_TRIAL_STOPPING)
-        trial->study->engine->executor_type->stop(
-            trial->study->engine->executor,
-            &(struct assay_attempt_key){trial->study->id, trial->row.number, trial->attempt.number},
-            trial->study->spec->trial->grace_us);
+        assay__attempt_stop(trial);
 }
 
 static void
@@ -137,6 +151,7 @@ on_started(void *arg, const struct assay_attempt_key *key, int64_t pid, const js
     struct assay_engine *engine = arg;
     struct assay__trial *trial = find_attempt(engine, key);
     struct assay__commit *commit;
+    char where[48] = "";
 
     if (trial == NULL)
         return;
@@ -154,14 +169,56 @@ on_started(void *arg, const struct assay_attempt_key *key, int64_t pid, const js
     trial->attempt.started_us = assay_now_us();
     json_decref(trial->attempt.gpus);
     trial->attempt.gpus = json_deep_copy(gpus);
+    free(trial->attempt.message); /* why it waited */
+    trial->attempt.message = NULL;
     commit = assay__commit_new(trial->study);
     assay_changes_attempt_put(commit->changes, key->study_id, key->trial_number, &trial->attempt);
+    if (pid > 0)
+        snprintf(where, sizeof where, " as process %lld", (long long)pid);
     assay__event(commit, "attempt_started", key->trial_number,
                  json_pack("{s:I, s:I, s:O?}", "attempt", (json_int_t)key->attempt, "pid",
                            (json_int_t)pid, "gpus", trial->attempt.gpus),
-                 "attempt %lld of trial %lld runs as process %lld", (long long)key->attempt,
-                 (long long)key->trial_number, (long long)pid);
+                 "attempt %lld of trial %lld runs%s", (long long)key->attempt,
+                 (long long)key->trial_number, where);
     assay__commit_send(commit);
+}
+
+static void
+on_waits(void *arg, const struct assay_attempt_key *key, const char *sentence)
+{
+    struct assay_engine *engine = arg;
+    struct assay__trial *trial = find_attempt(engine, key);
+    struct assay__commit *commit;
+
+    if (trial == NULL || trial->attempt.state != ASSAY_ATTEMPT_STARTING)
+        return;
+    free(trial->attempt.message);
+    trial->attempt.message = assay_strdup(sentence);
+    commit = assay__commit_new(trial->study);
+    assay_changes_attempt_put(commit->changes, key->study_id, key->trial_number, &trial->attempt);
+    assay__event(commit, "attempt_waits", key->trial_number,
+                 json_pack("{s:I, s:s}", "attempt", (json_int_t)key->attempt, "message", sentence),
+                 "attempt %lld of trial %lld waits: %s", (long long)key->attempt,
+                 (long long)key->trial_number, sentence);
+    assay__commit_send(commit);
+}
+
+static void
+on_measured(void *arg, const struct assay_attempt_key *key, const struct assay_measurements *list)
+{
+    struct assay_engine *engine = arg;
+    struct assay__trial *trial = find_attempt(engine, key);
+    struct assay__commit *commit;
+
+    if (trial == NULL || (trial->row.state != ASSAY_TRIAL_RUNNING &&
+                          trial->row.state != ASSAY_TRIAL_STOPPING))
+        return; /* told to have ended over HTTP */
+    commit = assay__commit_new(trial->study);
+    assay__trial_report(trial, list, true, commit);
+    assay__commit_send(commit);
+    pthread_mutex_lock(&engine->lock);
+    engine->stats.reports++;
+    pthread_mutex_unlock(&engine->lock);
 }
 
 void
@@ -238,5 +295,7 @@ on_ended(void *arg, const struct assay_attempt_key *key, const struct assay_atte
 
 const struct assay_executor_events assay__executor_events = {
     .started = on_started,
+    .waits = on_waits,
+    .measured = on_measured,
     .ended = on_ended,
 };

@@ -286,7 +286,8 @@ forget_files(struct assay_engine *engine, struct assay__command *command)
 {
     struct forget *forget = (struct forget *)command;
 
-    engine->executor_type->forget(engine->executor, forget->study_id);
+    for (size_t i = 0; i < ASSAY__EXECUTORS; i++)
+        engine->executors[i].type->forget(engine->executors[i].handle, forget->study_id);
     free(forget);
 }
 

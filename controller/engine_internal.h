@@ -83,6 +83,14 @@ struct assay__study {
 
 struct assay__command;
 
+/* One way to run attempts. */
+struct assay__executor {
+    const struct assay_executor_type *type;
+    struct assay_executor *handle;
+    struct assay_promised promised; /* to trials with `promised` */
+};
+enum { ASSAY__EXECUTORS = 2 };
+
 struct assay_engine {
     struct assay_engine_options options;
     char *data_dir, *program_dir, *trial_token_key;
@@ -95,9 +103,7 @@ struct assay_engine {
     struct assay_engine_stats stats;
     struct assay_store *store;       /* the engine's own connection: start, reload, replay, repeats */
     struct assay_suggest_host *host;
-    const struct assay_executor_type *executor_type;
-    struct assay_executor *executor;
-    struct assay_promised promised;  /* to trials with `promised` */
+    struct assay__executor executors[ASSAY__EXECUTORS];
     struct assay__study *studies;    /* hash by id */
     int64_t commits;                 /* under way */
     bool stopping;
@@ -268,6 +274,11 @@ void assay__trial_start(struct assay__trial *trial, struct assay__commit *commit
 void assay__attempt_begin(struct assay__trial *trial, struct assay__commit *commit);
 void assay__attempt_ended(struct assay__trial *trial, const struct assay_attempt_end *end,
                           struct assay__commit *commit);
+/* The executor that the study's trials ask for; any thread. */
+struct assay__executor *assay__executor_for(struct assay_engine *engine,
+                                            const struct assay_trial_spec *trial);
+/* Asks the trial's attempt to end. */
+void assay__attempt_stop(const struct assay__trial *trial);
 bool assay__attempt_fits(const struct assay__study *study);
 /* Counts the attempt's resources as promised, or no more. */
 void assay__attempt_promise(struct assay__trial *trial, bool promised);

@@ -208,8 +208,10 @@ assay__trial_release(struct assay__trial *trial)
     trial->slot = false;
     study->slots--;
     if (study->spec->trial != NULL) {
-        study->engine->executor_type->release(
-            study->engine->executor,
+        struct assay__executor *executor = assay__executor_for(study->engine, study->spec->trial);
+
+        executor->type->release(
+            executor->handle,
             &(struct assay_attempt_key){study->id, trial->row.number, trial->attempt.number});
         ASSAY_GROW(study->freed_us, study->n_freed, study->freed_capacity);
         study->freed_us[study->n_freed++] = assay_monotonic_us();
@@ -318,7 +320,6 @@ assay__trial_end(struct assay__trial *trial, enum assay_trial_reason reason, con
                       reason == ASSAY_TRIAL_REASON_STUDY_FINISHED;
     enum assay_trial_event at_once =
         with_study ? ASSAY_TRIAL_EVENT_CANCEL : ASSAY_TRIAL_EVENT_END_STOPPED;
-    struct assay__study *study = trial->study;
 
     if (assay_trial_state_is_final(trial->row.state))
         return;
@@ -328,10 +329,7 @@ assay__trial_end(struct assay__trial *trial, enum assay_trial_reason reason, con
         if (trial->row.state == ASSAY_TRIAL_RUNNING)
             assay__trial_apply(trial, ASSAY_TRIAL_EVENT_STOP, reason, message, commit);
         if (trial->executing)
-            study->engine->executor_type->stop(
-                study->engine->executor,
-                &(struct assay_attempt_key){study->id, trial->row.number, trial->attempt.number},
-                study->spec->trial->grace_us);
+            assay__attempt_stop(trial);
         return;
     }
     assay__trial_release(trial);

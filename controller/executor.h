@@ -28,6 +28,7 @@ struct assay_launch {
     double budget;            /* NaN = none */
     int64_t parent;           /* trial whose checkpoint it starts from; 0 = none */
     const char *token;        /* the attempt's own */
+    bool started;             /* adopt: `started` was told of it, and stored */
 };
 
 /* How an attempt ended, as far as the executor saw. */
@@ -45,9 +46,17 @@ struct assay_executor_events {
     /* The command's process is there; `pid` is the runner's.  `gpus` is an array of names
      * or NULL (borrowed).  At most once for an attempt started or adopted (for an adopted
      * one again, in case the former daemon could not record it), never from inside a call,
-     * always before `ended`; not at all when the command could not be started. */
+     * always before `ended`; not at all when the command could not be started.  `pid` 0: it
+     * is no process of this machine. */
     void (*started)(void *arg, const struct assay_attempt_key *key, int64_t pid,
                     const json_t *gpus);
+    /* It is not started yet, and why: for a person to read.  Any number of times,
+     * before `started`. */
+    void (*waits)(void *arg, const struct assay_attempt_key *key, const char *sentence);
+    /* What the executor itself read of the attempt's output, where no runner reports;
+     * borrowed.  After a restart of the daemon it comes again, with the same steps. */
+    void (*measured)(void *arg, const struct assay_attempt_key *key,
+                     const struct assay_measurements *list);
     /* The attempt has no process left; its resources are free again.  Exactly once for
      * every attempt started or adopted, also after a completion told over HTTP. */
     void (*ended)(void *arg, const struct assay_attempt_key *key,
@@ -62,6 +71,14 @@ struct assay_promised {
     int64_t memory_bytes;
 };
 
+/* How the cluster is reached, and as whom; see schemas/config.yaml. */
+struct assay_kubernetes_options {
+    const char *kubeconfig, *context, *namespace_; /* NULL = as kubectl finds them */
+    const char *owner; /* NULL = drawn once and kept in the data directory */
+    const char *url;   /* of the daemon, as pods reach it; NULL = they can not */
+    int64_t qps, burst;
+};
+
 struct assay_executor_options {
     uv_loop_t *loop;
     struct assay_executor_events events;
@@ -69,12 +86,15 @@ struct assay_executor_options {
     const char *runner;      /* absolute path of assay-runner */
     int pretend_gpus;        /* -1: those of the machine */
     int64_t trial_log_bytes;
+    struct assay_kubernetes_options kubernetes;
 };
 
 struct assay_executor;
 
 struct assay_executor_type {
     const char *name;
+    /* Its attempts go on while the daemon is away, also for an orderly end. */
+    bool goes_on;
     ASSAY_MUST_CHECK assay_status (*open)(const struct assay_executor_options *options,
                                           struct assay_executor **ret_executor,
                                           struct assay_error *err);
@@ -108,6 +128,7 @@ struct assay_executor_type {
 };
 
 extern const struct assay_executor_type assay_executor_local;
+extern const struct assay_executor_type assay_executor_kubernetes;
 
 /* Folders of the local executor, for the log route.  Caller frees. */
 char *assay_trial_directory(const char *data_dir, int64_t study_id, int64_t trial_number);

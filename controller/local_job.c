@@ -1,49 +1,9 @@
 #include "controller/local_job.h"
 
-#include <inttypes.h>
 #include <math.h>
 
 #include "common/memory.h"
-#include "common/number.h"
-
-static void
-set_if_missing(json_t *values, const char *name, char *text_taken)
-{
-    if (json_object_get(values, name) == NULL)
-        json_object_set_new(values, name, json_string(text_taken));
-    free(text_taken);
-}
-
-/* What ${…} can name.  A parameter goes before a word of ours. */
-static json_t *
-substitution_values(const struct assay_launch *launch)
-{
-    json_t *values = assay_space_texts(launch->spec->space, launch->parameters);
-    char budget[ASSAY_DOUBLE_TEXT] = "";
-
-    if (!isnan(launch->budget))
-        assay_print_double(launch->budget, budget);
-    set_if_missing(values, "study", assay_strdup(launch->study));
-    set_if_missing(values, "trial", assay_format("%" PRId64, launch->key.trial_number));
-    set_if_missing(values, "attempt", assay_format("%" PRId64, launch->key.attempt));
-    set_if_missing(values, "budget", assay_strdup(budget));
-    return values;
-}
-
-static assay_status
-substitute(const char *text, const json_t *values, const char *what, json_t **ret_text,
-           struct assay_error *err)
-{
-    assay_auto_free char *replaced = NULL;
-    assay_status rc = assay_substitute(text, values, &replaced, err);
-
-    if (rc < 0)
-        return assay_wrap(err, "%s", what);
-    *ret_text = json_string(replaced);
-    if (*ret_text == NULL)
-        return assay_fail(err, ASSAY_E_INVALID_VALUE, "%s is not UTF-8", what);
-    return ASSAY_OK;
-}
+#include "controller/launch.h"
 
 static assay_status
 build_command(const struct assay_trial_spec *trial, const json_t *values, json_t *job,
@@ -56,7 +16,7 @@ build_command(const struct assay_trial_spec *trial, const json_t *values, json_t
     for (size_t i = 0; rc == ASSAY_OK && i < trial->n_command; i++) {
         json_t *text;
 
-        rc = substitute(trial->command[i], values, "command", &text, err);
+        rc = assay_launch_substitute(trial->command[i], values, "command", &text, err);
         if (rc == ASSAY_OK)
             json_array_append_new(command, text);
     }
@@ -78,7 +38,7 @@ build_environment(const struct assay_trial_spec *trial, const json_t *values, js
         json_t *text;
 
         if (rc == ASSAY_OK)
-            rc = substitute(json_string_value(value), values, "environment", &text, err);
+            rc = assay_launch_substitute(json_string_value(value), values, "environment", &text, err);
         if (rc == ASSAY_OK)
             json_object_set_new(environment, name, text);
     }
@@ -123,7 +83,7 @@ build_metrics(const struct assay_study_spec *spec, const json_t *values, json_t 
     for (size_t i = 0; i < spec->n_constraints; i++)
         json_array_append_new(constraints, json_string(spec->constraints[i].metric));
     if (trial->metrics_path != NULL)
-        rc = substitute(trial->metrics_path, values, "metrics path", &path, err);
+        rc = assay_launch_substitute(trial->metrics_path, values, "metrics path", &path, err);
     json_object_set_new(metrics, "from", json_string(metrics_from_name(trial->metrics_from)));
     json_object_set_new(metrics, "path", path);
     json_object_set_new(metrics, "filter", text_or_null(trial->metrics_filter));
@@ -163,7 +123,7 @@ assay__local_job_build(const struct assay_launch *launch,
                        struct assay_error *err)
 {
     const struct assay_trial_spec *trial = launch->spec->trial;
-    json_t *values = substitution_values(launch), *job = json_object();
+    json_t *values = assay_launch_values(launch), *job = json_object();
     assay_status rc;
 
     json_object_set_new(job, "data_dir", json_string(options->data_dir));

@@ -51,6 +51,25 @@ struct assay_config {
     char *tls_key;
     /* Listen beyond loopback without TLS: tokens then cross the network in clear text. */
     bool insecure_listen;
+    /* How studies with trial.kubernetes reach their cluster; when not set, $KUBECONFIG,
+     * ~/.kube/config, or in a pod its service account. NULL = not set. */
+    char *kubeconfig;
+    /* Context of the kubeconfig; its current one when not set. NULL = not set. */
+    char *kube_context;
+    /* Namespace of trials whose study names none; the context's when not set. NULL = not
+     * set. */
+    char *kube_namespace;
+    /* Tells this service's pods from those of others in the cluster (label
+     * assay.dev/daemon); must stay the same. Drawn once and kept in the data directory when
+     * not set. NULL = not set. */
+    char *kube_owner;
+    /* Address of this service as pods reach it (ASSAY_URL there); when not set, trials on
+     * Kubernetes print their metrics and can not push them. NULL = not set. */
+    char *kube_url;
+    /* Requests a second to the Kubernetes API, at most. */
+    int64_t kube_qps;
+    /* Of them, how many may come at once. */
+    int64_t kube_burst;
     /* The least severe lines that are logged. */
     int log_level;
     /* How log lines are written. */

@@ -3640,6 +3640,7 @@ const char assay_openapi_json[] =
     "       \"trial_created\",\n"
     "       \"trial_state\",\n"
     "       \"trial_stop_decided\",\n"
+    "       \"attempt_waits\",\n"
     "       \"attempt_started\",\n"
     "       \"attempt_ended\"\n"
     "      ]\n"

@@ -9,6 +9,7 @@
 #include "common/number.h"
 #include "schemas/decode.h"
 #include "schemas/filter.h"
+#include "schemas/kubernetes.h"
 #include "schemas/study_internal.h"
 
 #define COMMAND_ITEMS_MAX 10000
@@ -286,10 +287,8 @@ decode_kubernetes(void *target, const json_t *value, const char *pointer,
 {
     struct assay_trial_spec *trial = target;
 
-    if (json_is_object(value))
-        trial->kubernetes = json_deep_copy(value);
-    else
-        assay_fault_type(faults, pointer, value, "an object");
+    trial->kubernetes = json_is_object(value) ? json_deep_copy(value) : NULL;
+    assay_kubernetes_spec_free(assay_kubernetes_spec_decode(value, pointer, faults));
 }
 
 /* --- the section --- */

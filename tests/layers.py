@@ -15,7 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # room -> (rooms it may include, headers of libraries it may include)
 RULES = {
     "common": ([], ["jansson.h"]),
-    "schemas": (["common"], ["jansson.h", "yaml.h"]),
+    "schemas": (["common"], ["jansson.h", "uthash.h", "yaml.h"]),
     "suggest": (["common", "schemas"], ["jansson.h", "uthash.h", "gsl/", "cblas.h", "nlopt.h"]),
     "sql": (["common", "schemas"], ["jansson.h", "uthash.h", "libpq-fe.h"]),
     "client": (["common"], ["jansson.h", "curl/"]),

@@ -1,6 +1,6 @@
 #include "trial-runner/line_feed.h"
 
-#include "trial-runner/metric_line.h"
+#include "schemas/metric_line.h"
 
 static size_t
 line_length(const char *bytes, size_t length)

@@ -5,7 +5,7 @@
 #define ASSAY_TRIAL_RUNNER_METRIC_SOURCE_H
 
 #include "trial-runner/job.h"
-#include "trial-runner/metric_line.h"
+#include "schemas/metric_line.h"
 
 struct assay_metric_source;
 

@@ -2,7 +2,7 @@
 #ifndef ASSAY_TRIAL_RUNNER_METRIC_SOURCE_INTERNAL_H
 #define ASSAY_TRIAL_RUNNER_METRIC_SOURCE_INTERNAL_H
 
-#include "trial-runner/metric_line.h"
+#include "schemas/metric_line.h"
 #include "trial-runner/metric_source.h"
 
 struct assay__metric_source_type {

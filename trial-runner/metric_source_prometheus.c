@@ -13,7 +13,7 @@
 #include "common/number.h"
 #include "trial-runner/curl_loader.h"
 #include "trial-runner/line_feed.h"
-#include "trial-runner/metric_line.h"
+#include "schemas/metric_line.h"
 #include "trial-runner/metric_source_internal.h"
 #include "trial-runner/plain_http.h"
 

@@ -12,7 +12,7 @@
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/memory.h"
-#include "trial-runner/metric_line.h"
+#include "schemas/metric_line.h"
 #include "trial-runner/metric_source_internal.h"
 #include "trial-runner/tensorboard_event.h"
 

@@ -10,7 +10,7 @@
 
 #include "common/error.h"
 #include "schemas/states.h"
-#include "trial-runner/output_log.h"
+#include "common/output_log.h"
 
 /* What is known about the end of a command. */
 struct assay_ending {

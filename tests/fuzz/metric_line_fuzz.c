@@ -6,8 +6,8 @@
 
 #include "common/memory.h"
 #include "trial-runner/line_feed.h"
-#include "trial-runner/metric_book.h"
-#include "trial-runner/metric_line.h"
+#include "schemas/metric_book.h"
+#include "schemas/metric_line.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -13,8 +13,8 @@
 #include "common/number.h"
 #include "schemas/filter.h"
 #include "trial-runner/line_feed.h"
-#include "trial-runner/metric_book.h"
-#include "trial-runner/metric_line.h"
+#include "schemas/metric_book.h"
+#include "schemas/metric_line.h"
 
 static const char *const known[] = {"loss", "val/acc", "valid_1 auc", "a|b-c", "Score"};
 

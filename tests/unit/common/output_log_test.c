@@ -10,7 +10,7 @@
 
 #include "common/file.h"
 #include "common/memory.h"
-#include "trial-runner/output_log.h"
+#include "common/output_log.h"
 
 static char folder[] = "/tmp/assay-log-test-XXXXXX";
 

@@ -1,8 +1,8 @@
 /* The metrics of one attempt: which names were seen, each one's next step and
  * last value.  Gives a measurement its step when the source had none, so that
  * sending it twice changes nothing.  One thread; names live as long as the book. */
-#ifndef ASSAY_TRIAL_RUNNER_METRIC_BOOK_H
-#define ASSAY_TRIAL_RUNNER_METRIC_BOOK_H
+#ifndef ASSAY_SCHEMAS_METRIC_BOOK_H
+#define ASSAY_SCHEMAS_METRIC_BOOK_H
 
 #include <jansson.h>
 

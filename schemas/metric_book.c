@@ -1,4 +1,4 @@
-#include "trial-runner/metric_book.h"
+#include "schemas/metric_book.h"
 
 #include <uthash.h>
 

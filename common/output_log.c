@@ -1,4 +1,4 @@
-#include "trial-runner/output_log.h"
+#include "common/output_log.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "trial-runner/metric_line.h"
+#include "schemas/metric_line.h"
 
 #include <ctype.h>
 #include <math.h>

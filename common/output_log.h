@@ -8,8 +8,8 @@
  * output.log they are the output in its order; a reader that follows output.log
  * and sees another file under that name reads the old one to its end and goes on
  * with the new one from its start.  One thread. */
-#ifndef ASSAY_TRIAL_RUNNER_OUTPUT_LOG_H
-#define ASSAY_TRIAL_RUNNER_OUTPUT_LOG_H
+#ifndef ASSAY_COMMON_OUTPUT_LOG_H
+#define ASSAY_COMMON_OUTPUT_LOG_H
 
 #include "common/buffer.h"
 #include "common/error.h"

@@ -14,8 +14,8 @@
  * Values: decimal numbers ("1.", ".98", "-7.5e-05"), nan, inf, infinity with sign
  * and in any case; a unit behind a number is not part of it.  A hexadecimal number
  * is none.  A user's filter replaces all of this but the step. */
-#ifndef ASSAY_TRIAL_RUNNER_METRIC_LINE_H
-#define ASSAY_TRIAL_RUNNER_METRIC_LINE_H
+#ifndef ASSAY_SCHEMAS_METRIC_LINE_H
+#define ASSAY_SCHEMAS_METRIC_LINE_H
 
 #include "common/buffer.h"
 #include "common/error.h"

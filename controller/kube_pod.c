@@ -1,0 +1,769 @@
+#include "controller/kube_pod.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/buffer.h"
+#include "common/json.h"
+#include "common/memory.h"
+#include "common/number.h"
+#include "controller/launch.h"
+#include "schemas/decode.h"
+
+#define CHECKPOINT_PATH "/assay/checkpoint"
+#define OUTPUT_PATH "/assay/output"
+/* Signals as exit codes 129 to 192. */
+#define SIGNAL_BASE 128
+#define SIGNAL_MAX 64
+
+char *
+assay_kube_pod_name(const char *owner, const struct assay_attempt_key *key)
+{
+    return assay_format("assay-%s-%" PRId64 "-%" PRId64 "-%" PRId64, owner, key->study_id,
+                        key->trial_number, key->attempt);
+}
+
+/* --- building: pieces --- */
+
+/* ${…} replaced in every text of a tree.  New reference, NULL with an error. */
+static json_t *
+substitute_tree(const json_t *json, const json_t *values, struct assay_error *err)
+{
+    json_t *copy = NULL, *item, *value;
+    const char *key;
+    size_t i;
+
+    if (json_is_string(json)) {
+        if (assay_launch_substitute(json_string_value(json), values, "kubernetes", &copy, err) < 0)
+            return NULL;
+        return copy;
+    }
+    if (json_is_object(json)) {
+        copy = json_object();
+        assay_json_each (json, key, item) {
+            value = substitute_tree(item, values, err);
+            if (value == NULL || json_object_set_new(copy, key, value) < 0)
+                goto failed;
+        }
+        return copy;
+    }
+    if (json_is_array(json)) {
+        copy = json_array();
+        json_array_foreach(json, i, item)
+        {
+            value = substitute_tree(item, values, err);
+            if (value == NULL || json_array_append_new(copy, value) < 0)
+                goto failed;
+        }
+        return copy;
+    }
+    return json_deep_copy(json);
+
+failed:
+    json_decref(copy);
+    return NULL;
+}
+
+static void
+set_text(json_t *object, const char *key, const char *text)
+{
+    if (text != NULL)
+        json_object_set_new(object, key, json_string(text));
+}
+
+static void
+set_copy(json_t *object, const char *key, const json_t *json)
+{
+    if (json != NULL)
+        json_object_set_new(object, key, json_deep_copy(json));
+}
+
+/* The kubelet makes "$" of "$$" and expands $(NAME); so the text arrives as it is. */
+static json_t *
+literal(const char *text)
+{
+    struct assay_buffer doubled = {0};
+    json_t *json;
+
+    for (const char *p = text; *p != '\0'; p++)
+        assay_buffer_add(&doubled, *p == '$' ? "$$" : p, *p == '$' ? 2 : 1);
+    json = json_string(doubled.data != NULL ? doubled.data : "");
+    assay_buffer_done(&doubled);
+    return json;
+}
+
+static void
+add_variable(json_t *env, const char *name, const char *value)
+{
+    json_array_append_new(env, json_pack("{s:s, s:o}", "name", name, "value", literal(value)));
+}
+
+static void
+add_variable_taken(json_t *env, const char *name, char *value)
+{
+    add_variable(env, name, value);
+    free(value);
+}
+
+static json_t *
+build_labels(const struct assay_launch *launch, const char *owner,
+             const struct assay_kubernetes_spec *spec)
+{
+    json_t *labels = spec->labels != NULL ? json_deep_copy(spec->labels) : json_object();
+
+    set_text(labels, "app.kubernetes.io/managed-by", "assay");
+    set_text(labels, ASSAY_KUBE_LABEL_DAEMON, owner);
+    json_object_set_new(labels, ASSAY_KUBE_LABEL_STUDY,
+                        json_sprintf("%" PRId64, launch->key.study_id));
+    json_object_set_new(labels, ASSAY_KUBE_LABEL_TRIAL,
+                        json_sprintf("%" PRId64, launch->key.trial_number));
+    json_object_set_new(labels, ASSAY_KUBE_LABEL_ATTEMPT,
+                        json_sprintf("%" PRId64, launch->key.attempt));
+    return labels;
+}
+
+static json_t *
+build_annotations(const struct assay_launch *launch, const struct assay_kubernetes_spec *spec)
+{
+    json_t *annotations =
+        spec->annotations != NULL ? json_deep_copy(spec->annotations) : json_object();
+
+    set_text(annotations, "assay.dev/project", launch->project);
+    set_text(annotations, "assay.dev/study-name", launch->study);
+    return annotations;
+}
+
+static assay_status
+build_command(const struct assay_trial_spec *trial, const json_t *values, json_t **ret_command,
+              struct assay_error *err)
+{
+    json_t *command = json_array();
+
+    for (size_t i = 0; i < trial->n_command; i++) {
+        json_t *text;
+        assay_status rc =
+            assay_launch_substitute(trial->command[i], values, "command", &text, err);
+
+        if (rc < 0) {
+            json_decref(command);
+            return rc;
+        }
+        json_array_append_new(command, literal(json_string_value(text)));
+        json_decref(text);
+    }
+    *ret_command = command;
+    return ASSAY_OK;
+}
+
+static void
+add_parameters(json_t *env, const struct assay_launch *launch)
+{
+    json_t *texts = assay_space_texts(launch->spec->space, launch->parameters);
+    struct assay_buffer all = {0};
+    const char *name;
+    json_t *value;
+
+    assay_json_print(launch->parameters, 0, &all);
+    add_variable(env, "ASSAY_PARAMETERS", all.data);
+    assay_buffer_done(&all);
+    json_object_foreach(texts, name, value)
+    {
+        assay_auto_free char *variable = assay_format("ASSAY_PARAM_%s", name);
+
+        if (json_object_get(launch->parameters, name) == NULL)
+            continue; /* not active */
+        for (char *p = variable; *p != '\0'; p++)
+            *p = isalnum((unsigned char)*p) ? (char)toupper((unsigned char)*p) : '_';
+        add_variable(env, variable, json_string_value(value));
+    }
+    json_decref(texts);
+}
+
+static void
+add_ours(json_t *env, const struct assay_launch *launch, const char *url)
+{
+    char budget[ASSAY_DOUBLE_TEXT];
+
+    add_parameters(env, launch);
+    if (url != NULL) {
+        add_variable(env, "ASSAY_URL", url);
+        add_variable(env, "ASSAY_TOKEN", launch->token);
+    }
+    add_variable(env, "ASSAY_PROJECT", launch->project);
+    add_variable(env, "ASSAY_STUDY", launch->study);
+    add_variable_taken(env, "ASSAY_TRIAL", assay_format("%" PRId64, launch->key.trial_number));
+    add_variable_taken(env, "ASSAY_ATTEMPT", assay_format("%" PRId64, launch->key.attempt));
+    if (!isnan(launch->budget)) {
+        assay_print_double(launch->budget, budget);
+        add_variable(env, "ASSAY_BUDGET", budget);
+    }
+    add_variable(env, "ASSAY_CHECKPOINT_DIR", CHECKPOINT_PATH);
+    add_variable(env, "ASSAY_OUTPUT_DIR", OUTPUT_PATH);
+}
+
+static assay_status
+build_environment(const struct assay_launch *launch, const struct assay_kubernetes_spec *spec,
+                  const json_t *values, const char *url, json_t **ret_env,
+                  struct assay_error *err)
+{
+    const json_t *environment = launch->spec->trial->environment;
+    json_t *env = json_array(), *item, *text;
+    const char *name;
+
+    assay_json_each (environment, name, item) {
+        assay_status rc =
+            assay_launch_substitute(json_string_value(item), values, "environment", &text, err);
+
+        if (rc < 0) {
+            json_decref(env);
+            return rc;
+        }
+        add_variable(env, name, json_string_value(text));
+        json_decref(text);
+    }
+    if (json_object_get(environment, "PYTHONUNBUFFERED") == NULL)
+        add_variable(env, "PYTHONUNBUFFERED", "1");
+    assay_json_each (spec->secrets, name, item) {
+        json_array_append_new(
+            env, json_pack("{s:s, s:{s:{s:O, s:O}}}", "name", name, "valueFrom", "secretKeyRef",
+                           "name", json_object_get(item, "secret"), "key",
+                           json_object_get(item, "key")));
+    }
+    add_ours(env, launch, url);
+    *ret_env = env;
+    return ASSAY_OK;
+}
+
+static json_t *
+build_resources(const struct assay_trial_spec *trial, const struct assay_kubernetes_spec *spec)
+{
+    json_t *requests = json_object(), *limits = json_object();
+
+    if (trial->cpus > 0.0)
+        json_object_set_new(requests, "cpu",
+                            json_sprintf("%" PRId64 "m", (int64_t)ceil(trial->cpus * 1000.0)));
+    if (trial->memory_bytes > 0) {
+        json_object_set_new(requests, "memory", json_sprintf("%" PRId64, trial->memory_bytes));
+        json_object_set_new(limits, "memory", json_sprintf("%" PRId64, trial->memory_bytes));
+    }
+    if (trial->gpus > 0) /* extended resources: the request is the limit */
+        json_object_set_new(limits, spec->gpu_resource, json_sprintf("%" PRId64, trial->gpus));
+    return json_pack("{s:o, s:o}", "requests", requests, "limits", limits);
+}
+
+/* --- volumes --- */
+
+static void
+add_volume(json_t *volumes, json_t *mounts, const char *path, json_t *source_taken,
+           const char *sub_path, bool read_only)
+{
+    assay_auto_free char *name = assay_format("volume-%zu", json_array_size(volumes));
+    json_t *mount = json_pack("{s:s, s:s}", "name", name, "mountPath", path);
+
+    json_object_set_new(source_taken, "name", json_string(name));
+    json_array_append_new(volumes, source_taken);
+    set_text(mount, "subPath", sub_path);
+    if (read_only)
+        json_object_set_new(mount, "readOnly", json_true());
+    json_array_append_new(mounts, mount);
+}
+
+static json_t *
+claim_source(const char *claim, bool read_only)
+{
+    json_t *source = json_pack("{s:{s:s}}", "persistentVolumeClaim", "claimName", claim);
+
+    if (read_only)
+        json_object_set_new(json_object_get(source, "persistentVolumeClaim"), "readOnly",
+                            json_true());
+    return source;
+}
+
+static json_t *
+volume_source(const struct assay_kubernetes_volume *volume)
+{
+    json_t *source;
+
+    if (volume->claim != NULL)
+        return claim_source(volume->claim, volume->read_only);
+    if (volume->secret != NULL)
+        return json_pack("{s:{s:s}}", "secret", "secretName", volume->secret);
+    if (volume->config_map != NULL)
+        return json_pack("{s:{s:s}}", "configMap", "name", volume->config_map);
+    source = json_object();
+    if (volume->size_bytes > 0)
+        json_object_set_new(source, "sizeLimit", json_sprintf("%" PRId64, volume->size_bytes));
+    return json_pack("{s:o}", "emptyDir", source);
+}
+
+static void
+add_volumes(json_t *pod_spec, json_t *container, const struct assay_launch *launch,
+            const char *owner, const struct assay_kubernetes_spec *spec)
+{
+    json_t *volumes = json_array(), *mounts = json_array();
+
+    for (size_t i = 0; i < spec->n_volumes; i++)
+        add_volume(volumes, mounts, spec->volumes[i].path, volume_source(&spec->volumes[i]),
+                   spec->volumes[i].sub_path, spec->volumes[i].read_only);
+    if (spec->checkpoint_claim != NULL) {
+        assay_auto_free char *folder =
+            assay_format("assay-%s/%" PRId64 "/%" PRId64, owner, launch->key.study_id,
+                         launch->key.trial_number);
+
+        add_volume(volumes, mounts, CHECKPOINT_PATH, claim_source(spec->checkpoint_claim, false),
+                   folder, false);
+    } else {
+        add_volume(volumes, mounts, CHECKPOINT_PATH, json_pack("{s:{}}", "emptyDir"), NULL, false);
+    }
+    add_volume(volumes, mounts, OUTPUT_PATH, json_pack("{s:{}}", "emptyDir"), NULL, false);
+    json_object_set_new(pod_spec, "volumes", volumes);
+    json_object_set_new(container, "volumeMounts", mounts);
+}
+
+/* --- where it runs, and as whom --- */
+
+/* The user's affinity, with the GPU's model and memory added to every node term. */
+static json_t *
+build_affinity(const struct assay_kubernetes_spec *spec)
+{
+    static const char required[] = "requiredDuringSchedulingIgnoredDuringExecution";
+    json_t *affinity = spec->affinity != NULL ? json_deep_copy(spec->affinity) : json_object();
+    json_t *expressions = json_array(), *node, *selector, *terms, *term;
+    size_t i;
+
+    if (spec->gpu_model != NULL)
+        json_array_append_new(expressions,
+                              json_pack("{s:s, s:s, s:[s]}", "key", "nvidia.com/gpu.product",
+                                        "operator", "In", "values", spec->gpu_model));
+    if (spec->gpu_memory_bytes > 0) { /* the label is in MiB; Gt is "more than" */
+        int64_t mib = (spec->gpu_memory_bytes + (1 << 20) - 1) >> 20;
+
+        json_array_append_new(
+            expressions, json_pack("{s:s, s:s, s:[o]}", "key", "nvidia.com/gpu.memory", "operator",
+                                   "Gt", "values", json_sprintf("%" PRId64, mib - 1)));
+    }
+    if (json_array_size(expressions) > 0) {
+        node = json_object_get(affinity, "nodeAffinity");
+        if (!json_is_object(node)) {
+            node = json_object();
+            json_object_set_new(affinity, "nodeAffinity", node);
+        }
+        selector = json_object_get(node, required);
+        if (!json_is_object(selector)) {
+            selector = json_pack("{s:[{}]}", "nodeSelectorTerms");
+            json_object_set_new(node, required, selector);
+        }
+        terms = json_object_get(selector, "nodeSelectorTerms");
+        json_array_foreach(terms, i, term)
+        {
+            json_t *list = json_object_get(term, "matchExpressions");
+
+            if (json_is_array(list))
+                json_array_extend(list, expressions);
+            else
+                json_object_set_new(term, "matchExpressions", json_deep_copy(expressions));
+        }
+    }
+    json_decref(expressions);
+    return affinity;
+}
+
+static json_t *
+names_of(const json_t *texts)
+{
+    json_t *list = json_array(), *text;
+    size_t i;
+
+    json_array_foreach(texts, i, text)
+        json_array_append_new(list, json_pack("{s:O}", "name", text));
+    return list;
+}
+
+/* What the "restricted" pod security standard asks for, unless the study says otherwise. */
+static void
+set_security(json_t *pod_spec, json_t *container, const struct assay_kubernetes_spec *spec)
+{
+    json_t *pod = json_pack("{s:b, s:{s:s}}", "runAsNonRoot", 1, "seccompProfile", "type",
+                            "RuntimeDefault");
+    json_t *own = json_pack("{s:b, s:{s:[s]}}", "allowPrivilegeEscalation", 0, "capabilities",
+                            "drop", "ALL");
+
+    if (spec->pod_security_context != NULL)
+        json_object_update(pod, assay_json_unconst(spec->pod_security_context));
+    if (spec->security_context != NULL)
+        json_object_update(own, assay_json_unconst(spec->security_context));
+    json_object_set_new(pod_spec, "securityContext", pod);
+    json_object_set_new(container, "securityContext", own);
+}
+
+static json_t *
+build_pod_spec(const struct assay_launch *launch, const char *owner,
+               const struct assay_kubernetes_spec *spec, json_t *container_taken)
+{
+    const struct assay_trial_spec *trial = launch->spec->trial;
+    json_t *affinity = build_affinity(spec);
+    json_t *pod_spec = json_pack("{s:s, s:b, s:I}", "restartPolicy", "Never",
+                                 "enableServiceLinks", 0, "terminationGracePeriodSeconds",
+                                 (json_int_t)((trial->grace_us + ASSAY_SECOND_US - 1) /
+                                              ASSAY_SECOND_US));
+
+    if (trial->timeout_us > 0)
+        json_object_set_new(pod_spec, "activeDeadlineSeconds",
+                            json_integer((trial->timeout_us + ASSAY_SECOND_US - 1) /
+                                         ASSAY_SECOND_US));
+    add_volumes(pod_spec, container_taken, launch, owner, spec);
+    set_security(pod_spec, container_taken, spec);
+    json_object_set_new(pod_spec, "containers", json_pack("[o]", container_taken));
+    set_copy(pod_spec, "nodeSelector", spec->node_selector);
+    set_copy(pod_spec, "tolerations", spec->tolerations);
+    if (json_object_size(affinity) > 0)
+        json_object_set(pod_spec, "affinity", affinity);
+    json_decref(affinity);
+    set_text(pod_spec, "priorityClassName", spec->priority_class);
+    set_text(pod_spec, "runtimeClassName", spec->runtime_class);
+    set_text(pod_spec, "schedulerName", spec->scheduler);
+    set_text(pod_spec, "serviceAccountName", spec->service_account);
+    /* A command that tunes parameters has no business with the API. */
+    if (spec->service_account == NULL)
+        json_object_set_new(pod_spec, "automountServiceAccountToken", json_false());
+    if (spec->image_pull_secrets != NULL)
+        json_object_set_new(pod_spec, "imagePullSecrets", names_of(spec->image_pull_secrets));
+    return pod_spec;
+}
+
+static assay_status
+build_from(const struct assay_launch *launch, const struct assay_kubernetes_spec *spec,
+           const struct assay_kube_pod_options *options, const json_t *values, json_t **ret_pod,
+           struct assay_error *err)
+{
+    const struct assay_trial_spec *trial = launch->spec->trial;
+    assay_auto_free char *name = assay_kube_pod_name(options->owner, &launch->key);
+    json_t *command = NULL, *env = NULL, *container;
+    assay_status rc = build_command(trial, values, &command, err);
+
+    if (rc == ASSAY_OK)
+        rc = build_environment(launch, spec, values, options->url, &env, err);
+    if (rc < 0) {
+        json_decref(command);
+        return rc;
+    }
+    container = json_pack("{s:s, s:s, s:o, s:o, s:o}", "name", ASSAY_KUBE_CONTAINER, "image",
+                          spec->image, "command", command, "env", env, "resources",
+                          build_resources(trial, spec));
+    set_text(container, "imagePullPolicy", spec->image_pull_policy);
+    set_text(container, "workingDir", trial->directory);
+    *ret_pod = json_pack("{s:s, s:s, s:{s:s, s:o, s:o}, s:o}", "apiVersion", "v1", "kind", "Pod",
+                         "metadata", "name", name, "labels",
+                         build_labels(launch, options->owner, spec), "annotations",
+                         build_annotations(launch, spec), "spec",
+                         build_pod_spec(launch, options->owner, spec, container));
+    return ASSAY_OK;
+}
+
+assay_status
+assay_kube_pod_build(const struct assay_launch *launch,
+                     const struct assay_kube_pod_options *options, json_t **ret_pod,
+                     struct assay_error *err)
+{
+    json_t *values = assay_launch_values(launch);
+    json_t *section = substitute_tree(launch->spec->trial->kubernetes, values, err);
+    struct assay_kubernetes_spec *spec = NULL;
+    struct assay_faults faults = {0};
+    assay_status rc = ASSAY_E_INVALID_VALUE;
+
+    if (section != NULL) {
+        spec = assay_kubernetes_spec_decode(section, "/trial/kubernetes", &faults);
+        if (spec == NULL)
+            rc = assay_fail(err, ASSAY_E_INVALID_VALUE, "%s: %s", faults.items[0].pointer,
+                            faults.items[0].message);
+        else
+            rc = build_from(launch, spec, options, values, ret_pod, err);
+    }
+    assay_faults_done(&faults);
+    assay_kubernetes_spec_free(spec);
+    json_decref(section);
+    json_decref(values);
+    return rc;
+}
+
+/* --- reading a status --- */
+
+static const char *
+text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+
+    return text != NULL ? text : "";
+}
+
+/* The status of a container by name, also among the init containers; NULL = none. */
+static const json_t *
+container_status(const json_t *statuses, const char *name)
+{
+    const json_t *status;
+    size_t i;
+
+    json_array_foreach(statuses, i, status)
+    {
+        if (strcmp(text_of(status, "name"), name) == 0)
+            return status;
+    }
+    return NULL;
+}
+
+static const json_t *
+condition(const json_t *status, const char *type)
+{
+    const json_t *item;
+    size_t i;
+
+    json_array_foreach(json_object_get(status, "conditions"), i, item)
+    {
+        if (strcmp(text_of(item, "type"), type) == 0)
+            return item;
+    }
+    return NULL;
+}
+
+static bool
+is_one_of(const char *word, const char *const *words)
+{
+    for (; *words != NULL; words++) {
+        if (strcmp(word, *words) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Reasons of a pod that the cluster took away, whatever its command did. */
+static bool
+is_taken_away(const char *reason)
+{
+    static const char *const reasons[] = {
+        "Evicted",      "Preempted",  "Preempting", "NodeLost",     "NodeAffinity",
+        "NodeShutdown", "Shutdown",   "Terminated", "UnexpectedAdmissionError",
+        "NodeNotReady", "NodePorts",  "AppArmor",   "TopologyAffinityError", NULL};
+
+    return is_one_of(reason, reasons) || strncmp(reason, "OutOf", 5) == 0;
+}
+
+static char *
+with_message(const char *what, const char *message)
+{
+    return *message != '\0' ? assay_format("%s: %s", what, message) : assay_strdup(what);
+}
+
+/* By the pod's own reason or its DisruptionTarget condition.  False: the container tells. */
+static bool
+read_taken_away(const json_t *status, struct assay_kube_pod_status *ret)
+{
+    const json_t *disrupted = condition(status, "DisruptionTarget");
+    const char *reason = text_of(status, "reason"), *message = text_of(status, "message");
+
+    if (!is_taken_away(reason)) {
+        if (strcmp(text_of(disrupted, "status"), "True") != 0)
+            return false;
+        reason = text_of(disrupted, "reason");
+        message = text_of(disrupted, "message");
+    }
+    ret->lost = true;
+    ret->state = ASSAY_TRIAL_FAILED;
+    ret->reason = ASSAY_TRIAL_REASON_RUNNER_LOST;
+    ret->sentence = with_message(reason, message);
+    return true;
+}
+
+static void
+read_terminated(const char *container, const json_t *terminated,
+                struct assay_kube_pod_status *ret)
+{
+    static const char *const unstartable[] = {"StartError", "ContainerCannotRun", NULL};
+    const char *reason = text_of(terminated, "reason"), *message = text_of(terminated, "message");
+    int code = (int)json_integer_value(json_object_get(terminated, "exitCode"));
+
+    ret->state = ASSAY_TRIAL_FAILED;
+    if (code == 0 && strcmp(reason, "OOMKilled") != 0) {
+        ret->state = ASSAY_TRIAL_SUCCEEDED;
+        ret->reason = ASSAY_TRIAL_REASON_NONE;
+        ret->exit_code = 0;
+    } else if (strcmp(reason, "OOMKilled") == 0) {
+        ret->reason = ASSAY_TRIAL_REASON_OUT_OF_MEMORY;
+        ret->signal = 9;
+        ret->sentence = with_message("OOMKilled: the container used more memory than its limit",
+                                     message);
+    } else if (strcmp(reason, "ContainerStatusUnknown") == 0) {
+        ret->lost = true;
+        ret->reason = ASSAY_TRIAL_REASON_RUNNER_LOST;
+        ret->sentence = with_message("ContainerStatusUnknown: the node does not know how the "
+                                     "container ended", message);
+    } else if (is_one_of(reason, unstartable)) {
+        ret->reason = ASSAY_TRIAL_REASON_START_FAILED;
+        ret->exit_code = code;
+        ret->sentence = with_message(reason, message);
+    } else if (code > SIGNAL_BASE && code <= SIGNAL_BASE + SIGNAL_MAX) {
+        ret->reason = ASSAY_TRIAL_REASON_SIGNAL;
+        ret->signal = code - SIGNAL_BASE;
+        ret->sentence = assay_format("container \"%s\" was ended by signal %d", container,
+                                     ret->signal);
+    } else {
+        ret->reason = ASSAY_TRIAL_REASON_EXIT_CODE;
+        ret->exit_code = code;
+        ret->sentence = assay_format("container \"%s\" ended with exit code %d%s%s", container,
+                                     code, *message != '\0' ? ": " : "", message);
+    }
+}
+
+/* An init container that failed, of a pod that failed. */
+static bool
+read_failed_init(const json_t *status, struct assay_kube_pod_status *ret)
+{
+    const json_t *item;
+    size_t i;
+
+    json_array_foreach(json_object_get(status, "initContainerStatuses"), i, item)
+    {
+        const json_t *end = json_object_get(json_object_get(item, "state"), "terminated");
+
+        if (end != NULL && json_integer_value(json_object_get(end, "exitCode")) != 0) {
+            read_terminated(text_of(item, "name"), end, ret);
+            if (ret->reason == ASSAY_TRIAL_REASON_EXIT_CODE)
+                ret->reason = ASSAY_TRIAL_REASON_START_FAILED;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void
+read_end(const json_t *status, const char *container,
+         struct assay_kube_pod_status *ret)
+{
+    const json_t *own = container_status(json_object_get(status, "containerStatuses"), container);
+    const json_t *end = json_object_get(json_object_get(own, "state"), "terminated");
+
+    ret->phase = ASSAY_KUBE_ENDED;
+    if (strcmp(text_of(status, "reason"), "DeadlineExceeded") == 0) {
+        ret->state = ASSAY_TRIAL_FAILED;
+        ret->reason = ASSAY_TRIAL_REASON_TIMEOUT;
+        ret->sentence = with_message("DeadlineExceeded: the trial ran longer than its timeout",
+                                     text_of(status, "message"));
+    } else if (end != NULL && json_integer_value(json_object_get(end, "exitCode")) == 0) {
+        read_terminated(container, end, ret); /* it had done its work when it was taken */
+    } else if (read_taken_away(status, ret)) {
+        return;
+    } else if (end != NULL) {
+        read_terminated(container, end, ret);
+    } else if (!read_failed_init(status, ret)) {
+        ret->lost = true;
+        ret->state = ASSAY_TRIAL_FAILED;
+        ret->reason = ASSAY_TRIAL_REASON_RUNNER_LOST;
+        ret->sentence = assay_format("the pod failed%s%s%s%s",
+                                     *text_of(status, "reason") != '\0' ? ": " : "",
+                                     text_of(status, "reason"),
+                                     *text_of(status, "message") != '\0' ? ": " : "",
+                                     text_of(status, "message"));
+    }
+}
+
+/* Whether any container but this one still runs. */
+static bool
+others_run(const json_t *status, const char *container)
+{
+    const json_t *item;
+    size_t i;
+
+    json_array_foreach(json_object_get(status, "containerStatuses"), i, item)
+    {
+        if (strcmp(text_of(item, "name"), container) != 0 &&
+            json_object_get(json_object_get(item, "state"), "running") != NULL)
+            return true;
+    }
+    return false;
+}
+
+static void
+read_waiting_containers(const json_t *statuses, struct assay_kube_pod_status *ret)
+{
+    static const char *const hopeless[] = {
+        "ErrImagePull",         "ImagePullBackOff",     "InvalidImageName",
+        "ErrImageNeverPull",    "ImageInspectError",    "RegistryUnavailable",
+        "CreateContainerError", "CreateContainerConfigError", NULL};
+    const json_t *item;
+    size_t i;
+
+    json_array_foreach(statuses, i, item)
+    {
+        const json_t *waiting = json_object_get(json_object_get(item, "state"), "waiting");
+        const char *reason = text_of(waiting, "reason");
+
+        if (is_one_of(reason, hopeless)) {
+            ret->phase = ASSAY_KUBE_STUCK;
+            free(ret->sentence);
+            ret->sentence = with_message(reason, text_of(waiting, "message"));
+        }
+    }
+}
+
+static void
+read_pending(const json_t *pod, const json_t *status, struct assay_kube_pod_status *ret)
+{
+    const json_t *scheduled = condition(status, "PodScheduled");
+
+    ret->phase = ASSAY_KUBE_PENDING;
+    if (json_array_size(json_object_get(json_object_get(pod, "spec"), "schedulingGates")) > 0)
+        ret->sentence = assay_strdup("held back by a scheduling gate, as queues do");
+    else if (strcmp(text_of(scheduled, "status"), "False") == 0)
+        ret->sentence = with_message(*text_of(scheduled, "reason") != '\0'
+                                         ? text_of(scheduled, "reason")
+                                         : "Unschedulable",
+                                     text_of(scheduled, "message"));
+    read_waiting_containers(json_object_get(status, "initContainerStatuses"), ret);
+    read_waiting_containers(json_object_get(status, "containerStatuses"), ret);
+}
+
+void
+assay_kube_pod_read(const json_t *pod, const char *container,
+                    struct assay_kube_pod_status *ret_status)
+{
+    const json_t *status = json_object_get(pod, "status");
+    const json_t *own = container_status(json_object_get(status, "containerStatuses"), container);
+    const json_t *state = json_object_get(own, "state");
+    const json_t *end = json_object_get(state, "terminated");
+    const char *phase = text_of(status, "phase");
+    struct assay_kube_pod_status ret = {
+        .deleting = json_object_get(json_object_get(pod, "metadata"), "deletionTimestamp") != NULL,
+        .has_log = end != NULL || json_object_get(state, "running") != NULL,
+        .state = ASSAY_TRIAL_FAILED,
+        .reason = ASSAY_TRIAL_REASON_NONE,
+        .exit_code = -1,
+    };
+
+    if (strcmp(phase, "Succeeded") == 0 && end == NULL) {
+        ret.phase = ASSAY_KUBE_ENDED; /* its containers' states were not kept */
+        ret.state = ASSAY_TRIAL_SUCCEEDED;
+        ret.exit_code = 0;
+        ret.has_log = true;
+    } else if (strcmp(phase, "Succeeded") == 0 || strcmp(phase, "Failed") == 0 ||
+               strcmp(text_of(status, "reason"), "NodeLost") == 0) {
+        read_end(status, container, &ret);
+    } else if (end != NULL && (json_integer_value(json_object_get(end, "exitCode")) == 0 ||
+                               others_run(status, container))) {
+        read_end(status, container, &ret); /* the rest are somebody's sidecars */
+    } else if (strcmp(phase, "Running") == 0) {
+        ret.phase = ASSAY_KUBE_RUNNING;
+        read_waiting_containers(json_object_get(status, "containerStatuses"), &ret);
+    } else {
+        read_pending(pod, status, &ret);
+    }
+    *ret_status = ret;
+}
+
+void
+assay_kube_pod_status_done(struct assay_kube_pod_status *status)
+{
+    free(status->sentence);
+    status->sentence = NULL;
+}

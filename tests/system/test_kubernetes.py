@@ -1,0 +1,281 @@
+#!/usr/bin/env python3
+"""Trials as pods, against the API double: what ends how, what is read, what is left."""
+
+import json
+import os
+import pathlib
+import signal
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+import base
+from harness.assayd import ROOT, Assayd
+from harness.kube.cluster import Cluster, Killed
+from harness.kube.double import Chaos, Double
+
+GPUS = {"gpu-1": {"cpu": "64", "memory": "256Gi", "nvidia.com/gpu": "4", "pods": "5000"}}
+
+
+def loss(container):
+    """A command that prints loss = (x - 0.3)^2, once."""
+    x = float(container.spec["command"][1])
+    container.print("starting")
+    container.print(f"loss={(x - 0.3) ** 2}")
+
+
+def pod_study(name, image="quick", trials=5, parallel=2, gpus=1, command=None, **more):
+    return {"name": name, "objective": {"metric": "loss", "goal": "minimize"},
+            "parameters": [{"name": "x", "type": "double", "min": 0, "max": 1}],
+            "algorithm": {"name": "random"}, "seed": 7,
+            "limits": {"trials": trials, "parallel": parallel},
+            "trial": {"command": command or ["train", "${x}"], "resources": {"gpus": gpus},
+                      "kubernetes": {"image": image}, **more}}
+
+
+class Kube(unittest.TestCase):
+    """A daemon and a cluster; after each test nothing may be left in the cluster."""
+
+    nodes = GPUS
+    chaos = Chaos()
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        self.double = Double()
+        self.double.__enter__()
+        self.addCleanup(self.double.__exit__, None, None, None)
+        self.cluster = Cluster(self.double, self.folder, self.nodes, {"quick": loss})
+        self.cluster.__enter__()
+        self.addCleanup(self.cluster.__exit__, None, None, None)
+        config = self.double.write_kubeconfig(self.folder / "kubeconfig")
+        self.daemon = Assayd(base.BUILD, "--kubeconfig", str(config), "--kube-qps", "2000",
+                             "--kube-burst", "500")
+        self.addCleanup(self.finish)
+
+    def finish(self):
+        fault = self.daemon.stop()
+        tail = self.daemon.tail()
+        self.daemon.remove()
+        self.assertFalse(fault, f"{fault}\n{tail}")
+
+    def submit(self, study):
+        return base.call(self.daemon, "POST", base.STUDIES, study)
+
+    def trials(self, study):
+        return base.all_trials(self.daemon, study)
+
+    def wait_no_pods(self, timeout=40):
+        base.wait_for(lambda: not self.cluster.pods(), "no pod left", timeout)
+
+    def image(self, name, function):
+        self.cluster.images[name] = function
+
+
+class Ends(Kube):
+    """How pods end and what the trial says of it."""
+
+    def run_one(self, function=None, image="one", retries=0, infrastructure=0, **more):
+        if function is not None:
+            self.image(image, function)
+        study = pod_study("one", image, trials=1, parallel=1, retries=retries,
+                          infrastructure_retries=infrastructure, **more)
+        self.submit(study)
+        base.wait_final(self.daemon, "one", 60)
+        return self.trials("one")[0]
+
+    def test_success(self):
+        study = self.submit(pod_study("s", trials=12, parallel=6))
+        self.assertTrue(study["runs_trials"])
+        found = base.wait_final(self.daemon, "s", 60)
+        self.assertEqual(found["state"], "succeeded")
+        rows = self.trials("s")
+        self.assertEqual(len(rows), 12)
+        for row in rows:
+            self.assertEqual(row["state"], "succeeded", row)
+            self.assertAlmostEqual(row["metrics"]["loss"], (row["parameters"]["x"] - 0.3) ** 2)
+            self.assertEqual(len(row["attempts"]), 1)
+            self.assertEqual(len(row["attempts"][0]["gpus"]), 1)
+        self.assertLessEqual(self.cluster.most_scheduled, 4)
+        log = base.call(self.daemon, "GET", f"{base.STUDIES}/s/trials/1/logs")
+        self.assertIn("starting\nloss=", log)
+        self.wait_no_pods()
+
+    def test_exit_code(self):
+        def fails(container):
+            container.print("no such file: data.npz")
+            return 3
+        row = self.run_one(fails)
+        self.assertEqual((row["state"], row["reason"]), ("failed", "exit_code"))
+        self.assertEqual(row["attempts"][0]["exit_code"], 3)
+        self.assertIn("no such file: data.npz", row["message"])
+
+    def test_out_of_memory(self):
+        def grows(_container):
+            raise Killed("OOMKilled")
+        row = self.run_one(grows)
+        self.assertEqual((row["state"], row["reason"]), ("failed", "out_of_memory"))
+        self.assertIn("OOMKilled", row["message"])
+
+    def test_timeout(self):
+        row = self.run_one(lambda c: c.stopped.wait(30), timeout="1s")
+        self.assertEqual((row["state"], row["reason"]), ("failed", "timeout"))
+
+    def test_no_metric(self):
+        row = self.run_one(lambda c: c.print("all fine but silent"))
+        self.assertEqual((row["state"], row["reason"]), ("failed", "no_objective"))
+        self.assertIn("all fine but silent", row["message"])
+
+    def test_eviction_is_retried_apart(self):
+        seen = []
+
+        def once_evicted(container):
+            seen.append(container.pod["metadata"]["name"])
+            if len(seen) == 1:
+                threading.Thread(target=self.cluster.evict, args=(container.pod,)).start()
+                container.stopped.wait(10)
+                return 1
+            container.print("loss=0.5")
+            return 0
+        row = self.run_one(once_evicted, infrastructure=2)
+        self.assertEqual(row["state"], "succeeded", row)
+        self.assertEqual([a["state"] for a in row["attempts"]], ["lost", "exited"])
+        self.assertIn("Evicted: The node was low on resource: memory.",
+                      row["attempts"][0]["message"])
+        self.assertEqual(len(set(seen)), 2)
+
+    def test_rejected_manifest(self):
+        study = pod_study("bad", trials=1)
+        study["trial"]["kubernetes"]["labels"] = {"team": "not a label!"}
+        self.submit(study)
+        base.wait_final(self.daemon, "bad", 30)
+        row = self.trials("bad")[0]
+        self.assertEqual((row["state"], row["reason"]), ("failed", "start_failed"))
+        self.assertIn("metadata.labels", row["message"])
+        self.assertEqual(self.cluster.pods(), [])
+
+    def test_unschedulable_says_why(self):
+        self.submit(pod_study("big", trials=1, gpus=8))
+
+        def waits():
+            row = self.trials("big")
+            return row and row[0]["attempts"] and row[0]["attempts"][0]["message"]
+        message = base.wait_for(waits, "why it waits", 20)
+        self.assertIn("Unschedulable: 0/1 nodes are available: 1 Insufficient nvidia.com/gpu.",
+                      message)
+        base.call(self.daemon, "POST", f"{base.STUDIES}/big/cancel")
+        found = base.wait_final(self.daemon, "big", 30)
+        self.assertEqual(found["state"], "cancelled")
+        self.wait_no_pods()
+
+    def test_cancel_leaves_nothing(self):
+        self.image("long", lambda c: (c.print("loss=1"), c.stopped.wait(60))[0])
+        self.submit(pod_study("c", "long", trials=8, parallel=4))
+        base.wait_for(lambda: sum(p["status"]["phase"] == "Running"
+                                  for p in self.cluster.pods()) == 4, "four pods run")
+        base.call(self.daemon, "POST", f"{base.STUDIES}/c/cancel")
+        self.assertEqual(base.wait_final(self.daemon, "c", 40)["state"], "cancelled")
+        self.wait_no_pods()
+
+    def test_early_stop(self):
+        def curve(container):
+            x = float(container.spec["command"][1])
+            for step in range(1, 200):
+                container.print(f"epoch={step} loss={x + 1 / step}")
+                if container.stopped.wait(0.02):
+                    return 143
+            return 0
+        self.image("curve", curve)
+        study = pod_study("e", "curve", trials=12, parallel=4, grace="2s")
+        study["early_stopping"] = {"name": "median", "settings": {"min_trials": 3,
+                                                                  "warmup_steps": 3}}
+        self.submit(study)
+        self.assertEqual(base.wait_final(self.daemon, "e", 120)["state"], "succeeded")
+        states = [row["state"] for row in self.trials("e")]
+        self.assertIn("stopped", states)
+        self.assertEqual(set(states), {"stopped", "succeeded"})
+        self.wait_no_pods()
+
+    def test_missing_image_waits_and_says_so(self):
+        self.cluster.missing_images.add("nowhere/none:1")
+        self.submit(pod_study("m", "nowhere/none:1", trials=1))
+        message = base.wait_for(
+            lambda: (self.trials("m") or [{"attempts": []}])[0]["attempts"] and
+            self.trials("m")[0]["attempts"][0]["message"], "why it waits", 20)
+        self.assertRegex(message, "ImagePullBackOff|ErrImagePull")
+        base.call(self.daemon, "POST", f"{base.STUDIES}/m/cancel")
+        base.wait_final(self.daemon, "m", 30)
+        self.wait_no_pods()
+
+    def test_template_is_refused(self):
+        study = pod_study("t")
+        study["trial"]["kubernetes"]["template"] = {"kind": "Job"}
+        with self.assertRaises(base.Refused) as caught:
+            self.submit(study)
+        self.assertEqual(caught.exception.status, 422)
+
+
+class Restarts(Kube):
+    def test_restart_adopts(self):
+        """A daemon that is killed finds its pods again; none runs twice."""
+        runs, go = [], threading.Event()
+
+        def counted(container):
+            runs.append(container.pod["metadata"]["name"])
+            for step in range(1, 4):
+                container.print(f"loss={4 - step}")
+            go.wait(30)
+            container.print("loss=0.25")
+        self.image("counted", counted)
+        self.submit(pod_study("r", "counted", trials=4, parallel=4))
+        base.wait_for(lambda: len(runs) == 4, "four pods run")
+        time.sleep(0.5)
+        self.daemon.kill()
+        self.daemon.start()
+        time.sleep(0.5)
+        go.set()
+        self.assertEqual(base.wait_final(self.daemon, "r", 60)["state"], "succeeded")
+        self.assertEqual(len(runs), 4)
+        for row in self.trials("r"):
+            self.assertEqual(row["state"], "succeeded", row)
+            self.assertEqual(len(row["attempts"]), 1)
+            curve = base.call(self.daemon, "GET", f"{base.STUDIES}/r/trials/{row['number']}"
+                              "/measurements")["measurements"]
+            self.assertEqual([(m["step"], m["metrics"]["loss"]) for m in curve],
+                             [(1, 3.0), (2, 2.0), (3, 1.0), (4, 0.25)])
+        self.wait_no_pods()
+
+    def test_orderly_stop_leaves_pods(self):
+        go = threading.Event()
+
+        def waits(container):
+            go.wait(30)
+            container.print("loss=1")
+        self.image("waits", waits)
+        self.submit(pod_study("o", "waits", trials=2, parallel=2))
+        base.wait_for(lambda: sum(p["status"]["phase"] == "Running"
+                                  for p in self.cluster.pods()) == 2, "two pods run")
+        self.assertFalse(self.daemon.stop())
+        self.assertEqual(len(self.cluster.pods()), 2)
+        go.set()
+        self.daemon.start()
+        self.assertEqual(base.wait_final(self.daemon, "o", 60)["state"], "succeeded")
+        self.assertEqual([len(r["attempts"]) for r in self.trials("o")], [1, 1])
+        self.wait_no_pods()
+
+    def test_leftovers_are_swept(self):
+        owner = (self.daemon.data / "kubernetes-owner").read_text().strip()
+        self.double.store.create(
+            __import__("harness.kube.cluster", fromlist=["PODS"]).PODS, "assay",
+            {"metadata": {"name": f"assay-{owner}-99-1-1",
+                          "labels": {"assay.dev/daemon": owner}},
+             "spec": {"containers": [{"name": "trial", "image": "quick", "command": ["x", "1"]}]},
+             "status": {"phase": "Pending"}})
+        self.wait_no_pods(20)
+
+
+if __name__ == "__main__":
+    unittest.main()
