@@ -33,6 +33,7 @@ struct assay_kube_call {
     int64_t retry_after_us;
     int tries;
     bool renewed; /* the credentials, after a 401 */
+    bool cancelled; /* from inside a callback of curl's, which must not lose its handle */
     CURL *easy;   /* NULL: it waits */
     struct curl_slist *headers;
     struct assay_buffer answer;
@@ -57,6 +58,8 @@ struct assay_kube_client {
     uint64_t sent;
     size_t open;
     bool pumping, closed;
+    bool inside;    /* curl is calling back */
+    bool cancelled; /* some call was, meanwhile */
 };
 
 /* One socket curl wants to hear of. */
@@ -136,6 +139,8 @@ on_bytes(char *bytes, size_t size, size_t n, void *arg)
     long code = 0;
 
     n *= size;
+    if (call->cancelled)
+        return 0; /* ends the transfer */
     curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &code);
     if (call->stream && code == 200) {
         call->data(call->arg, bytes, n);
@@ -423,17 +428,29 @@ transfer_ended(struct assay_kube_call *call, CURLcode result)
     }
 }
 
+/* Lets curl work; then what ended is told. */
 static void
-finish_transfers(struct assay_kube_client *client)
+act(struct assay_kube_client *client, curl_socket_t socket, int flags)
 {
+    struct assay_kube_call *call, *next;
     CURLMsg *message;
     int left;
 
-    while (!client->closed && (message = curl_multi_info_read(client->multi, &left)) != NULL) {
-        struct assay_kube_call *call = NULL;
+    client->inside = true;
+    curl_multi_socket_action(client->multi, socket, flags, &left);
+    client->inside = false;
+    call = client->cancelled ? TAILQ_FIRST(&client->active) : NULL;
+    client->cancelled = false;
+    for (; call != NULL; call = next) {
+        next = TAILQ_NEXT(call, link);
+        if (call->cancelled)
+            assay_kube_cancel(call);
+    }
 
+    while (!client->closed && (message = curl_multi_info_read(client->multi, &left)) != NULL) {
         if (message->msg != CURLMSG_DONE)
             continue;
+        call = NULL;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &call);
         transfer_ended(call, message->data.result);
     }
@@ -445,11 +462,7 @@ finish_transfers(struct assay_kube_client *client)
 static void
 on_curl_timer(uv_timer_t *timer)
 {
-    struct assay_kube_client *client = timer->data;
-    int running;
-
-    curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-    finish_transfers(client);
+    act(timer->data, CURL_SOCKET_TIMEOUT, 0);
 }
 
 static int
@@ -470,8 +483,7 @@ static void
 on_socket_ready(uv_poll_t *poll, int status, int events)
 {
     struct watched *watched = poll->data;
-    struct assay_kube_client *client = watched->client;
-    int flags = 0, running;
+    int flags = 0;
 
     if (status < 0)
         flags = CURL_CSELECT_ERR;
@@ -479,8 +491,7 @@ on_socket_ready(uv_poll_t *poll, int status, int events)
         flags |= CURL_CSELECT_IN;
     if ((events & UV_WRITABLE) != 0)
         flags |= CURL_CSELECT_OUT;
-    curl_multi_socket_action(client->multi, watched->socket, flags, &running);
-    finish_transfers(client);
+    act(watched->client, watched->socket, flags);
 }
 
 static void
@@ -632,6 +643,11 @@ assay_kube_cancel(struct assay_kube_call *call)
 {
     if (call == NULL)
         return;
+    if (call->easy != NULL && call->client->inside) {
+        call->cancelled = true;
+        call->client->cancelled = true;
+        return;
+    }
     if (call->easy != NULL)
         TAILQ_REMOVE(&call->client->active, call, link);
     else
