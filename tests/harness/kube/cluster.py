@@ -570,7 +570,7 @@ class ProcessRun:
                 value = worker.pod
                 for key in path.split("."):
                     value = value.get(key, "") if isinstance(value, dict) else ""
-            environment[entry["name"]] = translate(str(value))
+            environment[entry["name"]] = translate(expand(str(value), environment))
         arguments = [translate(expand(a, environment))
                      for a in (container.get("command") or []) + (container.get("args") or [])]
         home = worker.cluster.folder / worker.pod["metadata"]["uid"] / "home"
@@ -591,6 +591,7 @@ class ProcessRun:
     def pump(self):
         for line in self.process.stdout:
             self.log.write(line.rstrip(b"\n"))
+        self.process.stdout.close()
         self.process.wait()
         self.log.end()
         self.over.set()
