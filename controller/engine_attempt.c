@@ -21,7 +21,7 @@ find_attempt(struct assay_engine *engine, const struct assay_attempt_key *key)
 struct assay__executor *
 assay__executor_for(struct assay_engine *engine, const struct assay_trial_spec *trial)
 {
-    return &engine->executors[trial->kubernetes != NULL];
+    return &engine->executors[trial != NULL && trial->kubernetes != NULL];
 }
 
 void

@@ -274,7 +274,7 @@ void assay__trial_start(struct assay__trial *trial, struct assay__commit *commit
 void assay__attempt_begin(struct assay__trial *trial, struct assay__commit *commit);
 void assay__attempt_ended(struct assay__trial *trial, const struct assay_attempt_end *end,
                           struct assay__commit *commit);
-/* The executor that the study's trials ask for; any thread. */
+/* The executor that the study's trials ask for (`trial` NULL: any); any thread. */
 struct assay__executor *assay__executor_for(struct assay_engine *engine,
                                             const struct assay_trial_spec *trial);
 /* Asks the trial's attempt to end. */
