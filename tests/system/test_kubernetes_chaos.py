@@ -87,6 +87,39 @@ class Chaos(Kube):
               f"{TRIALS} trials", file=sys.stderr)
 
 
+class Log(Kube):
+    def test_cut_log(self):
+        """Every line once, in order, however often the connection breaks."""
+        lines = 3000
+
+        def chatty(container):
+            for i in range(lines):
+                container.print("same again" if i % 3 == 0 else f"loss={i}")
+                if i % 10 == 0:
+                    time.sleep(0.01)
+            container.print("loss=0.5")
+        self.image("chatty", chatty)
+        self.double.chaos.cut_every = 0.25
+        self.submit(pod_study("log", "chatty", trials=2, parallel=2))
+        found = base.wait_final(self.daemon, "log", 60)
+        self.assertEqual(found["state"], "succeeded", found)
+        self.double.chaos.cut_every = 0
+        wanted = [i for i in range(lines) if i % 3] + [0.5]
+        for row in self.trials("log"):
+            path = f"{base.STUDIES}/log/trials/{row['number']}"
+            log = base.call(self.daemon, "GET", f"{path}/logs").splitlines()
+            self.assertEqual(len(log), lines + 1)
+            self.assertEqual([float(t[5:]) for t in log if t.startswith("loss=")], wanted)
+            curve, token = [], ""
+            while token is not None:
+                page = base.call(self.daemon, "GET", f"{path}/measurements?page_size=1000" +
+                                 (f"&page_token={token}" if token else ""))
+                curve += page["measurements"]
+                token = page["next_page_token"]
+            self.assertEqual([m["metrics"]["loss"] for m in curve], wanted)
+            self.assertEqual([m["step"] for m in curve], list(range(1, len(wanted) + 1)))
+
+
 class Digits(Kube):
     def test_digits(self):
         """The digits example, as processes in place of pods, on four GPUs."""
