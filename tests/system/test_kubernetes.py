@@ -1,20 +1,18 @@
 #!/usr/bin/env python3
 """Trials as pods, against the API double: what ends how, what is read, what is left."""
 
-import json
-import os
 import pathlib
-import signal
-import sys
 import tempfile
 import threading
 import time
 import unittest
 
+import yaml
+
 import base
 from harness.assayd import ROOT, Assayd
-from harness.kube.cluster import Cluster, Killed
-from harness.kube.double import Chaos, Double
+from harness.kube.cluster import PODS, Cluster, Killed
+from harness.kube.double import Double
 
 GPUS = {"gpu-1": {"cpu": "64", "memory": "256Gi", "nvidia.com/gpu": "4", "pods": "5000"}}
 
@@ -39,19 +37,22 @@ class Kube(unittest.TestCase):
     """A daemon and a cluster; after each test nothing may be left in the cluster."""
 
     nodes = GPUS
-    chaos = Chaos()
+    token = None
+
+    def rights(self):
+        return None
 
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = pathlib.Path(folder.name)
-        self.double = Double()
+        self.double = Double(rights=self.rights())
         self.double.__enter__()
         self.addCleanup(self.double.__exit__, None, None, None)
         self.cluster = Cluster(self.double, self.folder, self.nodes, {"quick": loss})
         self.cluster.__enter__()
         self.addCleanup(self.cluster.__exit__, None, None, None)
-        config = self.double.write_kubeconfig(self.folder / "kubeconfig")
+        config = self.double.write_kubeconfig(self.folder / "kubeconfig", self.token)
         self.daemon = Assayd(base.BUILD, "--kubeconfig", str(config), "--kube-qps", "2000",
                              "--kube-burst", "500")
         self.addCleanup(self.finish)
@@ -218,6 +219,54 @@ class Ends(Kube):
         self.assertEqual(caught.exception.status, 422)
 
 
+class Rights(Kube):
+    """With the rights of deploy/kubernetes and no more."""
+
+    token = "assayd"
+
+    def rights(self):
+        role = yaml.safe_load((ROOT / "deploy/kubernetes/trials-role.yaml").read_text())
+
+        def may(verb, resource, group, namespace):
+            return namespace == "assay" and any(
+                verb in rule["verbs"] and resource in rule["resources"] and
+                group in rule["apiGroups"] for rule in role["rules"])
+        return {self.token: may}
+
+    def test_enough(self):
+        self.image("slow", lambda c: (c.print("loss=1"), c.stopped.wait(60))[0])
+        self.submit(pod_study("a", trials=4))
+        self.assertEqual(base.wait_final(self.daemon, "a", 60)["state"], "succeeded")
+        self.submit(pod_study("b", "slow", trials=2))
+        base.wait_for(lambda: any(p["status"]["phase"] == "Running"
+                                  for p in self.cluster.pods()), "a pod runs")
+        self.daemon.kill()
+        self.daemon.start()
+        base.call(self.daemon, "POST", f"{base.STUDIES}/b/cancel")
+        self.assertEqual(base.wait_final(self.daemon, "b", 60)["state"], "cancelled")
+        self.wait_no_pods()
+
+    def test_forbidden_namespace(self):
+        study = pod_study("f", trials=1)
+        study["trial"]["kubernetes"]["namespace"] = "kube-system"
+        self.submit(study)
+        base.wait_final(self.daemon, "f", 30)
+        row = self.trials("f")[0]
+        self.assertEqual((row["state"], row["reason"]), ("failed", "start_failed"))
+        self.assertIn('cannot create resource "pods"', row["message"])
+
+    def test_the_manifests_fit_together(self):
+        folder = ROOT / "deploy/kubernetes"
+        files = yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"]
+        self.assertEqual(sorted(files + ["kustomization.yaml"]),
+                         sorted(p.name for p in folder.iterdir()))
+        objects = {o["kind"]: o for o in (yaml.safe_load((folder / f).read_text()) for f in files)}
+        binding = objects["RoleBinding"]
+        self.assertEqual(binding["roleRef"]["name"], objects["Role"]["metadata"]["name"])
+        self.assertEqual(binding["subjects"][0]["name"],
+                         objects["ServiceAccount"]["metadata"]["name"])
+
+
 class Restarts(Kube):
     def test_restart_adopts(self):
         """A daemon that is killed finds its pods again; none runs twice."""
@@ -269,7 +318,7 @@ class Restarts(Kube):
     def test_leftovers_are_swept(self):
         owner = (self.daemon.data / "kubernetes-owner").read_text().strip()
         self.double.store.create(
-            __import__("harness.kube.cluster", fromlist=["PODS"]).PODS, "assay",
+            PODS, "assay",
             {"metadata": {"name": f"assay-{owner}-99-1-1",
                           "labels": {"assay.dev/daemon": owner}},
              "spec": {"containers": [{"name": "trial", "image": "quick", "command": ["x", "1"]}]},

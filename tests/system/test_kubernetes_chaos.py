@@ -9,7 +9,7 @@ import time
 import unittest
 
 import base
-from harness.assayd import ROOT
+from harness.assayd import ROOT  # noqa: E402
 from test_kubernetes import Kube, pod_study
 
 TRIALS = 300

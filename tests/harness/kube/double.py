@@ -589,8 +589,8 @@ class Log:
         self.more = threading.Condition()
 
     def write(self, text):
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
-        stamp += f".{time.time_ns() % 1_000_000_000:09d}Z"
+        seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{nanoseconds:09d}Z"
         with self.more:
             self.lines.append((stamp, text))
             self.more.notify_all()
