@@ -61,7 +61,7 @@ decode(struct assay_request *request, struct assay_import *ret_import, struct as
     return spec;
 }
 
-/* A template without a command is for Kubernetes; trials are run as processes here. */
+/* Trials are run by their command, here or in a pod; templates are not run yet. */
 static bool
 can_run(const struct assay_study_spec *spec, const struct assay_import *import,
         struct assay_faults *faults)
@@ -73,8 +73,8 @@ can_run(const struct assay_study_spec *spec, const struct assay_import *import,
     if (spec->trial == NULL || spec->trial->n_command > 0)
         return true;
     assay_fault_add(faults, place, NULL, "a study with trial.command",
-                    "the study is valid, but this server runs trials as processes of its own "
-                    "machine; it can not run a template of Kubernetes");
+                    "the study is valid, but this server runs commands, here or in a pod made of "
+                    "an image; it can not run a template of Kubernetes");
     return false;
 }
 

@@ -223,6 +223,8 @@ static const struct assay_field fields[] = {
     {.key = "primary_container", .kind = ASSAY_FIELD_STRING, .offset = AT(primary_container)},
     {.key = "success", .kind = ASSAY_FIELD_STRING, .offset = AT(success)},
     {.key = "failure", .kind = ASSAY_FIELD_STRING, .offset = AT(failure)},
+    {.key = "checkpoint_path", .kind = ASSAY_FIELD_STRING, .offset = AT(checkpoint_path)},
+    {.key = "retain", .kind = ASSAY_FIELD_BOOL, .offset = AT(retain)},
 };
 
 static void
@@ -280,6 +282,7 @@ assay_kubernetes_spec_free(struct assay_kubernetes_spec *spec)
     free(spec->primary_container);
     free(spec->success);
     free(spec->failure);
+    free(spec->checkpoint_path);
     free(spec);
     return NULL;
 }

@@ -38,6 +38,8 @@ struct assay_kubernetes_spec {
     const json_t *template_;          /* a manifest of any kind */
     const json_t *primary_pod_labels;
     char *primary_container, *success, *failure;
+    char *checkpoint_path; /* where the template's own containers look for checkpoints */
+    bool retain;           /* a template's objects stay when the trial has ended */
 };
 
 /* `json` must outlive the result.  NULL with faults below `pointer`. */
