@@ -97,7 +97,8 @@ end_study(struct assay__study *study)
     } else {
         /* An algorithm for budgets may be done long before its space is. */
         bool exhausted = assay__study_room(study) > 0 &&
-                         isfinite(assay_space_cardinality(study->spec->space));
+                         (study->n_rungs == 0 ||
+                          isfinite(assay_space_cardinality(study->spec->space)));
         enum assay_study_reason reason = exhausted ? ASSAY_STUDY_REASON_SPACE_EXHAUSTED
                                                    : ASSAY_STUDY_REASON_TRIALS_DONE;
 

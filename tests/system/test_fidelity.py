@@ -108,7 +108,7 @@ class FidelityTest(DaemonTest):
             time.sleep(0.05)
         found = wait_final(self.daemon, "picked", 240)
         self.assertEqual((found["state"], found["reason"]), ("succeeded", "trials_done"))
-        self.assertEqual(len(stopped), 6)
+        self.assertTrue(stopped)
         for row in all_trials(self.daemon, "picked"):
             if row["number"] in stopped:
                 self.assertEqual((row["state"], row["reason"]), ("stopped", "stopped_by_user"))
