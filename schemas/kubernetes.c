@@ -5,6 +5,8 @@
 
 #include "common/memory.h"
 #include "schemas/decode.h"
+#include "schemas/gjson.h"
+#include "schemas/kubernetes_kind.h"
 
 #define VOLUMES_MAX 100
 #define NAME_LENGTH_MAX 253
@@ -228,18 +230,121 @@ static const struct assay_field fields[] = {
 };
 
 static void
-check_together(const struct assay_kubernetes_spec *spec, const char *pointer,
+fault_at(struct assay_faults *faults, const char *pointer, const char *key, const json_t *found,
+         const char *allowed, const char *sentence)
+{
+    assay_auto_free char *at = assay_pointer_key(pointer, key);
+
+    assay_fault_add(faults, at, found, allowed, "%s", sentence);
+}
+
+/* Members that only one of the two forms has. */
+static void
+check_form(const json_t *json, bool template, const char *pointer, struct assay_faults *faults)
+{
+    static const char *const of_template[] = {"primary_pod_labels", "primary_container", "success",
+                                              "failure",            "checkpoint_path",   "retain"};
+    static const char *const of_image[] = {
+        "image_pull_policy", "image_pull_secrets", "node_selector",   "affinity",
+        "tolerations",       "priority_class",     "runtime_class",   "scheduler",
+        "service_account",   "volumes",            "secrets",         "security_context",
+        "pod_security_context"};
+    const char *const *keys = template ? of_image : of_template;
+    size_t n = template ? ASSAY_COUNT(of_image) : ASSAY_COUNT(of_template);
+
+    for (size_t i = 0; i < n; i++) {
+        const json_t *value = json_object_get(json, keys[i]);
+
+        if (value != NULL && !json_is_null(value))
+            fault_at(faults, pointer, keys[i], NULL, NULL,
+                     template ? "a template says this itself, where its pods are described"
+                              : "this belongs to a template, and there is none");
+    }
+}
+
+static void
+check_condition(const char *text, const char *key, const char *pointer,
+                struct assay_faults *faults)
+{
+    struct assay_gjson *condition = NULL;
+    struct assay_error err = {0};
+    assay_auto_free char *at = assay_pointer_key(pointer, key);
+    json_auto_t *found = json_string(text);
+
+    if (text == NULL || strstr(text, "${") != NULL) /* read when it is replaced */
+        return;
+    if (assay_gjson_new(text, &condition, &err) < 0)
+        assay_fault_add(faults, at, found,
+                        "such as status.conditions.#(type==\"Complete\")#|#(status==\"True\")#",
+                        "not a condition: %s", err.message);
+    assay_gjson_free(condition);
+}
+
+static const char *
+literal_member(const json_t *object, const char *key, const char *allowed, const char *pointer,
+               struct assay_faults *faults)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+
+    if (text != NULL && *text != '\0' && strstr(text, "${") == NULL)
+        return text;
+    fault_at(faults, pointer, key, json_object_get(object, key), allowed,
+             text == NULL ? "the template does not say it"
+                          : "this must be the same for every trial");
+    return NULL;
+}
+
+static void
+check_template(const struct assay_kubernetes_spec *spec, const char *pointer,
+               struct assay_faults *faults)
+{
+    static const char *const ours[] = {"name", "generateName", "namespace"};
+    assay_auto_free char *at = assay_pointer_key(pointer, "template");
+    assay_auto_free char *metadata_at = assay_pointer_key(at, "metadata");
+    const json_t *metadata = json_object_get(spec->template_, "metadata");
+    const char *version =
+        literal_member(spec->template_, "apiVersion", "such as batch/v1", at, faults);
+    const char *kind = literal_member(spec->template_, "kind", "such as Job", at, faults);
+    const struct assay_kubernetes_kind *known =
+        version != NULL && kind != NULL ? assay_kubernetes_kind(version, kind) : NULL;
+
+    if (metadata != NULL && !json_is_object(metadata))
+        assay_fault_type(faults, metadata_at, metadata, "an object");
+    for (size_t i = 0; i < ASSAY_COUNT(ours); i++) {
+        if (json_object_get(metadata, ours[i]) != NULL)
+            fault_at(faults, metadata_at, ours[i], json_object_get(metadata, ours[i]), NULL,
+                     i == 2 ? "the namespace is said beside the template"
+                            : "each trial has a name of its own; leave it out");
+    }
+    if (version != NULL && kind != NULL && known == NULL && spec->success == NULL)
+        fault_at(faults, pointer, "success", NULL, "a condition on the object",
+                 "nothing is known of this kind: say when such an object has succeeded");
+    if (version != NULL && kind != NULL && known == NULL && spec->failure == NULL)
+        fault_at(faults, pointer, "failure", NULL, "a condition on the object",
+                 "nothing is known of this kind: say when such an object has failed");
+    check_condition(spec->success, "success", pointer, faults);
+    check_condition(spec->failure, "failure", pointer, faults);
+}
+
+static void
+check_together(const struct assay_kubernetes_spec *spec, const json_t *json, const char *pointer,
                struct assay_faults *faults)
 {
     if (spec->image == NULL && spec->template_ == NULL)
         assay_fault_add(faults, pointer, NULL, "image, or template",
                         "there is neither an image nor a template");
+    else if (spec->image != NULL && spec->template_ != NULL)
+        assay_fault_add(faults, pointer, NULL, "image, or template",
+                        "there are both an image and a template");
+    else
+        check_form(json, spec->template_ != NULL, pointer, faults);
+    if (spec->template_ != NULL)
+        check_template(spec, pointer, faults);
     if (spec->namespace_ != NULL && !assay_kubernetes_name_valid(spec->namespace_)) {
-        assay_auto_free char *at = assay_pointer_key(pointer, "namespace");
         json_auto_t *found = json_string(spec->namespace_);
 
-        assay_fault_add(faults, at, found, "small letters, digits and '-'",
-                        "not the name of a namespace");
+        fault_at(faults, pointer, "namespace", found, "small letters, digits and '-'",
+                 "not the name of a namespace");
     }
 }
 
@@ -250,7 +355,7 @@ assay_kubernetes_spec_decode(const json_t *json, const char *pointer, struct ass
     size_t before = faults->count;
 
     if (assay_decode_object(json, pointer, fields, ASSAY_COUNT(fields), spec, faults))
-        check_together(spec, pointer, faults);
+        check_together(spec, json, pointer, faults);
     if (spec->gpu_resource == NULL)
         spec->gpu_resource = assay_strdup("nvidia.com/gpu");
     return faults->count == before ? spec : assay_kubernetes_spec_free(spec);

@@ -77,6 +77,9 @@ check_tree(const json_t *json, const char *pointer, size_t depth, const json_t *
         assay_json_each (json, key, value) {
             assay_auto_free char *at = assay_pointer_key(pointer, key);
 
+            if (strstr(key, "${") != NULL)
+                assay_fault_add(faults, at, NULL, "references in values",
+                                "a key can not have a reference");
             check_tree(value, at, depth + 1, names, faults);
         }
     } else if (json_is_array(json)) {
@@ -88,10 +91,25 @@ check_tree(const json_t *json, const char *pointer, size_t depth, const json_t *
     }
 }
 
+static void
+add_meta_of(json_t *all, const json_t *template, const char *member, const char *word)
+{
+    const json_t *texts = json_object_get(json_object_get(template, "metadata"), member);
+    const char *key;
+    json_t *value;
+
+    assay_json_each (texts, key, value) {
+        assay_auto_free char *name = assay_format("trialSpec.%s[%s]", word, key);
+
+        if (json_is_string(value))
+            json_object_set_new(all, name, json_true());
+    }
+}
+
 /* What an object of Kubernetes can refer to besides: itself, and parameters in Katib's
  * notation.  New reference. */
 static json_t *
-names_in_template(const json_t *names)
+names_in_template(const json_t *names, const json_t *template)
 {
     static const char *const own[] = {"trialSpec.Name", "trialSpec.Namespace", "trialSpec.Kind",
                                       "trialSpec.APIVersion"};
@@ -107,6 +125,8 @@ names_in_template(const json_t *names)
     }
     for (size_t i = 0; i < ASSAY_COUNT(own); i++)
         json_object_set_new(all, own[i], json_true());
+    add_meta_of(all, template, "labels", "Labels");
+    add_meta_of(all, template, "annotations", "Annotations");
     return all;
 }
 
@@ -122,7 +142,7 @@ assay__trial_spec_check_references(const struct assay_trial_spec *trial, const j
         check_text(trial->command[i], at, names, faults);
     }
     check_tree(trial->environment, "/trial/environment", 0, names, faults);
-    in_template = names_in_template(names);
+    in_template = names_in_template(names, json_object_get(trial->kubernetes, "template"));
     check_tree(trial->kubernetes, "/trial/kubernetes", 0, in_template, faults);
 }
 

@@ -324,11 +324,18 @@ given(const json_t *object, const char *key)
 static void
 check_command(const json_t *json, struct assay_faults *faults)
 {
-    if (json_is_object(json) && !given(json, "command") &&
-        !given(json_object_get(json, "kubernetes"), "template"))
+    bool template = given(json_object_get(json, "kubernetes"), "template");
+
+    if (json_is_object(json) && !given(json, "command") && !template)
         assay_fault_add(faults, "/trial/command", NULL,
                         "an array: the program and its arguments, or kubernetes.template",
                         "command is missing");
+    else if (given(json, "command") && template)
+        assay_fault_add(faults, "/trial/command", NULL, "command, or kubernetes.template",
+                        "a template says itself what its containers run");
+    if (given(json, "code") && template)
+        assay_fault_add(faults, "/trial/code", NULL, NULL,
+                        "a template says itself where its code is");
 }
 
 struct assay_trial_spec *

@@ -3,6 +3,7 @@
 #define ASSAY_SCHEMAS_KATIB_INTERNAL_H
 
 #include "schemas/import_internal.h"
+#include "schemas/kubernetes_kind.h"
 
 #define ASSAY_KATIB_VERSION "kubeflow.org/v1beta1"
 #define ASSAY_KATIB_PARALLEL 3 /* parallelTrialCount when left out */
@@ -35,14 +36,8 @@ void assay__katib_collector(struct assay_katib *k);
 /* spec.trialTemplate. */
 void assay__katib_template(struct assay_katib *k);
 
-/* Success and failure conditions and the labels of the primary pod that Katib takes for a
- * kind when the template does not say; members are NULL when it has none.  Static. */
-struct assay_katib_kind {
-    const char *group; /* of the apiVersion */
-    const char *kind;
-    const char *success, *failure;
-    const char *labels[4]; /* name, value, name, value */
-};
-const struct assay_katib_kind *assay__katib_kind(const char *api_version, const char *kind);
+/* What Katib takes for a kind when the template does not say; NULL: nothing.  The names may
+ * be NULL. */
+const struct assay_kubernetes_kind *assay__katib_kind(const char *api_version, const char *kind);
 
 #endif

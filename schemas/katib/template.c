@@ -14,32 +14,13 @@
 static const char of_parameters[] = "${trialParameters.";
 static const char of_spec[] = "${trialSpec.";
 
-#define WHEN(type) "status.conditions.#(type==\"" type "\")#|#(status==\"True\")#"
-#define KUBEFLOW_KIND(name) \
-    {"kubeflow.org", (name), WHEN("Succeeded"), WHEN("Failed"), \
-     {"training.kubeflow.org/job-role", "master", NULL, NULL}}
-
-const struct assay_katib_kind *
+const struct assay_kubernetes_kind *
 assay__katib_kind(const char *api_version, const char *kind)
 {
-    static const struct assay_katib_kind kinds[] = {
-        {"batch", "Job", WHEN("Complete"), WHEN("Failed"), {NULL, NULL, NULL, NULL}},
-        KUBEFLOW_KIND("TFJob"),
-        KUBEFLOW_KIND("PyTorchJob"),
-        KUBEFLOW_KIND("XGBoostJob"),
-        KUBEFLOW_KIND("MPIJob"),
-        {"trainer.kubeflow.org", "TrainJob", WHEN("Complete"), WHEN("Failed"),
-         {"jobset.sigs.k8s.io/replicatedjob-name", "node",
-          "batch.kubernetes.io/job-completion-index", "0"}},
-    };
-    size_t length = strcspn(api_version, "/");
+    const struct assay_kubernetes_kind *known =
+        api_version != NULL && kind != NULL ? assay_kubernetes_kind(api_version, kind) : NULL;
 
-    for (size_t i = 0; i < ASSAY_COUNT(kinds); i++) {
-        if (strlen(kinds[i].group) == length && strncmp(kinds[i].group, api_version, length) == 0 &&
-            strcmp(kinds[i].kind, kind) == 0)
-            return &kinds[i];
-    }
-    return NULL;
+    return known != NULL && known->katib ? known : NULL;
 }
 
 struct template_file {
@@ -475,7 +456,7 @@ set_condition(struct assay_translation *t, json_t *kubernetes, const char *key, 
 
 static void
 set_labels(struct assay_translation *t, json_t *kubernetes, const json_t *given,
-           const struct assay_katib_kind *kind)
+           const struct assay_kubernetes_kind *kind)
 {
     json_t *labels = json_object();
     const char *key;
@@ -531,8 +512,8 @@ translate_template(struct assay_katib *k, const struct template_file *file)
     json_t *kubernetes = assay__section(assay__section(t->study, "trial"), "kubernetes");
     const char *version = json_string_value(json_object_get(file->spec, "apiVersion"));
     const char *kind = json_string_value(json_object_get(file->spec, "kind"));
-    const struct assay_katib_kind *known =
-        version != NULL && kind != NULL ? assay__katib_kind(version, kind) : NULL;
+    const struct assay_kubernetes_kind *known =
+        assay__katib_kind(version, kind);
 
     read_parameters(&refs, file->parameters);
     if (check_source(t, file)) {

@@ -230,8 +230,8 @@ add_defaults(json_t *spec)
     const char *kind = json_string_value(json_object_get(trial_spec, "kind"));
     const char *best = type != NULL && strcmp(type, "maximize") == 0 ? "max" : "min";
     const json_t *additional = json_object_get(objective, "additionalMetricNames");
-    const struct assay_katib_kind *known =
-        version != NULL && kind != NULL ? assay__katib_kind(version, kind) : NULL;
+    const struct assay_kubernetes_kind *known =
+        assay__katib_kind(version, kind);
 
     if (json_object_get(objective, "metricStrategies") == NULL &&
         json_object_get(objective, "objectiveMetricName") != NULL) {

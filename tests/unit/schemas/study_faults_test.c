@@ -16,6 +16,9 @@ struct row {
 #define TWO(a, b) OBJECTIVE "parameters: [" a ", " b "]\n"
 #define BASE OBJECTIVE PARAMETERS
 #define TRIAL(members) BASE "trial: {command: [a], " members "}\n"
+#define JOB(members) BASE "trial: {kubernetes: {template: {apiVersion: batch/v1, kind: Job" members "}}\n"
+#define OF_KIND(kind, members) \
+    BASE "trial: {kubernetes: {template: {apiVersion: a/v1, kind: " kind "}" members "}}\n"
 
 static const struct row rows[] = {
     /* the whole */
@@ -307,8 +310,34 @@ static const struct row rows[] = {
     {TRIAL("kubernetes: {image: a, gpu: {memory: 0}}"), "/trial/kubernetes/gpu/memory", NULL, NULL},
     {TRIAL("kubernetes: {image: a, node_selector: {a: 1}}"), "/trial/kubernetes/node_selector/a",
      "must be a string, not a number", NULL},
-    {TRIAL("kubernetes: {template: {a: [\"${x}\"]}}"), "/trial/kubernetes/template/a/0",
-     "unknown reference ${…} \"x\"", NULL},
+    {TRIAL("kubernetes: {image: a, retain: true}"), "/trial/kubernetes/retain",
+     "this belongs to a template, and there is none", NULL},
+    {TRIAL("kubernetes: {template: {apiVersion: v1, kind: Pod}}"), "/trial/command",
+     "a template says itself what its containers run", NULL},
+    {JOB(", a: [\"${x}\"]}"), "/trial/kubernetes/template/a/0", "unknown reference ${…} \"x\"",
+     NULL},
+    {JOB(", a: [\"${x\"]}"), "/trial/kubernetes/template/a/0", "\"${\" without \"}\"", NULL},
+    {JOB(", a: {\"${lr}\": 1}}"), "/trial/kubernetes/template/a/${lr}",
+     "a key can not have a reference", NULL},
+    {JOB(", a: \"${trialSpec.Labels[x]}\"}"), "/trial/kubernetes/template/a",
+     "unknown reference ${…} \"trialSpec.Labels[x]\"", NULL},
+    {JOB(", metadata: {name: x}}"), "/trial/kubernetes/template/metadata/name",
+     "each trial has a name of its own; leave it out", NULL},
+    {JOB(", metadata: {namespace: x}}"), "/trial/kubernetes/template/metadata/namespace",
+     "the namespace is said beside the template", NULL},
+    {JOB(", metadata: x}"), "/trial/kubernetes/template/metadata", "must be an object, not a string",
+     NULL},
+    {JOB("}, image: a"), "/trial/kubernetes", "there are both an image and a template", NULL},
+    {JOB("}, node_selector: {a: b}"), "/trial/kubernetes/node_selector",
+     "a template says this itself, where its pods are described", NULL},
+    {JOB("}, success: \"a.#(b\""), "/trial/kubernetes/success",
+     "not a condition: no comparison at \"\"", NULL},
+    {OF_KIND("\"${lr}\"", ""), "/trial/kubernetes/template/kind",
+     "this must be the same for every trial", NULL},
+    {OF_KIND("Farm", ", success: status.ok"), "/trial/kubernetes/failure",
+     "nothing is known of this kind: say when such an object has failed", NULL},
+    {BASE "trial: {kubernetes: {template: {kind: Job}}}\n", "/trial/kubernetes/template/apiVersion",
+     "the template does not say it", "such as batch/v1"},
     {ONE("{name: trial, type: bool}") "trial: {command: [a]}", "/parameters/0/name",
      "${trial} has a meaning of its own", NULL},
 };

@@ -35,7 +35,7 @@ static const char full[] =
     "  resources: {gpus: 1, cpus: 2.5, memory: 4Gi}\n"
     "  retries: 2\n"
     "  timeout: 30m\n"
-    "  kubernetes: {image: x, template: {spec: {a: \"${units}\"}}}\n";
+    "  kubernetes: {image: x, affinity: {spec: {a: \"${units}\"}}}\n";
 
 static struct assay_study_spec *
 decode(const char *text)
