@@ -75,7 +75,9 @@ MAINS := $(foreach p,$(PROGRAMS),$(MAIN_$(p)))
 
 # Larger algorithms have a folder of their own.
 ALGORITHM_FOLDERS := auto bayesian cmaes fidelity nsga2 tpe
-sources = $(filter-out $(MAINS),$(wildcard $(1)/*.c $(1)/*/*.c $(foreach f,$(ALGORITHM_FOLDERS),$(1)/algorithms/$(f)/*.c)))
+# Code of the static runner alone (see below), linked instead of files of the same purpose.
+BUNDLE_SOURCES := $(wildcard trial-runner/bundle/*.c)
+sources = $(filter-out $(MAINS) $(BUNDLE_SOURCES),$(wildcard $(1)/*.c $(1)/*/*.c $(foreach f,$(ALGORITHM_FOLDERS),$(1)/algorithms/$(f)/*.c)))
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(call sources,$(1)))
 library = $(BUILD)/lib/libassay-$(1).a
 
@@ -110,6 +112,19 @@ $(BUILD)/bin/$(1): $(BUILD)/obj/$(MAIN_$(1):.c=.o) $(foreach r,$(ROOMS_$(1)),$(c
 	    $$(shell $$(PKG_CONFIG) --libs jansson $(foreach r,$(ROOMS_$(1)),$(PACKAGES_$(r))) $(PACKAGES_$(1))) -lm -ldl
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program_rules,$(p))))
+
+# --- the runner as one static file, for pods: it runs in any image of this CPU.  What would
+# load shared objects (libcurl, the C library's name service) gives way to trial-runner/bundle.
+BUNDLE := $(BUILD)/bundle/assay-runner
+$(BUNDLE): $(BUILD)/obj/trial-runner/assay_runner.o $(BUNDLE_SOURCES:%.c=$(BUILD)/obj/%.o) \
+           $(foreach r,trial-runner client schemas common,$(call library,$(r)))
+	@mkdir -p $(@D)
+	$(say) LINK $@
+	$(Q)$(CC) $(ASSAY_LDFLAGS) $(LDFLAGS) -static-pie -o $@ $^ -lmbedtls -lmbedx509 -lmbedcrypto -ljansson -lresolv -lm
+
+.PHONY: runner-static
+## runner-static    assay-runner as one static file (BUILD/bundle), for pods
+runner-static: $(BUNDLE)
 
 .PHONY: all help
 all: $(addprefix $(BUILD)/bin/,$(PROGRAMS))
@@ -146,11 +161,13 @@ $(foreach r,$(sort $(patsubst tests/unit/%/,%,$(dir $(TEST_SOURCES)))),$(eval $(
 
 # --- install: runs from there with no further setting
 .PHONY: install uninstall
-## install          programs, dashboard, plugin header into DESTDIR/PREFIX
-install: all dashboard
+## install          programs, static runner, dashboard, plugin header into DESTDIR/PREFIX
+install: all runner-static dashboard
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/assay/dashboard \
-	    $(DESTDIR)$(PREFIX)/include/assay $(DESTDIR)$(PREFIX)/share/doc/assay
+	    $(DESTDIR)$(PREFIX)/include/assay $(DESTDIR)$(PREFIX)/share/doc/assay \
+	    $(DESTDIR)$(PREFIX)/libexec/assay
 	install -m 755 $(addprefix $(BUILD)/bin/,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(BUNDLE) $(DESTDIR)$(PREFIX)/libexec/assay
 	install -m 644 $(BUILD)/dashboard/* $(DESTDIR)$(PREFIX)/share/assay/dashboard
 	install -m 644 suggest/plugin.h $(DESTDIR)$(PREFIX)/include/assay
 	install -m 644 README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/assay
@@ -159,7 +176,7 @@ install: all dashboard
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(PROGRAMS))
 	rm -rf $(DESTDIR)$(PREFIX)/share/assay $(DESTDIR)$(PREFIX)/include/assay \
-	    $(DESTDIR)$(PREFIX)/share/doc/assay
+	    $(DESTDIR)$(PREFIX)/share/doc/assay $(DESTDIR)$(PREFIX)/libexec/assay
 
 .PHONY: clean
 ## clean            remove what was built

@@ -26,12 +26,14 @@ RULES = {
             ["jansson.h", "uthash.h", "microhttpd.h", "gnutls/", "uv.h"]),
     "cli": (["common", "schemas", "client"], ["jansson.h"]),
 }
-LIBRARIES = sorted({h for _, headers in RULES.values() for h in headers})
 # Folders of a room with a rule of their own: libraries they may use besides the room's,
 # and the only files of other folders that may include them.
 FOLDERS = {
     "suggest/remote": (["curl/"], ["suggest/assay_suggest.c", "tests/"]),
+    "trial-runner/bundle": (["mbedtls/"], ["tests/"]),
 }
+LIBRARIES = sorted({h for _, headers in RULES.values() for h in headers} |
+                   {h for headers, _ in FOLDERS.values() for h in headers})
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]')
 
 

@@ -4,7 +4,7 @@
 tests: $(TESTS)
 
 ## check            build everything and run every test suite (TEST_ONLY=word … for some)
-check: all tests dashboard examples bench check-layers check-generated check-states
+check: all runner-static tests dashboard examples bench check-layers check-generated check-states
 	$(PYTHON) tests/run.py --build $(BUILD) $(if $(TEST_ONLY),--only $(TEST_ONLY))
 
 ## check-fast       unit tests only

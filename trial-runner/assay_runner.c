@@ -8,22 +8,31 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/number.h"
+#include "trial-runner/install.h"
 #include "trial-runner/runner.h"
+#include "trial-runner/watch.h"
 
 #define EXIT_USAGE 2
 #define EXIT_LOCKED 75 /* EX_TEMPFAIL of sysexits.h */
 
 static const char usage[] =
-    "usage: assay-runner --job PATH [--lock-fd=N] [--start-fd=N]\n"
+    "usage: assay-runner --job PATH [--lock-fd=N] [--start-fd=N] [-- COMMAND...]\n"
+    "       assay-runner --watch --job PATH\n"
+    "       assay-runner --install DIR [--job PATH]\n"
     "\n"
     "Runs one attempt of a trial as its job.json says, and reports to the daemon.\n"
     "The daemon starts it; there is no need to call it by hand.\n"
     "\n"
-    "  --lock-fd=N   trial.lock is open as N and locked by the caller\n"
-    "  --start-fd=N  gets a line when the command runs\n";
+    "  --lock-fd=N    trial.lock is open as N and locked by the caller\n"
+    "  --start-fd=N   gets a line when the command runs\n"
+    "  -- COMMAND...  what to run, instead of the job's command\n"
+    "  --watch        only reads metrics, of a command that runs beside it\n"
+    "  --install DIR  copies this program to DIR, fetches the job's code, and ends\n";
 
 struct options {
-    const char *job;
+    const char *job, *install;
+    char *const *command; /* NULL = the job's */
+    bool watch;
     int lock_fd, start_fd;
 };
 
@@ -48,7 +57,14 @@ parse_options(int argc, char **argv, struct options *ret_options)
             options.job = argv[++i];
         else if (strncmp(argv[i], "--job=", 6) == 0)
             options.job = argv[i] + 6;
-        else if (strncmp(argv[i], "--lock-fd=", 10) == 0) {
+        else if (strcmp(argv[i], "--install") == 0 && i + 1 < argc)
+            options.install = argv[++i];
+        else if (strcmp(argv[i], "--watch") == 0)
+            options.watch = true;
+        else if (strcmp(argv[i], "--") == 0 && i + 1 < argc) {
+            options.command = argv + i + 1;
+            break;
+        } else if (strncmp(argv[i], "--lock-fd=", 10) == 0) {
             if (!parse_fd(argv[i] + 10, &options.lock_fd))
                 return false;
         } else if (strncmp(argv[i], "--start-fd=", 11) == 0) {
@@ -59,7 +75,8 @@ parse_options(int argc, char **argv, struct options *ret_options)
         }
     }
     *ret_options = options;
-    return options.job != NULL;
+    return options.install != NULL ? !options.watch && options.command == NULL
+                                   : options.job != NULL;
 }
 
 /* Takes trial.lock, which lies two folders above the job, and writes our pid into
@@ -95,12 +112,28 @@ take_lock(const struct options *options)
     return 0;
 }
 
+static int
+run(const struct options *options, const struct assay_job *job)
+{
+    int code;
+
+    if (options->watch)
+        return assay_watch_run(job);
+    if (job->command[0] == NULL) {
+        assay_log(ASSAY_LOG_ERROR, "%s names no command", options->job);
+        return EXIT_FAILURE;
+    }
+    /* A pod is one by its name. */
+    code = job->pod ? 0 : take_lock(options);
+    return code != 0 ? code : assay_runner_run(job, options->start_fd);
+}
+
 int
 main(int argc, char **argv)
 {
     struct assay_error err = {0};
     struct options options;
-    struct assay_job *job;
+    struct assay_job *job = NULL;
     int code;
 
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
@@ -111,15 +144,13 @@ main(int argc, char **argv)
         fputs(usage, stderr);
         return EXIT_USAGE;
     }
-    code = take_lock(&options);
-    if (code != 0)
-        return code;
     assay_log_init("runner", ASSAY_LOG_INFO, false);
-    if (assay_job_read(options.job, &job, &err) < 0) {
+    if (options.job != NULL && assay_job_read(options.job, options.command, &job, &err) < 0) {
         assay_log(ASSAY_LOG_ERROR, "%s", err.message);
         return EXIT_FAILURE;
     }
-    code = assay_runner_run(job, options.start_fd);
+    code = options.install != NULL ? assay_install_run(options.install, argv[0], job)
+                                   : run(&options, job);
     assay_job_free(job);
     return code;
 }

@@ -17,6 +17,7 @@
 struct fetch {
     const char *url, *revision;
     const char *data_dir, *directory;
+    mode_t mode; /* of folders */
 };
 
 /* Runs git with the arguments and our output; true when it exits with 0.
@@ -123,7 +124,8 @@ assay_code_fetch(const struct assay_job *job, const char *directory)
     const struct fetch request = {.url = job->git_url,
                                   .revision = job->git_revision,
                                   .data_dir = job->data_dir,
-                                  .directory = directory};
+                                  .directory = directory,
+                                  .mode = job->pod ? 0777 : 0700};
     const struct fetch *fetch = &request;
     uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
     assay_auto_free char *cache = NULL;
@@ -142,8 +144,8 @@ assay_code_fetch(const struct assay_job *job, const char *directory)
         fprintf(stderr, "an address or revision can not begin with \"-\"\n");
         return false;
     }
-    if (assay_make_directories(folder, 0700, &err) < 0 ||
-        assay_make_directories(fetch->directory, 0700, &err) < 0) {
+    if (assay_make_directories(folder, fetch->mode, &err) < 0 ||
+        assay_make_directories(fetch->directory, fetch->mode, &err) < 0) {
         fprintf(stderr, "%s\n", err.message);
         return false;
     }

@@ -36,12 +36,25 @@ close_pipes(struct pipes *pipes)
         assay_close(fds[i]);
 }
 
+/* Standard input that is at its end; an empty root has no /dev. */
+static int
+open_null(void)
+{
+    int ends[2], fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0 && pipe2(ends, O_CLOEXEC) == 0) {
+        fd = ends[0];
+        close(ends[1]);
+    }
+    return fd;
+}
+
 static assay_status
 open_pipes(struct pipes *ret_pipes, struct assay_error *err)
 {
     struct pipes pipes = {{-1, -1}, {-1, -1}, {-1, -1}, -1};
 
-    pipes.null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    pipes.null = open_null();
     if (pipes.null < 0 || pipe2(pipes.out, O_CLOEXEC) != 0 || pipe2(pipes.err, O_CLOEXEC) != 0 ||
         pipe2(pipes.failure, O_CLOEXEC) != 0) {
         int error = errno;

@@ -2,8 +2,7 @@
  * daemon comes back on another port) and by which client it is reached.
  *
  * A daemon on this machine's loopback is spoken to by plain_http.h; any other
- * through client/http.h and libcurl, which is loaded then (curl_loader.c).  One
- * thread; calls block until the answer or the timeout. */
+ * through far_http.h.  One thread; calls block until the answer or the timeout. */
 #ifndef ASSAY_TRIAL_RUNNER_DAEMON_LINK_H
 #define ASSAY_TRIAL_RUNNER_DAEMON_LINK_H
 
@@ -14,9 +13,15 @@
 
 struct assay_daemon_link;
 
-/* `url_file` holds the daemon's address; where there is no such file the
- * environment's ASSAY_URL is taken.  Copied. */
-struct assay_daemon_link *assay_daemon_link_new(const char *url_file, const char *token);
+struct assay_daemon_address {
+    const char *url_file; /* holds the address; NULL = none */
+    const char *url;      /* where there is no such file; NULL = the environment's ASSAY_URL */
+    const char *ca_file;  /* of the authorities to trust; NULL = ASSAY_CA_FILE, the machine's */
+};
+
+/* All copied. */
+struct assay_daemon_link *assay_daemon_link_new(const struct assay_daemon_address *address,
+                                                const char *token);
 struct assay_daemon_link *assay_daemon_link_free(struct assay_daemon_link *link);
 
 /* POSTs `json`, or GETs when it is NULL.  ASSAY_OK for any answer of the daemon,

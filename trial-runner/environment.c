@@ -133,8 +133,11 @@ set_ours(struct list *list, const struct assay_job *job, const char *url)
     set_gpus(list, job);
     if (url != NULL)
         set(list, "ASSAY_URL", url);
+    if (job->pod && job->ca != NULL)
+        set_taken(list, "ASSAY_CA_FILE", assay_job_file(job, ASSAY_JOB_CA_FILE));
     /* Where the address stands after the daemon has come back on another port. */
-    set_taken(list, "ASSAY_URL_FILE", assay_format("%s/url", job->data_dir));
+    if (!job->pod)
+        set_taken(list, "ASSAY_URL_FILE", assay_format("%s/url", job->data_dir));
     set(list, "ASSAY_TOKEN", job->token);
     set(list, "ASSAY_PROJECT", job->project);
     set(list, "ASSAY_STUDY", job->study);
@@ -144,8 +147,8 @@ set_ours(struct list *list, const struct assay_job *job, const char *url)
         assay_print_double(job->budget, budget);
         set(list, "ASSAY_BUDGET", budget);
     }
-    set_taken(list, "ASSAY_CHECKPOINT_DIR", assay_format("%s/checkpoint", job->trial_dir));
-    set_taken(list, "ASSAY_OUTPUT_DIR", assay_format("%s/output", job->trial_dir));
+    set(list, "ASSAY_CHECKPOINT_DIR", job->checkpoint_dir);
+    set(list, "ASSAY_OUTPUT_DIR", job->output_dir);
     if (!has(list, "PYTHONUNBUFFERED"))
         set(list, "PYTHONUNBUFFERED", "1");
 }

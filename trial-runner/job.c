@@ -8,8 +8,9 @@
 
 #define JOB_BYTES_MAX ((size_t)16 << 20)
 
+/* The folders of a job outside of pods: its own, and those beside it. */
 static assay_status
-split_path(struct assay_job *job, const char *path, struct assay_error *err)
+set_folders(struct assay_job *job, const char *path, struct assay_error *err)
 {
     assay_auto_free char *real = realpath(path, NULL);
     char *slash;
@@ -17,11 +18,14 @@ split_path(struct assay_job *job, const char *path, struct assay_error *err)
     if (real == NULL)
         return assay_fail_errno(err, errno, "%s", path);
     slash = strrchr(real, '/');
-    job->attempt_dir = assay_strndup(real, (size_t)(slash - real));
-    slash = strrchr(job->attempt_dir, '/');
-    if (slash == NULL || slash == job->attempt_dir)
+    *slash = '\0';
+    slash = strrchr(real, '/');
+    if (slash == NULL || slash == real)
         return assay_fail(err, ASSAY_E_INVALID_VALUE, "%s is not in an attempt's folder", path);
-    job->trial_dir = assay_strndup(job->attempt_dir, (size_t)(slash - job->attempt_dir));
+    job->attempt_dir = assay_strdup(real);
+    *slash = '\0';
+    job->checkpoint_dir = assay_format("%s/checkpoint", real);
+    job->output_dir = assay_format("%s/output", real);
     return ASSAY_OK;
 }
 
@@ -77,23 +81,42 @@ read_metrics(struct assay_job *job, const json_t *metrics)
 }
 
 static bool
-read_command(struct assay_job *job, const json_t *command)
+read_command(struct assay_job *job, const json_t *command, char *const *given)
 {
     size_t n = json_array_size(command);
 
+    if (given != NULL)
+        for (n = 0; given[n] != NULL; n++)
+            ;
     job->command = assay_zalloc(n + 1, sizeof *job->command);
     for (size_t i = 0; i < n; i++) {
-        const char *text = json_string_value(json_array_get(command, i));
+        const char *text =
+            given != NULL ? given[i] : json_string_value(json_array_get(command, i));
 
         if (text == NULL)
             return false;
         job->command[i] = assay_strdup(text);
     }
-    return n > 0;
+    return true;
 }
 
 static bool
-read_members(struct assay_job *job, const json_t *json)
+read_pod(struct assay_job *job, const json_t *pod)
+{
+    if (pod == NULL)
+        return true;
+    job->pod = true;
+    job->attempt_dir = take_text(pod, "attempt_dir");
+    job->checkpoint_dir = take_text(pod, "checkpoint_dir");
+    job->output_dir = take_text(pod, "output_dir");
+    job->url = take_text(pod, "url");
+    job->ca = take_text(pod, "ca");
+    return job->attempt_dir != NULL && job->checkpoint_dir != NULL && job->output_dir != NULL &&
+           job->url != NULL;
+}
+
+static bool
+read_members(struct assay_job *job, const json_t *json, char *const *command)
 {
     const json_t *key = json_object_get(json, "key");
     const json_t *git = json_object_get(json, "git");
@@ -120,7 +143,8 @@ read_members(struct assay_job *job, const json_t *json)
     job->timeout_us = json_integer_value(json_object_get(json, "timeout_us"));
     job->memory_bytes = json_integer_value(json_object_get(json, "memory_bytes"));
     job->log_bytes = json_integer_value(json_object_get(json, "log_bytes"));
-    return read_command(job, json_object_get(json, "command")) &&
+    return read_command(job, json_object_get(json, "command"), command) &&
+           read_pod(job, json_object_get(json, "pod")) &&
            read_metrics(job, json_object_get(json, "metrics")) && job->data_dir != NULL &&
            job->marker != NULL && job->project != NULL && job->study != NULL &&
            job->token != NULL && json_is_object(job->environment) &&
@@ -128,15 +152,14 @@ read_members(struct assay_job *job, const json_t *json)
 }
 
 assay_status
-assay_job_read(const char *path, struct assay_job **ret_job, struct assay_error *err)
+assay_job_read(const char *path, char *const *command, struct assay_job **ret_job,
+               struct assay_error *err)
 {
     struct assay_job *job = ASSAY_NEW(struct assay_job);
     assay_auto_free char *text = NULL;
     size_t length;
-    assay_status rc = split_path(job, path, err);
+    assay_status rc = assay_file_read(path, JOB_BYTES_MAX, &text, &length, err);
 
-    if (rc == ASSAY_OK)
-        rc = assay_file_read(path, JOB_BYTES_MAX, &text, &length, err);
     if (rc == ASSAY_OK) {
         json_error_t where;
         json_t *json = json_loadb(text, length, 0, &where);
@@ -144,8 +167,10 @@ assay_job_read(const char *path, struct assay_job **ret_job, struct assay_error 
         if (json == NULL)
             rc = assay_fail(err, ASSAY_E_INVALID_JSON, "%s: line %d: %s", path, where.line,
                             where.text);
-        else if (!read_members(job, json))
+        else if (!read_members(job, json, command))
             rc = assay_fail(err, ASSAY_E_INVALID_VALUE, "%s: a member is missing or wrong", path);
+        else if (!job->pod)
+            rc = set_folders(job, path, err);
         json_decref(json);
     }
     if (rc < 0) {
@@ -192,7 +217,10 @@ assay_job_free(struct assay_job *job)
     free(job->token);
     free(job->checkpoint_from);
     free(job->attempt_dir);
-    free(job->trial_dir);
+    free(job->checkpoint_dir);
+    free(job->output_dir);
+    free(job->url);
+    free(job->ca);
     free(job);
     return NULL;
 }

@@ -1,5 +1,8 @@
 /* job.json as a C type: all that is needed to run one attempt.  Written by the
- * executor, immutable after it was read. */
+ * executor, immutable after it was read.
+ *
+ * In a container the member `pod` says what elsewhere follows from the folders:
+ * {"attempt_dir","checkpoint_dir","output_dir","url","ca"}, all paths of the container. */
 #ifndef ASSAY_TRIAL_RUNNER_JOB_H
 #define ASSAY_TRIAL_RUNNER_JOB_H
 
@@ -37,12 +40,22 @@ struct assay_job {
     int64_t timeout_us;   /* 0 = none */
     int64_t memory_bytes; /* 0 = none */
     int64_t log_bytes;
-    char *attempt_dir, *trial_dir; /* the folder of job.json, and the one above */
+    char *attempt_dir;                 /* the folder of job.json, or the pod's */
+    char *checkpoint_dir, *output_dir; /* in the folder above, or the pod's */
+    /* The runner is the container's first process: its output is the container's, its exit
+     * code the command's, and the code was fetched before it was started. */
+    bool pod;
+    char *url; /* of the daemon; NULL = as `data_dir` says */
+    char *ca;  /* authorities to trust, PEM; NULL = the machine's */
 };
 
-ASSAY_MUST_CHECK assay_status assay_job_read(const char *path, struct assay_job **ret_job,
-                                             struct assay_error *err);
+/* `command` (NULL-terminated, borrowed) stands for the job's when it is not NULL. */
+ASSAY_MUST_CHECK assay_status assay_job_read(const char *path, char *const *command,
+                                             struct assay_job **ret_job, struct assay_error *err);
 struct assay_job *assay_job_free(struct assay_job *job);
+
+/* Where the pod's `ca` is written to, in the attempt's folder. */
+#define ASSAY_JOB_CA_FILE "ca.pem"
 
 /* A file in the attempt's folder.  Caller frees. */
 char *assay_job_file(const struct assay_job *job, const char *name);

@@ -7,11 +7,10 @@
 #include <math.h>
 #include <pthread.h>
 
-#include "client/http.h"
 #include "common/clock.h"
 #include "common/memory.h"
 #include "common/number.h"
-#include "trial-runner/curl_loader.h"
+#include "trial-runner/far_http.h"
 #include "trial-runner/line_feed.h"
 #include "schemas/metric_line.h"
 #include "trial-runner/metric_source_internal.h"
@@ -47,29 +46,18 @@ struct endpoint {
 };
 
 static bool
-scrape(const struct endpoint *endpoint, struct assay_plain_http *plain, struct assay_http *http,
+scrape(const struct endpoint *endpoint, struct assay_plain_http *plain, struct assay_far_http *far,
        struct assay_buffer *text)
 {
+    assay_status rc = ASSAY_E_UNAVAILABLE;
     int code = 0;
 
     if (plain != NULL)
-        return assay_plain_http_send(plain, "GET", endpoint->path, NULL, TIMEOUT_US, &code, text,
-                                     NULL) == ASSAY_OK &&
-               code == 200;
-    if (http != NULL) {
-        assay_auto_http_answer struct assay_http_answer answer = {0};
-        struct assay_http_request request = {.path = endpoint->path,
-                                             .accept = "text/plain",
-                                             .timeout_ms = TIMEOUT_US / 1000,
-                                             .max_bytes = ASSAY_PLAIN_HTTP_ANSWER_BYTES_MAX};
-
-        if (assay_http_send(http, &request, &answer, NULL) < 0)
-            return false;
-        if (answer.body.length > 0)
-            assay_buffer_add(text, answer.body.data, answer.body.length);
-        return true;
-    }
-    return false;
+        rc = assay_plain_http_send(plain, "GET", endpoint->path, NULL, TIMEOUT_US, &code, text,
+                                   NULL);
+    else if (far != NULL)
+        rc = assay_far_http_send(far, endpoint->path, NULL, TIMEOUT_US, &code, text, NULL);
+    return rc == ASSAY_OK && code == 200;
 }
 
 static void *
@@ -77,14 +65,13 @@ scrape_for_ever(void *arg)
 {
     struct endpoint *endpoint = arg;
     struct assay_plain_http *plain = NULL;
-    struct assay_http *http = NULL;
+    struct assay_far_http *far = NULL;
     struct assay_buffer text = {0};
 
     if (assay_plain_http_can(endpoint->root))
-        plain = assay_plain_http_open(endpoint->root, NULL);
-    else if (assay_curl_load(NULL) < 0 ||
-             assay_http_open(endpoint->root, NULL, NULL, &http, NULL) < 0)
-        http = NULL; /* no address: nothing is ever found */
+        plain = assay_plain_http_open(endpoint->root, NULL, NULL);
+    else if (assay_far_http_open(endpoint->root, NULL, NULL, &far, NULL) < 0)
+        far = NULL; /* no address: nothing is ever found */
     pthread_mutex_lock(&endpoint->mutex);
     while (!endpoint->closing) {
         int64_t until_us = assay_monotonic_us() + SCRAPE_US;
@@ -94,7 +81,7 @@ scrape_for_ever(void *arg)
 
         pthread_mutex_unlock(&endpoint->mutex);
         assay_buffer_clear(&text);
-        fine = scrape(endpoint, plain, http, &text);
+        fine = scrape(endpoint, plain, far, &text);
         pthread_mutex_lock(&endpoint->mutex);
         if (fine && text.length > 0) {
             assay_buffer_clear(&endpoint->text);
@@ -106,8 +93,7 @@ scrape_for_ever(void *arg)
     pthread_mutex_unlock(&endpoint->mutex);
     assay_buffer_done(&text);
     assay_plain_http_close(plain);
-    if (http != NULL)
-        assay_http_close(http);
+    assay_far_http_close(far);
     return NULL;
 }
 

@@ -1,8 +1,8 @@
 #include "trial-runner/plain_http.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -19,61 +19,96 @@
 
 struct assay_plain_http {
     char *host, *port, *prefix, *token;
-    int fd;                 /* -1 = not connected */
+    const struct assay_plain_http_reach *reach; /* NULL = loopback only */
+    bool secure;
+    int fd;    /* -1 = not connected */
+    void *tls; /* NULL = none, or not connected */
     struct assay_buffer in; /* bytes received and not yet used */
     int64_t deadline_us;
 };
 
-/* Splits "http://host:port/prefix"; NULL pointers are not wanted. */
-static bool
-split_url(const char *url, char **ret_host, char **ret_port, char **ret_prefix)
+/* What an address is made of. */
+struct parts {
+    char *host, *port, *prefix;
+    bool secure;
+};
+
+static void
+parts_done(struct parts *parts)
 {
+    free(parts->host);
+    free(parts->port);
+    free(parts->prefix);
+}
+
+/* Splits "http://host:port/prefix". */
+static bool
+split_url(const char *url, struct parts *ret_parts)
+{
+    bool secure = strncasecmp(url, "https://", 8) == 0;
     const char *host, *end, *colon;
 
-    if (strncasecmp(url, "http://", 7) != 0)
+    if (!secure && strncasecmp(url, "http://", 7) != 0)
         return false;
-    host = url + 7;
+    host = url + (secure ? 8 : 7);
     end = host + strcspn(host, "/?#");
-    if (strchr(host, '@') != NULL || end == host)
+    if (memchr(host, '@', (size_t)(end - host)) != NULL || end == host)
         return false;
+    *ret_parts = (struct parts){.secure = secure};
     if (*host == '[') {
         const char *close = memchr(host, ']', (size_t)(end - host));
 
         if (close == NULL)
             return false;
-        *ret_host = assay_strndup(host + 1, (size_t)(close - host - 1));
+        ret_parts->host = assay_strndup(host + 1, (size_t)(close - host - 1));
         colon = close[1] == ':' ? close + 1 : NULL;
     } else {
         colon = memchr(host, ':', (size_t)(end - host));
-        *ret_host = assay_strndup(host, (size_t)((colon != NULL ? colon : end) - host));
+        ret_parts->host = assay_strndup(host, (size_t)((colon != NULL ? colon : end) - host));
     }
-    *ret_port =
-        colon != NULL ? assay_strndup(colon + 1, (size_t)(end - colon - 1)) : assay_strdup("80");
-    *ret_prefix = assay_strndup(end, strcspn(end, "?#"));
-    for (size_t n = strlen(*ret_prefix); n > 0 && (*ret_prefix)[n - 1] == '/';)
-        (*ret_prefix)[--n] = '\0';
+    ret_parts->port = colon != NULL ? assay_strndup(colon + 1, (size_t)(end - colon - 1))
+                                    : assay_strdup(secure ? "443" : "80");
+    ret_parts->prefix = assay_strndup(end, strcspn(end, "?#"));
+    for (size_t n = strlen(ret_parts->prefix); n > 0 && ret_parts->prefix[n - 1] == '/';)
+        ret_parts->prefix[--n] = '\0';
     return true;
+}
+
+static bool
+is_loopback(const char *host)
+{
+    return strcasecmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 ||
+           strncmp(host, "127.", 4) == 0;
 }
 
 bool
 assay_plain_http_can(const char *url)
 {
-    assay_auto_free char *host = NULL;
-    assay_auto_free char *port = NULL;
-    assay_auto_free char *prefix = NULL;
+    struct parts parts;
+    bool can;
 
-    return split_url(url, &host, &port, &prefix) &&
-           (strcasecmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 ||
-            strncmp(host, "127.", 4) == 0);
+    if (!split_url(url, &parts))
+        return false;
+    can = !parts.secure && is_loopback(parts.host);
+    parts_done(&parts);
+    return can;
 }
 
 struct assay_plain_http *
-assay_plain_http_open(const char *url, const char *token)
+assay_plain_http_open(const char *url, const char *token,
+                      const struct assay_plain_http_reach *reach)
 {
-    struct assay_plain_http *http = ASSAY_NEW(struct assay_plain_http);
-    bool fine = split_url(url, &http->host, &http->port, &http->prefix);
+    struct assay_plain_http *http;
+    struct parts parts;
 
-    ASSAY_ASSERT(fine);
+    if (!split_url(url, &parts))
+        return NULL;
+    http = ASSAY_NEW(struct assay_plain_http);
+    http->host = parts.host;
+    http->port = parts.port;
+    http->prefix = parts.prefix;
+    http->secure = parts.secure;
+    http->reach = reach;
     http->token = assay_strdup(token);
     http->fd = -1;
     return http;
@@ -82,6 +117,9 @@ assay_plain_http_open(const char *url, const char *token)
 static void
 disconnect(struct assay_plain_http *http)
 {
+    if (http->tls != NULL)
+        http->reach->tls_free(http->tls);
+    http->tls = NULL;
     assay_close(&http->fd);
     assay_buffer_clear(&http->in);
 }
@@ -124,16 +162,32 @@ wait_for(struct assay_plain_http *http, short events, struct assay_error *err)
 }
 
 static assay_status
-connect_to(struct assay_plain_http *http, const struct addrinfo *address, struct assay_error *err)
+lost(const struct assay_plain_http *http, const char *why, struct assay_error *err)
+{
+    return assay_fail(err, ASSAY_E_UNAVAILABLE, "the connection to %s:%s was lost: %s", http->host,
+                      http->port, why);
+}
+
+static assay_status
+connect_to(struct assay_plain_http *http, struct assay_plain_http_address *address,
+           struct assay_error *err)
 {
     int one = 1, error = 0;
     socklen_t size = sizeof error;
+    int64_t port;
 
-    http->fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (!assay_parse_int(http->port, 1, 65535, &port))
+        return assay_fail(err, ASSAY_E_UNAVAILABLE, "%s is no port", http->port);
+    if (address->bytes.ss_family == AF_INET6)
+        ((struct sockaddr_in6 *)(void *)&address->bytes)->sin6_port = htons((uint16_t)port);
+    else
+        ((struct sockaddr_in *)(void *)&address->bytes)->sin_port = htons((uint16_t)port);
+    http->fd = socket(address->bytes.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (http->fd < 0)
         return assay_fail_errno(err, errno, "making a socket");
     setsockopt(http->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if (connect(http->fd, address->ai_addr, address->ai_addrlen) != 0) {
+    if (connect(http->fd, (const struct sockaddr *)(const void *)&address->bytes,
+                address->length) != 0) {
         if (errno == EINPROGRESS) {
             assay_status rc = wait_for(http, POLLOUT, err);
 
@@ -153,52 +207,142 @@ connect_to(struct assay_plain_http *http, const struct addrinfo *address, struct
     return ASSAY_OK;
 }
 
+static bool
+add_literal(const char *text, struct assay_plain_http_address *addresses, size_t *count)
+{
+    struct assay_plain_http_address *address = &addresses[*count];
+    struct sockaddr_in *four = (struct sockaddr_in *)(void *)&address->bytes;
+    struct sockaddr_in6 *six = (struct sockaddr_in6 *)(void *)&address->bytes;
+
+    *address = (struct assay_plain_http_address){0};
+    if (inet_pton(AF_INET, text, &four->sin_addr) == 1) {
+        four->sin_family = AF_INET;
+        address->length = sizeof *four;
+    } else if (inet_pton(AF_INET6, text, &six->sin6_addr) == 1) {
+        six->sin6_family = AF_INET6;
+        address->length = sizeof *six;
+    } else {
+        return false;
+    }
+    ++*count;
+    return true;
+}
+
+static assay_status
+find_addresses(const struct assay_plain_http *http, struct assay_plain_http_address *addresses,
+               size_t *ret_count, struct assay_error *err)
+{
+    *ret_count = 0;
+    if (strcasecmp(http->host, "localhost") == 0) {
+        add_literal("127.0.0.1", addresses, ret_count);
+        add_literal("::1", addresses, ret_count);
+    } else if (!add_literal(http->host, addresses, ret_count)) {
+        if (http->reach == NULL)
+            return assay_fail(err, ASSAY_E_UNAVAILABLE, "%s is not an address", http->host);
+        return http->reach->resolve(http->host, addresses, ret_count, err);
+    }
+    return ASSAY_OK;
+}
+
+static assay_status
+begin_tls(struct assay_plain_http *http, struct assay_error *err)
+{
+    if (http->reach == NULL)
+        return assay_fail(err, ASSAY_E_INVALID_VALUE, "this program speaks no TLS");
+    http->tls = http->reach->tls_new(http->reach->arg, http->host, http->fd, err);
+    if (http->tls == NULL)
+        return ASSAY_E_IO;
+    for (;;) {
+        int n = http->reach->tls_handshake(http->tls);
+        assay_status rc;
+
+        if (n > 0)
+            return ASSAY_OK;
+        if (n == ASSAY_PLAIN_HTTP_FAILED)
+            return assay_fail(err, ASSAY_E_IO, "no TLS connection to %s:%s: %s", http->host,
+                              http->port, http->reach->tls_trouble(http->tls));
+        rc = wait_for(http, n == ASSAY_PLAIN_HTTP_WANTS_READ ? POLLIN : POLLOUT, err);
+        if (rc < 0)
+            return rc;
+    }
+}
+
 static assay_status
 ensure_connected(struct assay_plain_http *http, struct assay_error *err)
 {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *addresses;
-    assay_status rc = ASSAY_E_UNAVAILABLE;
-    int error;
+    struct assay_plain_http_address addresses[ASSAY_PLAIN_HTTP_ADDRESSES_MAX];
+    size_t count;
+    assay_status rc;
 
     if (http->fd >= 0)
         return ASSAY_OK;
-    error = getaddrinfo(http->host, http->port, &hints, &addresses);
-    if (error != 0)
-        return assay_fail(err, ASSAY_E_UNAVAILABLE, "%s:%s: %s", http->host, http->port,
-                          gai_strerror(error));
-    for (const struct addrinfo *a = addresses; a != NULL && rc < 0; a = a->ai_next) {
+    rc = find_addresses(http, addresses, &count, err);
+    if (rc < 0)
+        return rc;
+    rc = ASSAY_E_UNAVAILABLE;
+    for (size_t i = 0; i < count && rc < 0; i++) {
         disconnect(http);
-        rc = connect_to(http, a, err);
+        rc = connect_to(http, &addresses[i], err);
     }
-    freeaddrinfo(addresses);
+    if (rc == ASSAY_OK && http->secure)
+        rc = begin_tls(http, err);
     if (rc < 0)
         disconnect(http);
     return rc;
 }
 
-static assay_status
-lost(const struct assay_plain_http *http, int os_errno, struct assay_error *err)
+/* As the functions of a reach, with or without TLS. */
+static int
+send_some(struct assay_plain_http *http, const char *bytes, size_t length)
 {
-    return assay_fail(err, ASSAY_E_UNAVAILABLE, "the connection to %s:%s was lost: %s", http->host,
-                      http->port, os_errno != 0 ? strerror(os_errno) : "closed by the daemon");
+    ssize_t n;
+
+    if (http->tls != NULL)
+        return http->reach->tls_send(http->tls, bytes, length);
+    do {
+        n = send(http->fd, bytes, ASSAY_MIN(length, (size_t)INT32_MAX), MSG_NOSIGNAL);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return errno == EAGAIN ? ASSAY_PLAIN_HTTP_WANTS_WRITE : ASSAY_PLAIN_HTTP_FAILED;
+    return (int)n;
+}
+
+static int
+receive_some(struct assay_plain_http *http, char *bytes, size_t size)
+{
+    ssize_t n;
+
+    if (http->tls != NULL)
+        return http->reach->tls_receive(http->tls, bytes, size);
+    do {
+        n = recv(http->fd, bytes, size, 0);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return errno == EAGAIN ? ASSAY_PLAIN_HTTP_WANTS_READ : ASSAY_PLAIN_HTTP_FAILED;
+    return (int)n;
+}
+
+/* Waits for what a call wants before it can go on, or says that it failed. */
+static assay_status
+wait_or_lost(struct assay_plain_http *http, int wants, struct assay_error *err)
+{
+    if (wants == ASSAY_PLAIN_HTTP_FAILED)
+        return lost(http,
+                    http->tls != NULL ? http->reach->tls_trouble(http->tls) : strerror(errno),
+                    err);
+    return wait_for(http, wants == ASSAY_PLAIN_HTTP_WANTS_READ ? POLLIN : POLLOUT, err);
 }
 
 static assay_status
 send_all(struct assay_plain_http *http, const struct assay_buffer *bytes, struct assay_error *err)
 {
     for (size_t at = 0; at < bytes->length;) {
-        ssize_t n = send(http->fd, bytes->data + at, bytes->length - at, MSG_NOSIGNAL);
+        int n = send_some(http, bytes->data + at, bytes->length - at);
+        assay_status rc = n >= 0 ? ASSAY_OK : wait_or_lost(http, n, err);
 
-        if (n >= 0) {
-            at += (size_t)n;
-        } else if (errno == EAGAIN) {
-            assay_status rc = wait_for(http, POLLOUT, err);
-
-            if (rc < 0)
-                return rc;
-        } else if (errno != EINTR) {
-            return lost(http, errno, err);
-        }
+        if (rc < 0)
+            return rc;
+        at += (size_t)ASSAY_MAX(n, 0);
     }
     return ASSAY_OK;
 }
@@ -210,22 +354,18 @@ receive(struct assay_plain_http *http, struct assay_error *err)
     char block[8192];
 
     for (;;) {
-        ssize_t n = recv(http->fd, block, sizeof block, 0);
+        int n = receive_some(http, block, sizeof block);
+        assay_status rc;
 
         if (n > 0) {
             assay_buffer_add(&http->in, block, (size_t)n);
             return ASSAY_OK;
         }
         if (n == 0)
-            return lost(http, 0, err);
-        if (errno == EAGAIN) {
-            assay_status rc = wait_for(http, POLLIN, err);
-
-            if (rc < 0)
-                return rc;
-        } else if (errno != EINTR) {
-            return lost(http, errno, err);
-        }
+            return lost(http, "closed by the daemon", err);
+        rc = wait_or_lost(http, n, err);
+        if (rc < 0)
+            return rc;
     }
 }
 

@@ -1,69 +1,113 @@
 #include "trial-runner/preparation.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/file.h"
 #include "common/memory.h"
 #include "trial-runner/code_fetch.h"
+#include "trial-runner/copy_tree.h"
 
 struct preparation {
     const struct assay_job *job;
     const char *directory;
 };
 
-/* cp(1) knows holes, links, times and shared extents; waits for its end. */
+/* In the checkpoint's folder: the copy while it is made, and when it is whole. */
+#define INCOMING ".assay-incoming"
+#define ARRIVED ".assay-arrived"
+
 static bool
-run_cp(const char *from, const char *to)
+complain(const char *path)
 {
-    const char *const argv[] = {"cp", "-a", "--reflink=auto", "-T", "--", from, to, NULL};
-    int status;
-    pid_t pid = fork();
-
-    if (pid == 0) {
-        char **copy = assay_memdup(argv, sizeof argv);
-
-        prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-        execvp("cp", copy);
-        fprintf(stderr, "cp can not be started: %s\n", strerror(errno));
-        fflush(stderr);
-        _exit(127);
-    }
-    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&
-           WEXITSTATUS(status) == 0;
+    fprintf(stderr, "%s: %s\n", path, strerror(errno));
+    return false;
 }
 
-/* The copy appears whole or not at all.  A checkpoint the trial has written itself in
- * an earlier attempt stays: an empty folder only can be replaced. */
+/* Whether the folder holds anything.  One that is not there is made. */
+static bool
+look_into(const char *path, bool *ret_empty)
+{
+    DIR *folder;
+
+    if (mkdir(path, 0777) != 0 && errno != EEXIST)
+        return complain(path);
+    folder = opendir(path);
+    if (folder == NULL)
+        return complain(path);
+    *ret_empty = true;
+    for (struct dirent *entry; (entry = readdir(folder)) != NULL;)
+        *ret_empty = *ret_empty && (strcmp(entry->d_name, ".") == 0 ||
+                                    strcmp(entry->d_name, "..") == 0);
+    closedir(folder);
+    return true;
+}
+
+/* Moves what the folder holds to the one above it. */
+static bool
+move_up(const char *path, const char *above)
+{
+    DIR *folder = opendir(path);
+    bool fine = true;
+
+    if (folder == NULL)
+        return complain(path);
+    for (struct dirent *entry; fine && (entry = readdir(folder)) != NULL;) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
+            assay_auto_free char *from = assay_format("%s/%s", path, entry->d_name);
+            assay_auto_free char *to = assay_format("%s/%s", above, entry->d_name);
+
+            fine = rename(from, to) == 0 || complain(to);
+        }
+    }
+    closedir(folder);
+    return fine && (rmdir(path) == 0 || complain(path));
+}
+
+/* The copy counts whole or not at all, whenever we are killed; a checkpoint the trial has
+ * written itself in an earlier attempt stays.  The folder itself may be a mount, which
+ * can not be replaced. */
 static bool
 copy_checkpoint(const struct assay_job *job)
 {
-    assay_auto_free char *own = assay_format("%s/checkpoint", job->trial_dir);
-    assay_auto_free char *fresh = assay_format("%s/checkpoint.new", job->trial_dir);
+    const char *own = job->checkpoint_dir;
+    assay_auto_free char *incoming = assay_format("%s/" INCOMING, own);
+    assay_auto_free char *arrived = assay_format("%s/" ARRIVED, own);
     struct assay_error err = {0};
+    bool empty = false;
 
     if (access(job->checkpoint_from, F_OK) != 0) {
         fprintf(stderr, "the checkpoint %s to go on from is gone\n", job->checkpoint_from);
         return false;
     }
-    if (rmdir(own) != 0 && (errno == ENOTEMPTY || errno == EEXIST))
-        return true;
-    if (assay_remove_tree(fresh, &err) < 0) {
+    if (access(arrived, F_OK) == 0)
+        return move_up(arrived, own);
+    if (assay_remove_tree(incoming, &err) < 0) {
         fprintf(stderr, "%s\n", err.message);
         return false;
     }
-    if (!run_cp(job->checkpoint_from, fresh))
+    if (!look_into(own, &empty))
         return false;
-    if (rename(fresh, own) != 0) {
-        fprintf(stderr, "%s: %s\n", own, strerror(errno));
+    if (!empty)
+        return true;
+    if (assay_copy_tree(job->checkpoint_from, incoming, &err) < 0) {
+        fprintf(stderr, "%s\n", err.message);
         return false;
     }
-    return true;
+    if (rename(incoming, arrived) != 0)
+        return complain(arrived);
+    return move_up(arrived, own);
+}
+
+/* In a pod the code is there already (assay-runner --install). */
+static bool
+fetches_code(const struct assay_job *job)
+{
+    return job->git_url != NULL && !job->pod;
 }
 
 /* In the child process. */
@@ -75,13 +119,13 @@ prepare(void *arg)
 
     if (job->checkpoint_from != NULL && !copy_checkpoint(job))
         return 1;
-    return job->git_url == NULL || assay_code_fetch(job, preparation->directory) ? 0 : 1;
+    return !fetches_code(job) || assay_code_fetch(job, preparation->directory) ? 0 : 1;
 }
 
 bool
 assay_preparation_needed(const struct assay_job *job)
 {
-    return job->checkpoint_from != NULL || job->git_url != NULL;
+    return job->checkpoint_from != NULL || fetches_code(job);
 }
 
 assay_status

@@ -395,14 +395,20 @@ struct assay_reporter *
 assay_reporter_new(const struct assay_job *job, int wake_fd)
 {
     struct assay_reporter *reporter = ASSAY_NEW(struct assay_reporter);
-    assay_auto_free char *url_file = assay_format("%s/url", job->data_dir);
+    assay_auto_free char *url_file = job->pod ? NULL : assay_format("%s/url", job->data_dir);
+    assay_auto_free char *ca_file =
+        job->ca != NULL ? assay_job_file(job, ASSAY_JOB_CA_FILE) : NULL;
     assay_auto_free char *spool = assay_job_file(job, "unsent");
 
     reporter->job = job;
     reporter->wake_fd = wake_fd;
     reporter->base = assay_format("/v1/projects/%s/studies/%s/trials/%" PRId64, job->project,
                                   job->study, job->trial);
-    reporter->link = assay_daemon_link_new(url_file, job->token);
+    reporter->link =
+        assay_daemon_link_new(&(struct assay_daemon_address){.url_file = url_file,
+                                                             .url = job->url,
+                                                             .ca_file = ca_file},
+                              job->token);
     reporter->queue = assay_report_queue_new(spool);
     reporter->batch_limit = BATCH_MAX;
     reporter->last_heard_us = assay_monotonic_us();
@@ -479,6 +485,17 @@ assay_reporter_get_stop(struct assay_reporter *reporter, const char **ret_reason
     *ret_message = reporter->stop_message;
     pthread_mutex_unlock(&reporter->mutex);
     return stop;
+}
+
+bool
+assay_reporter_get_idle(struct assay_reporter *reporter)
+{
+    bool idle;
+
+    pthread_mutex_lock(&reporter->mutex);
+    idle = assay_report_queue_is_empty(reporter->queue);
+    pthread_mutex_unlock(&reporter->mutex);
+    return idle;
 }
 
 bool

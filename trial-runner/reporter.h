@@ -38,6 +38,8 @@ void assay_reporter_finish(struct assay_reporter *reporter, json_t *result);
  * then reason and message (texts or NULL; they stay until _free). */
 bool assay_reporter_get_stop(struct assay_reporter *reporter, const char **ret_reason,
                              const char **ret_message);
+/* Whether the daemon has all measurements that were pushed. */
+bool assay_reporter_get_idle(struct assay_reporter *reporter);
 /* Whether the result was delivered, or refused for good. */
 bool assay_reporter_get_delivered(struct assay_reporter *reporter);
 

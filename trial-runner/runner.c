@@ -18,8 +18,7 @@
 #include "trial-runner/command.h"
 #include "trial-runner/environment.h"
 #include "trial-runner/line_feed.h"
-#include "schemas/metric_book.h"
-#include "schemas/metric_line.h"
+#include "trial-runner/metric_intake.h"
 #include "trial-runner/metric_source.h"
 #include "common/output_log.h"
 #include "trial-runner/preparation.h"
@@ -32,12 +31,12 @@
 #define READS_PER_TURN 16
 #define MEMORY_CHECK_US ASSAY_SECOND_US
 #define TREE_END_US (10 * ASSAY_SECOND_US)
+#define EXIT_NOT_STARTED 127 /* in a pod, as shells say it */
 /* How long the result is offered to a daemon after we were asked to end: the
  * executor reads result.json when we are gone. */
 #define DELIVER_WHEN_ASKED_US (2 * ASSAY_SECOND_US)
 /* How often it is looked whether the attempt's folder is still there. */
 #define FOLDER_CHECK_US (5 * ASSAY_SECOND_US)
-#define REPORTS_MAX 4096
 
 enum phase { PHASE_PREPARATION, PHASE_COMMAND, PHASE_ENDED };
 
@@ -47,20 +46,16 @@ struct runner {
     char *directory; /* of the command */
     char **environment;
     struct assay_output_log *log;
-    struct assay_metric_pattern *pattern;
-    struct assay_metric_book *book;
-    struct assay_metric_line line;
+    struct assay_metric_intake *intake; /* NULL: the command was never started */
     struct assay_metric_source *source;
     struct assay_reporter *reporter;
 
     struct assay_command_process process; /* pid 0 when it was reaped */
     struct assay_line_feed out_feed, err_feed;
-    char *block;                              /* READ_BYTES */
-    struct assay_report reports[REPORTS_MAX]; /* of this turn */
-    size_t n_reports;
+    char *block; /* READ_BYTES */
 
     int signal_fd, wake_fd, start_fd;
-    int wait_status;
+    int wait_status, exit_code;
     int64_t oom_kills_before;
 
     /* Deadlines on the monotonic clock, 0 = none. */
@@ -73,56 +68,27 @@ struct runner {
     char *cause_message;
 };
 
-/* --- metrics ----------------------------------------------------------------------------- */
-
-static void
-flush_reports(struct runner *runner)
-{
-    if (runner->n_reports > 0)
-        assay_reporter_push(runner->reporter, runner->reports, runner->n_reports);
-    runner->n_reports = 0;
-}
-
-static void
-on_value(void *arg, const char *name, int64_t step, int64_t time_us, double value)
-{
-    struct runner *runner = arg;
-    struct assay_report report = {.time_us = time_us == ASSAY_TIME_NONE ? assay_now_us() : time_us,
-                                  .value = value};
-
-    report.name = assay_metric_book_enter(runner->book, name, step, value, &report.step);
-    if (report.name == NULL)
-        return;
-    if (runner->n_reports == REPORTS_MAX)
-        flush_reports(runner);
-    runner->reports[runner->n_reports++] = report;
-}
-
-static void
-on_metric_line(void *arg, const char *bytes, size_t length)
-{
-    struct runner *runner = arg;
-    int64_t now_us = assay_now_us();
-
-    assay_metric_line_read(runner->pattern, bytes, length, &runner->line);
-    for (size_t i = 0; i < runner->line.count; i++) {
-        const char *name = assay_metric_line_name(&runner->line, i);
-
-        /* Commands print what they were given: a parameter is no metric, unless it was
-         * declared one. */
-        if (json_object_get(runner->job->parameters, name) == NULL ||
-            assay_metric_pattern_find(runner->pattern, name, strlen(name)) >= 0)
-            on_value(runner, name, runner->line.step, now_us, runner->line.pairs[i].value);
-    }
-}
-
 static void
 on_output_line(void *arg, const char *bytes, size_t length)
 {
     struct runner *runner = arg;
 
     if (runner->phase != PHASE_PREPARATION && runner->job->metrics_from == ASSAY_JOB_METRICS_STDOUT)
-        on_metric_line(runner, bytes, length);
+        assay_metric_intake_line(runner->intake, bytes, length);
+}
+
+/* Passes on what the command printed, as it came. */
+static void
+echo(int fd, const char *bytes, size_t length)
+{
+    while (length > 0) {
+        ssize_t n = write(fd, bytes, length);
+
+        if (n < 0 && errno != EINTR)
+            return; /* nobody reads it */
+        bytes += ASSAY_MAX(n, 0);
+        length -= (size_t)ASSAY_MAX(n, 0);
+    }
 }
 
 /* --- output ------------------------------------------------------------------------------ */
@@ -142,6 +108,8 @@ read_stream(struct runner *runner, int *fd, struct assay_line_feed *feed, bool a
             assay_close(fd);
             return;
         }
+        if (runner->job->pod)
+            echo(fd == &runner->process.err_fd ? 2 : 1, runner->block, (size_t)n);
         assay_output_log_write(runner->log, runner->block, (size_t)n);
         assay_line_feed_add(feed, runner->block, (size_t)n);
     }
@@ -165,6 +133,8 @@ send_kill(struct runner *runner)
 {
     runner->killed = true;
     runner->kill_at_us = 0;
+    if (runner->process.pid > 0)
+        kill(-runner->process.pid, SIGKILL); /* also where there is no /proc to find them */
     assay_process_tree_signal(SIGKILL);
 }
 
@@ -285,6 +255,32 @@ start_command(struct runner *runner, struct assay_error *err)
     return ASSAY_OK;
 }
 
+static void
+write_ca(const struct assay_job *job)
+{
+    assay_auto_free char *path = assay_job_file(job, ASSAY_JOB_CA_FILE);
+    struct assay_error err = {0};
+
+    if (job->ca != NULL && assay_file_replace(path, job->ca, strlen(job->ca), 0644, &err) < 0)
+        assay_log(ASSAY_LOG_WARNING, "%s", err.message);
+}
+
+/* Where the command runs: its code, the study's folder, else the image's in a pod and the
+ * attempt's on a machine.  Caller frees. */
+static char *
+working_directory(const struct assay_job *job)
+{
+    char here[4096];
+
+    if (job->git_url != NULL)
+        return assay_job_file(job, "code");
+    if (job->directory != NULL)
+        return assay_strdup(job->directory);
+    if (job->pod && getcwd(here, sizeof here) != NULL)
+        return assay_strdup(here);
+    return assay_strdup(job->pod ? "/" : job->attempt_dir);
+}
+
 /* Starts the command, or first what prepares it. */
 static assay_status
 start(struct runner *runner, struct assay_error *err)
@@ -293,13 +289,14 @@ start(struct runner *runner, struct assay_error *err)
     assay_auto_free char *url_path = assay_format("%s/url", job->data_dir);
     assay_auto_free char *url = NULL;
 
-    if (assay_file_read_line(url_path, &url, NULL) < 0)
+    if (job->pod)
+        url = assay_strdup(job->url);
+    else if (assay_file_read_line(url_path, &url, NULL) < 0)
         url = assay_strdup(getenv("ASSAY_URL"));
     runner->environment = assay_environment_build(job, url);
     write_parameters(runner);
-    runner->directory = job->git_url != NULL      ? assay_job_file(job, "code")
-                        : job->directory != NULL ? assay_strdup(job->directory)
-                                                 : assay_strdup(job->attempt_dir);
+    write_ca(job);
+    runner->directory = working_directory(job);
     if (!assay_preparation_needed(job))
         return start_command(runner, err);
     runner->phase = PHASE_PREPARATION;
@@ -318,7 +315,8 @@ finish(struct runner *runner, json_t *result)
 
     runner->phase = PHASE_ENDED;
     runner->timeout_at_us = runner->kill_at_us = runner->memory_at_us = runner->source_at_us = 0;
-    flush_reports(runner);
+    if (runner->intake != NULL)
+        assay_metric_intake_flush(runner->intake);
     assay_close(&runner->start_fd);
     assay_reporter_save(runner->reporter);
     if (assay_result_write(path, result, &err) < 0)
@@ -338,6 +336,8 @@ command_ended(struct runner *runner)
                                   .asked = runner->asked,
                                   .log = runner->log};
 
+    runner->exit_code = WIFEXITED(runner->wait_status) ? WEXITSTATUS(runner->wait_status)
+                                                       : 128 + WTERMSIG(runner->wait_status);
     /* Whoever is left of the command's processes may hold its output open. */
     if (!assay_process_tree_end(TREE_END_US))
         assay_log(ASSAY_LOG_WARNING, "some of the command's processes do not die");
@@ -345,9 +345,9 @@ command_ended(struct runner *runner)
     if (runner->source != NULL)
         assay_metric_source_poll(runner->source, true);
     ending.oom_killed = assay_result_oom_kills() > runner->oom_kills_before;
-    ending.has_objectives = assay_metric_book_has_objectives(runner->book);
+    ending.has_objectives = assay_metric_intake_has_objectives(runner->intake);
     if (ending.has_objectives)
-        ending.metrics = assay_metric_book_last(runner->book);
+        ending.metrics = assay_metric_intake_last(runner->intake);
     finish(runner, assay_result_of_ending(&ending));
     json_decref(ending.metrics);
 }
@@ -374,7 +374,7 @@ preparation_ended(struct runner *runner)
                                    ? "and code "
                                    : "",
                                runner->job->git_url != NULL ? runner->job->git_url : "",
-                               last[0] != '\0' ? last : "git or cp ended with an error");
+                               last[0] != '\0' ? last : "it ended with an error");
         finish(runner, assay_result_start_failed(message));
     }
 }
@@ -511,13 +511,15 @@ turn(struct runner *runner)
         read_stream(runner, &runner->process.out_fd, &runner->out_feed, false);
     if (items[3].revents != 0)
         read_stream(runner, &runner->process.err_fd, &runner->err_feed, false);
-    flush_reports(runner);
+    if (runner->intake != NULL)
+        assay_metric_intake_flush(runner->intake);
     if (items[1].revents != 0 && read(runner->wake_fd, &count, sizeof count) > 0)
         look_at_reporter(runner);
     if (items[0].revents != 0)
         on_signals(runner);
     on_deadlines(runner);
-    flush_reports(runner);
+    if (runner->intake != NULL)
+        assay_metric_intake_flush(runner->intake);
 }
 
 static void
@@ -557,11 +559,8 @@ open_signals(struct runner *runner)
 static void
 open_metrics(struct runner *runner)
 {
-    struct assay_metric_sink sink = {
-        .on_line = on_metric_line, .on_value = on_value, .arg = runner};
-
-    runner->source =
-        assay_metric_source_new(runner->job, runner->directory, &sink, runner->pattern);
+    assay_metric_intake_set_reporter(runner->intake, runner->reporter);
+    runner->source = assay_metric_intake_source(runner->intake, runner->directory);
     if (runner->source != NULL)
         runner->source_at_us = assay_monotonic_us();
 }
@@ -576,11 +575,9 @@ run_command(struct runner *runner)
     assay_process_tree_adopt();
     runner->out_feed = runner->err_feed =
         (struct assay_line_feed){.on_line = on_output_line, .arg = runner};
-    runner->book = assay_metric_book_new(job->metrics, job->n_metrics, job->n_objectives);
     rc = assay_output_log_open(job->attempt_dir, job->log_bytes, &runner->log, &err);
     if (rc == ASSAY_OK)
-        rc = assay_metric_pattern_new(job->metrics, job->n_metrics, job->metrics_filter,
-                                      &runner->pattern, &err);
+        rc = assay_metric_intake_new(job, &runner->intake, &err);
     if (rc == ASSAY_OK)
         rc = start(runner, &err);
     /* Only now: the command must not wait for a thread or a connection. */
@@ -598,9 +595,7 @@ runner_done(struct runner *runner)
 {
     assay_reporter_free(runner->reporter);
     assay_metric_source_free(runner->source);
-    assay_metric_line_done(&runner->line);
-    assay_metric_book_free(runner->book);
-    assay_metric_pattern_free(runner->pattern);
+    assay_metric_intake_free(runner->intake);
     assay_output_log_close(runner->log);
     assay_environment_free(runner->environment);
     assay_line_feed_done(&runner->out_feed);
@@ -620,8 +615,10 @@ assay_runner_run(const struct assay_job *job, int start_fd)
     struct runner *runner = ASSAY_NEW(struct runner);
     assay_auto_free char *path = assay_job_file(job, "result.json");
     json_t *result = assay_result_read(path);
+    int exit_code;
 
     runner->job = job;
+    runner->exit_code = EXIT_NOT_STARTED;
     runner->start_fd = start_fd;
     runner->process.out_fd = runner->process.err_fd = -1;
     runner->block = assay_alloc(READ_BYTES, 1);
@@ -636,6 +633,7 @@ assay_runner_run(const struct assay_job *job, int start_fd)
     }
     deliver(runner);
     assay_reporter_save(runner->reporter);
+    exit_code = job->pod ? runner->exit_code : 0;
     runner_done(runner);
-    return 0;
+    return exit_code;
 }

@@ -8,7 +8,8 @@
  * SIGTERM and SIGINT ask the command to end; SIGTERM may carry its grace time in
  * ms (sigqueue).  `start_fd` (-1 = none) gets the line "started PID\n" when the
  * command runs, and is closed.  Returns the exit code of the runner: 0 when there
- * is a result.  Call once, on the main thread, before any other was started. */
+ * is a result, in a pod the command's (128 and its signal, 127 when it could not be
+ * started).  Call once, on the main thread, before any other was started. */
 int assay_runner_run(const struct assay_job *job, int start_fd);
 
 #endif

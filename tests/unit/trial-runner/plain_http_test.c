@@ -95,7 +95,7 @@ start(struct server *server, char **ret_url)
     pthread_create(&server->thread, NULL, serve, server);
     *ret_url = assay_format("http://127.0.0.1:%d/", server->port);
     assert_true(assay_plain_http_can(*ret_url));
-    return assay_plain_http_open(*ret_url, "token");
+    return assay_plain_http_open(*ret_url, "token", NULL);
 }
 
 static void
@@ -243,7 +243,7 @@ silence_ends_at_the_timeout(void **state)
 static void
 nobody_there_is_told(void **state)
 {
-    struct assay_plain_http *http = assay_plain_http_open("http://127.0.0.1:1", "t");
+    struct assay_plain_http *http = assay_plain_http_open("http://127.0.0.1:1", "t", NULL);
     struct assay_buffer body = {0};
     struct assay_error err = {0};
     int code;
@@ -298,7 +298,7 @@ hostile_answers_do_no_harm(void **state)
             assert_true(err.message[0] != '\0');
         /* Each answer has a connection of its own, so that the two keep step. */
         assay_plain_http_close(http);
-        http = assay_plain_http_open(url, "token");
+        http = assay_plain_http_open(url, "token", NULL);
     }
     assay_plain_http_close(http);
     stop(&server);
