@@ -4,10 +4,13 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/queue.h>
+#include <unistd.h>
 
 #include "common/buffer.h"
 #include "common/clock.h"
+#include "common/file.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/random.h"
@@ -22,13 +25,16 @@
 #define KEEPALIVE_S 30L
 #define BACKOFF_FIRST_US (100 * INT64_C(1000))
 #define BACKOFF_MAX_US (10 * ASSAY_SECOND_US)
+/* How often streams that have not begun are looked at. */
+#define BEGIN_LOOK_MS 1000
 
 struct assay_kube_call {
     struct assay_kube_client *client;
     char *method, *url, *content_type, *body;
     size_t body_length;
-    bool stream;
-    int64_t deadline_us;
+    bool stream, background;
+    bool begun; /* a stream that answers */
+    int64_t timeout_us, deadline_us;
     int64_t not_before_us; /* of the next try */
     int64_t retry_after_us;
     int tries;
@@ -45,11 +51,22 @@ struct assay_kube_call {
 };
 TAILQ_HEAD(call_list, assay_kube_call);
 
+/* A PEM text as a file of no folder: not every TLS library behind libcurl takes texts. */
+struct pem {
+    int fd; /* -1 = none */
+    char *text, *path;
+};
+
 struct assay_kube_client {
     struct assay_kube_client_options options;
+    char *base;                    /* scheme, host and prefix of every address */
+    char *host_header;             /* NULL = the address's own */
+    struct curl_slist *connect_to; /* where the address's host really is; NULL = there */
+    struct pem ca, cert, key;
     CURLM *multi;
     uv_timer_t curl_timer;  /* curl's own time-outs */
     uv_timer_t queue_timer; /* when the first waiting call may go */
+    uv_timer_t begin_timer; /* streams that do not begin */
     struct assay_kube_exec *exec;
     struct call_list waiting, active;
     double tokens;
@@ -111,6 +128,7 @@ call_done(struct assay_kube_call *call, long code, const char *fault)
     if (call->answer.length > 0)
         json = json_loadb(call->answer.data, call->answer.length, 0, NULL);
     answer.json = json;
+    answer.retry_after_us = call->retry_after_us;
     if (code < 200 || code >= 300) {
         const char *reason = json_string_value(json_object_get(json, "reason"));
         const char *message = json_string_value(json_object_get(json, "message"));
@@ -141,6 +159,7 @@ on_bytes(char *bytes, size_t size, size_t n, void *arg)
     n *= size;
     if (call->cancelled)
         return 0; /* ends the transfer */
+    call->begun = true;
     curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &code);
     if (call->stream && code == 200) {
         call->data(call->arg, bytes, n);
@@ -160,6 +179,7 @@ on_header(char *bytes, size_t size, size_t n, void *arg)
     double seconds;
 
     n *= size;
+    call->begun = true;
     if (n > sizeof name && strncasecmp(bytes, name, sizeof name - 1) == 0) {
         assay_auto_free char *text = assay_strndup(bytes + sizeof name - 1, n - sizeof name + 1);
 
@@ -171,61 +191,79 @@ on_header(char *bytes, size_t size, size_t n, void *arg)
 }
 
 static void
-set_trust(CURL *easy, const struct assay_kube_config *config)
+pem_done(struct pem *pem)
 {
-    struct curl_blob blob = {.flags = CURL_BLOB_NOCOPY};
+    assay_close(&pem->fd);
+    free(pem->text);
+    free(pem->path);
+    pem->text = pem->path = NULL;
+}
 
-    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, config->insecure ? 0L : 1L);
-    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, config->insecure ? 0L : 2L);
-    if (config->ca != NULL) {
-        blob.data = config->ca;
-        blob.len = strlen(config->ca);
-        curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &blob);
+/* A fresh file unless the text is the one there is. */
+static void
+pem_set(struct pem *pem, const char *text)
+{
+    size_t length = text != NULL ? strlen(text) : 0;
+
+    if (text == NULL || (pem->text != NULL && strcmp(pem->text, text) == 0))
+        return;
+    pem_done(pem);
+    pem->fd = memfd_create("assay-kube", MFD_CLOEXEC);
+    for (size_t at = 0; pem->fd >= 0 && at < length;) {
+        ssize_t n = write(pem->fd, text + at, length - at);
+
+        if (n <= 0)
+            break; /* TLS will not like it and say so */
+        at += (size_t)n;
     }
-    if (config->proxy_url != NULL)
-        curl_easy_setopt(easy, CURLOPT_PROXY, config->proxy_url);
+    pem->text = assay_strdup(text);
+    pem->path = assay_format("/proc/self/fd/%d", pem->fd);
 }
 
 static void
-set_certificate(CURL *easy, const char *cert, const char *key)
+set_trust(CURL *easy, const struct assay_kube_client *client)
 {
-    struct curl_blob blob = {.flags = CURL_BLOB_COPY};
+    const struct assay_kube_config *config = client->options.config;
 
-    if (cert == NULL || key == NULL)
-        return;
-    blob.data = (void *)(uintptr_t)cert;
-    blob.len = strlen(cert);
-    curl_easy_setopt(easy, CURLOPT_SSLCERT_BLOB, &blob);
-    curl_easy_setopt(easy, CURLOPT_SSLCERTTYPE, "PEM");
-    blob.data = (void *)(uintptr_t)key;
-    blob.len = strlen(key);
-    curl_easy_setopt(easy, CURLOPT_SSLKEY_BLOB, &blob);
-    curl_easy_setopt(easy, CURLOPT_SSLKEYTYPE, "PEM");
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, config->insecure ? 0L : 1L);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, config->insecure ? 0L : 2L);
+    if (client->ca.path != NULL)
+        curl_easy_setopt(easy, CURLOPT_CAINFO, client->ca.path);
+    if (config->proxy_url != NULL)
+        curl_easy_setopt(easy, CURLOPT_PROXY, config->proxy_url);
+    if (client->connect_to != NULL)
+        curl_easy_setopt(easy, CURLOPT_CONNECT_TO, client->connect_to);
 }
 
 /* Credentials of the moment.  False: they can not be had; `call->fault` says why. */
 static bool
 set_credentials(struct assay_kube_call *call)
 {
-    const struct assay_kube_client *client = call->client;
+    struct assay_kube_client *client = call->client;
     const struct assay_kube_config *config = client->options.config;
     const struct assay_kube_credentials *plugged =
         client->exec != NULL ? assay_kube_exec_credentials(client->exec) : NULL;
     assay_auto_free char *token = NULL;
     struct assay_error err = {0};
 
-    set_certificate(call->easy, config->client_cert, config->client_key);
     if (assay_kube_config_token(config, &token, &err) != ASSAY_OK) {
         snprintf(call->fault, sizeof call->fault, "%s", err.message);
         return false;
     }
-    if (plugged != NULL) {
-        set_certificate(call->easy, plugged->client_cert, plugged->client_key);
-        if (plugged->token != NULL) {
-            free(token);
-            token = assay_strdup(plugged->token);
-        }
+    if (plugged != NULL && plugged->client_cert != NULL && plugged->client_key != NULL) {
+        pem_set(&client->cert, plugged->client_cert);
+        pem_set(&client->key, plugged->client_key);
     }
+    if (plugged != NULL && plugged->token != NULL) {
+        free(token);
+        token = assay_strdup(plugged->token);
+    }
+    if (client->cert.path != NULL && client->key.path != NULL) {
+        curl_easy_setopt(call->easy, CURLOPT_SSLCERT, client->cert.path);
+        curl_easy_setopt(call->easy, CURLOPT_SSLKEY, client->key.path);
+    }
+    if (call->renewed) /* a connection knows the certificate it began with */
+        curl_easy_setopt(call->easy, CURLOPT_FRESH_CONNECT, 1L);
     if (token != NULL) {
         assay_auto_free char *header = assay_format("Authorization: Bearer %s", token);
 
@@ -254,10 +292,39 @@ set_request(struct assay_kube_call *call)
     }
     call->headers = curl_slist_append(call->headers, "Accept: application/json");
     call->headers = curl_slist_append(call->headers, "Expect:");
+    if (call->client->host_header != NULL)
+        call->headers = curl_slist_append(call->headers, call->client->host_header);
     if (call->stream)
         curl_easy_setopt(call->easy, CURLOPT_BUFFERSIZE, STREAM_BUFFER_BYTES);
     else
         curl_easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, (long)ASSAY_MAX(left_ms, 1));
+}
+
+/* Streams have no time-out of curl's, which would end them in the middle. */
+static void
+on_begin_timer(uv_timer_t *timer)
+{
+    struct assay_kube_client *client = timer->data;
+    struct assay_kube_call *call, *next;
+    int64_t now_us = assay_monotonic_us();
+    bool some = false;
+
+    for (call = TAILQ_FIRST(&client->active); call != NULL; call = next) {
+        next = TAILQ_NEXT(call, link);
+        if (!call->stream || call->begun)
+            continue;
+        some = true;
+        if (call->deadline_us > now_us)
+            continue;
+        TAILQ_REMOVE(&client->active, call, link);
+        end_transfer(call);
+        call_done(call, 0, "no answer in time");
+        if (client->closed)
+            return;
+        next = TAILQ_FIRST(&client->active); /* whoever heard of it may have changed the list */
+    }
+    if (!some)
+        uv_timer_stop(timer);
 }
 
 /* One try. */
@@ -287,7 +354,7 @@ begin(struct assay_kube_call *call)
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
-    set_trust(easy, client->options.config);
+    set_trust(easy, client);
     set_request(call);
     TAILQ_REMOVE(&client->waiting, call, link);
     if (!set_credentials(call)) {
@@ -298,6 +365,10 @@ begin(struct assay_kube_call *call)
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, call->headers);
     TAILQ_INSERT_TAIL(&client->active, call, link);
     client->sent++;
+    if (call->stream) /* its turn may have come late */
+        call->deadline_us = assay_monotonic_us() + call->timeout_us;
+    if (call->stream && !uv_is_active((uv_handle_t *)&client->begin_timer))
+        uv_timer_start(&client->begin_timer, on_begin_timer, BEGIN_LOOK_MS, BEGIN_LOOK_MS);
     curl_multi_add_handle(client->multi, easy);
 }
 
@@ -368,13 +439,28 @@ pump(struct assay_kube_client *client)
                        (uint64_t)(ASSAY_MAX(wake_us - now_us, 0) / 1000 + 1), 0);
 }
 
+/* Behind its like, before what can wait. */
+static void
+enqueue(struct assay_kube_client *client, struct assay_kube_call *call)
+{
+    struct assay_kube_call *before = NULL;
+
+    if (!call->background)
+        for (before = TAILQ_FIRST(&client->waiting); before != NULL && !before->background;)
+            before = TAILQ_NEXT(before, link);
+    if (before != NULL)
+        TAILQ_INSERT_BEFORE(before, call, link);
+    else
+        TAILQ_INSERT_TAIL(&client->waiting, call, link);
+}
+
 static void
 wait_again(struct assay_kube_call *call, int64_t wait_us)
 {
     struct assay_kube_client *client = call->client;
 
     call->not_before_us = assay_monotonic_us() + wait_us;
-    TAILQ_INSERT_TAIL(&client->waiting, call, link);
+    enqueue(client, call);
 }
 
 static int64_t
@@ -397,6 +483,13 @@ is_trouble(CURLcode result, long code)
             result != CURLE_URL_MALFORMAT && result != CURLE_UNSUPPORTED_PROTOCOL);
 }
 
+/* Whether the next try may have other credentials. */
+static bool
+can_renew(const struct assay_kube_client *client)
+{
+    return client->exec != NULL || client->options.config->token_file != NULL;
+}
+
 static void
 transfer_ended(struct assay_kube_call *call, CURLcode result)
 {
@@ -414,9 +507,10 @@ transfer_ended(struct assay_kube_call *call, CURLcode result)
     }
     TAILQ_REMOVE(&client->active, call, link);
     end_transfer(call);
-    if (code == 401 && !call->renewed && client->exec != NULL) {
+    if (code == 401 && !call->renewed && can_renew(client)) {
         call->renewed = true;
-        assay_kube_exec_expire(client->exec);
+        if (client->exec != NULL)
+            assay_kube_exec_expire(client->exec);
         wait_again(call, 0);
     } else if (!call->stream && is_trouble(result, code) &&
                assay_monotonic_us() + call->retry_after_us < call->deadline_us) {
@@ -550,6 +644,46 @@ on_exec_ended(void *arg, const char *fault)
     pump(client);
 }
 
+/* The name to expect in the certificate is that of the address, so the address gets it,
+ * and the connection is made to where the server is. */
+static assay_status
+set_address(struct assay_kube_client *client, struct assay_error *err)
+{
+    const struct assay_kube_config *config = client->options.config;
+    char *host = NULL, *port = NULL, *base = NULL;
+    CURLU *url;
+
+    if (config->tls_server_name == NULL) {
+        client->base = assay_strdup(config->server);
+        return ASSAY_OK;
+    }
+    url = curl_url();
+    if (curl_url_set(url, CURLUPART_URL, config->server, 0) == CURLUE_OK &&
+        curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+        curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK &&
+        curl_url_set(url, CURLUPART_HOST, config->tls_server_name, 0) == CURLUE_OK &&
+        curl_url_get(url, CURLUPART_URL, &base, 0) == CURLUE_OK) {
+        assay_auto_free char *there =
+            assay_format("%s:%s:%s:%s", config->tls_server_name, port, host, port);
+        size_t length = strlen(base);
+
+        while (length > 0 && base[length - 1] == '/')
+            length--;
+        client->base = assay_strndup(base, length);
+        client->connect_to = curl_slist_append(NULL, there);
+        client->host_header = assay_format("Host: %s:%s", host, port);
+    }
+    curl_free(host);
+    curl_free(port);
+    curl_free(base);
+    curl_url_cleanup(url);
+    return client->base != NULL
+               ? ASSAY_OK
+               : assay_fail(err, ASSAY_E_INVALID_VALUE,
+                            "%s: the server %s with the tls-server-name %s is no address",
+                            config->origin, config->server, config->tls_server_name);
+}
+
 assay_status
 assay_kube_client_new(const struct assay_kube_client_options *options,
                       struct assay_kube_client **ret_client, struct assay_error *err)
@@ -561,6 +695,14 @@ assay_kube_client_new(const struct assay_kube_client_options *options,
     client = ASSAY_NEW(struct assay_kube_client);
     client->options = *options;
     client->options.burst = fmax(options->burst, 1.0);
+    client->ca.fd = client->cert.fd = client->key.fd = -1;
+    if (set_address(client, err) != ASSAY_OK) {
+        free(client);
+        return ASSAY_E_INVALID_VALUE;
+    }
+    pem_set(&client->ca, options->config->ca);
+    pem_set(&client->cert, options->config->client_cert);
+    pem_set(&client->key, options->config->client_key);
     client->tokens = client->options.burst;
     client->refilled_us = assay_monotonic_us();
     TAILQ_INIT(&client->waiting);
@@ -580,6 +722,8 @@ assay_kube_client_new(const struct assay_kube_client_options *options,
     client->curl_timer.data = client;
     uv_timer_init(options->loop, &client->queue_timer);
     client->queue_timer.data = client;
+    uv_timer_init(options->loop, &client->begin_timer);
+    client->begin_timer.data = client;
     *ret_client = client;
     return ASSAY_OK;
 }
@@ -599,6 +743,7 @@ assay_kube_client_close(struct assay_kube_client *client)
         assay_kube_exec_close(client->exec);
     uv_close((uv_handle_t *)&client->curl_timer, NULL);
     uv_close((uv_handle_t *)&client->queue_timer, NULL);
+    uv_close((uv_handle_t *)&client->begin_timer, NULL);
 }
 
 struct assay_kube_client *
@@ -607,6 +752,12 @@ assay_kube_client_free(struct assay_kube_client *client)
     if (client == NULL)
         return NULL;
     assay_kube_exec_free(client->exec);
+    pem_done(&client->ca);
+    pem_done(&client->cert);
+    pem_done(&client->key);
+    curl_slist_free_all(client->connect_to);
+    free(client->host_header);
+    free(client->base);
     free(client);
     return NULL;
 }
@@ -618,7 +769,7 @@ assay_kube_send(struct assay_kube_client *client, const struct assay_kube_reques
 
     call->client = client;
     call->method = assay_strdup(request->method != NULL ? request->method : "GET");
-    call->url = assay_format("%s%s", client->options.config->server, request->path);
+    call->url = assay_format("%s%s", client->base, request->path);
     call->content_type =
         assay_strdup(request->content_type != NULL ? request->content_type : "application/json");
     if (request->body != NULL) {
@@ -627,12 +778,14 @@ assay_kube_send(struct assay_kube_client *client, const struct assay_kube_reques
         json_decref(request->body);
     }
     call->stream = request->data != NULL;
+    call->background = request->background;
+    call->timeout_us = request->timeout_us;
     call->deadline_us = assay_monotonic_us() + request->timeout_us;
     call->data = request->data;
     call->done = request->done;
     call->arg = request->arg;
     client->open++;
-    TAILQ_INSERT_TAIL(&client->waiting, call, link);
+    enqueue(client, call);
     /* From the loop, so that `done` can not come before this returns. */
     uv_timer_start(&client->queue_timer, on_queue_timer, 0, 0);
     return call;

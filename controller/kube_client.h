@@ -4,7 +4,7 @@
  * trouble answers (429, 500, 502, 503, 504, no answer) is tried again with jittered
  * back-off, or after what Retry-After says, until the request's time is over.  So a
  * write may arrive twice: names are chosen such that the second is told apart (409).
- * A 401 renews the credentials once.
+ * A 401 has the credentials read again (token file) or renewed (exec plug-in), once.
  *
  * One thread, callbacks included. */
 #ifndef ASSAY_CONTROLLER_KUBE_CLIENT_H
@@ -31,6 +31,7 @@ struct assay_kube_answer {
     json_t *json;        /* body, borrowed; NULL when it is none or was a stream */
     const char *reason;  /* of a Status: "AlreadyExists", "Expired", …; "" = none */
     const char *message; /* of a Status, or what went wrong below HTTP; "" after success */
+    int64_t retry_after_us; /* what the server asked to wait; 0 = nothing */
 };
 
 struct assay_kube_request {
@@ -39,6 +40,7 @@ struct assay_kube_request {
     json_t *body;             /* taken; NULL = none */
     const char *content_type; /* of the body; NULL = application/json */
     int64_t timeout_us;       /* for all tries; of a stream: for its beginning */
+    bool background;          /* waits for its turn behind all that are not */
     /* A stream (watch, log): its bytes as they come; never tried again by the client. */
     void (*data)(void *arg, const char *bytes, size_t length);
     /* Once, unless the call is cancelled.  Never from inside assay_kube_send. */

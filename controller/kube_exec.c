@@ -14,6 +14,8 @@
 #define RUN_MS 60000
 /* Renewed so long before they expire. */
 #define AHEAD_US (30 * ASSAY_SECOND_US)
+/* Used for so long whatever they say: clocks differ, and nothing is gained by asking at once. */
+#define AT_LEAST_US ASSAY_SECOND_US
 
 struct assay_kube_exec {
     uv_loop_t *loop;
@@ -21,6 +23,7 @@ struct assay_kube_exec {
     void (*ended)(void *arg, const char *fault);
     void *arg;
     struct assay_kube_credentials *credentials;
+    int64_t good_until_us; /* clock time */
     struct run *run; /* NULL: none */
     bool closed;
 };
@@ -67,6 +70,7 @@ take_output(struct assay_kube_exec *exec, const struct assay_buffer *output)
     const char *cert = text_of(status, "clientCertificateData");
     const char *key = text_of(status, "clientKeyData");
     struct assay_kube_credentials *credentials;
+    int64_t expires_us;
 
     if (token == NULL && (cert == NULL || key == NULL)) {
         json_decref(json);
@@ -77,10 +81,11 @@ take_output(struct assay_kube_exec *exec, const struct assay_buffer *output)
     credentials->token = assay_strdup(token);
     credentials->client_cert = assay_strdup(cert);
     credentials->client_key = assay_strdup(key);
-    if (until == NULL || !assay_parse_time(until, &credentials->expires_us))
-        credentials->expires_us = INT64_MAX;
+    if (until == NULL || !assay_parse_time(until, &expires_us))
+        expires_us = INT64_MAX;
     credentials_free(exec->credentials);
     exec->credentials = credentials;
+    exec->good_until_us = ASSAY_MAX(expires_us - AHEAD_US, assay_now_us() + AT_LEAST_US);
     json_decref(json);
     return NULL;
 }
@@ -275,16 +280,13 @@ assay_kube_exec_credentials(const struct assay_kube_exec *exec)
 bool
 assay_kube_exec_ready(const struct assay_kube_exec *exec)
 {
-    return exec->credentials != NULL &&
-           (exec->credentials->expires_us == INT64_MAX ||
-            exec->credentials->expires_us - AHEAD_US > assay_now_us());
+    return exec->credentials != NULL && exec->good_until_us > assay_now_us();
 }
 
 void
 assay_kube_exec_expire(struct assay_kube_exec *exec)
 {
-    if (exec->credentials != NULL)
-        exec->credentials->expires_us = 0;
+    exec->good_until_us = 0;
 }
 
 void

@@ -14,7 +14,6 @@ struct assay_kube_exec;
 struct assay_kube_credentials {
     char *token; /* NULL = none */
     char *client_cert, *client_key; /* PEM; NULL = none */
-    int64_t expires_us; /* clock time; INT64_MAX = when the server refuses them */
 };
 
 /* `ended` is called after each run: with NULL, or with a sentence why there are no

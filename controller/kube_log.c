@@ -38,6 +38,7 @@ struct assay_kube_log {
     size_t n_seen, seen_capacity;
     size_t cursor;            /* where the next line that comes again is likely to be */
     size_t known;             /* of `seen`, those of earlier readings */
+    size_t to_come;           /* of those, the ones this reading has not brought again */
     uint64_t reading;
     int64_t newest_us;        /* ASSAY_TIME_NONE = nothing told */
     int64_t give_up_us;       /* monotonic; once finishing */
@@ -63,33 +64,43 @@ hash_of(const char *bytes, size_t length)
 static bool
 was_told(struct assay_kube_log *log, uint64_t hash)
 {
-    for (size_t k = 0; k < log->known; k++) {
+    for (size_t k = 0; k < log->known && log->to_come > 0; k++) {
         size_t i = (log->cursor + k) % log->known;
 
         if (log->seen[i].hash == hash && log->seen[i].reading != log->reading) {
             log->seen[i].reading = log->reading;
             log->cursor = i + 1;
+            log->to_come--;
             return true;
         }
     }
     return false;
 }
 
+/* Where a reading that begins now would start: the API resumes by whole seconds. */
+static int64_t
+resume_us(const struct assay_kube_log *log)
+{
+    return (log->newest_us - SLACK_US) / ASSAY_SECOND_US * ASSAY_SECOND_US;
+}
+
 /* Forgets what no resumed stream can bring: the start moves on with the newest line. */
 static void
 forget_old(struct assay_kube_log *log)
 {
-    int64_t from_us = log->newest_us - SLACK_US - ASSAY_SECOND_US;
-    size_t n = 0, known = 0;
+    int64_t from_us = resume_us(log);
+    size_t n = 0, known = 0, to_come = 0;
 
     for (size_t i = 0; i < log->n_seen; i++) {
         if (log->seen[i].time_us < from_us)
             continue;
         known += i < log->known;
+        to_come += i < log->known && log->seen[i].reading != log->reading;
         log->seen[n++] = log->seen[i];
     }
     log->n_seen = n;
     log->known = known;
+    log->to_come = to_come;
     log->cursor = 0;
 }
 
@@ -108,7 +119,7 @@ take_line(struct assay_kube_log *log, const char *bytes, size_t length)
             bytes = blank + 1;
         }
     }
-    if (log->known > 0 && was_told(log, hash))
+    if (was_told(log, hash))
         return;
     ASSAY_GROW(log->seen, log->n_seen, log->seen_capacity);
     log->seen[log->n_seen++] = (struct seen){time_us, hash, log->reading};
@@ -134,16 +145,15 @@ on_data(void *arg, const char *bytes, size_t length)
     assay_buffer_add(&log->text, bytes, length);
     from = log->text.data;
     while ((end = memchr(from + used, '\n', log->text.length - used)) != NULL) {
-        size_t n = (size_t)(end - (from + used));
-
-        take_line(log, from + used, n);
-        used += n + 1;
+        /* The same pieces in every reading, whatever came together. */
+        for (; end - (from + used) > (ptrdiff_t)LINE_BYTES_MAX; used += LINE_BYTES_MAX)
+            take_line(log, from + used, LINE_BYTES_MAX);
+        take_line(log, from + used, (size_t)(end - (from + used)));
+        used = (size_t)(end - from) + 1;
     }
+    for (; log->text.length - used > LINE_BYTES_MAX; used += LINE_BYTES_MAX)
+        take_line(log, from + used, LINE_BYTES_MAX);
     assay_buffer_consume(&log->text, used);
-    if (log->text.length > LINE_BYTES_MAX) {
-        take_line(log, log->text.data, log->text.length);
-        assay_buffer_clear(&log->text);
-    }
     log->options.pause(log->options.arg);
 }
 
@@ -209,7 +219,7 @@ start(struct assay_kube_log *log)
     char since[ASSAY_TIME_TEXT] = "";
 
     if (log->newest_us != ASSAY_TIME_NONE) {
-        assay_print_time((log->newest_us - SLACK_US) / ASSAY_SECOND_US * ASSAY_SECOND_US, since);
+        assay_print_time(resume_us(log), since);
         since[strlen("2026-01-02T03:04:05")] = 'Z'; /* no fraction */
         since[strlen("2026-01-02T03:04:05Z")] = '\0';
     }
@@ -218,12 +228,15 @@ start(struct assay_kube_log *log)
                         *since != '\0' ? "&sinceTime=" : "", since);
     uv_timer_stop(&log->timer);
     log->reading++;
-    log->known = log->n_seen;
+    if (log->newest_us != ASSAY_TIME_NONE)
+        forget_old(log);
+    log->known = log->to_come = log->n_seen;
     log->cursor = 0;
     log->last_reading = log->finishing;
     log->call = assay_kube_send(log->options.client, &(struct assay_kube_request){
                                                          .path = path,
                                                          .timeout_us = BEGIN_US,
+                                                         .background = true,
                                                          .data = on_data,
                                                          .done = on_reading_ended,
                                                          .arg = log,

@@ -19,6 +19,8 @@
 #define LINE_BYTES_MAX ((size_t)8 << 20)
 #define AGAIN_FIRST_US (50 * INT64_C(1000))
 #define AGAIN_MAX_US (30 * ASSAY_SECOND_US)
+/* A watch that told something, or held so long, has not failed when it is cut. */
+#define HELD_US ASSAY_SECOND_US
 
 /* An object that was put. */
 struct known {
@@ -38,8 +40,11 @@ struct assay_kube_watch {
     uint64_t lists; /* begun so far */
     struct known *objects;
     struct assay_buffer line;
-    int failures; /* in a row */
-    bool stale;   /* the stream said that its version is too old */
+    size_t searched;       /* bytes of `line` in which there is no line end */
+    int64_t began_us;      /* the watch; monotonic */
+    int64_t not_before_us; /* what the server asked to wait, from now */
+    int failures;          /* in a row */
+    bool told;             /* the watch brought something */
 };
 
 static void start_list(struct assay_kube_watch *watch);
@@ -61,13 +66,15 @@ static void
 again(struct assay_kube_watch *watch, bool failed)
 {
     int shift;
-    double wait_us;
+    int64_t wait_us;
 
     watch->failures = failed ? watch->failures + 1 : 0;
     shift = ASSAY_MIN(watch->failures, 16);
-    wait_us = (double)ASSAY_MIN(AGAIN_FIRST_US << shift, AGAIN_MAX_US) *
-              (0.5 + 0.5 * assay_random_unit(&watch->random));
-    uv_timer_start(&watch->timer, on_timer, (uint64_t)(wait_us / 1000.0), 0);
+    wait_us = (int64_t)((double)ASSAY_MIN(AGAIN_FIRST_US << shift, AGAIN_MAX_US) *
+                        (0.5 + 0.5 * assay_random_unit(&watch->random)));
+    wait_us = ASSAY_MAX(wait_us, watch->not_before_us);
+    watch->not_before_us = 0;
+    uv_timer_start(&watch->timer, on_timer, (uint64_t)(wait_us / 1000), 0);
 }
 
 static void
@@ -136,18 +143,21 @@ list_complete(struct assay_kube_watch *watch)
             drop(watch, known);
     }
     watch->options.events.synced(watch->options.events.arg);
-    again(watch, false);
+    start_watch(watch);
 }
 
 static void
 list_failed(struct assay_kube_watch *watch, const struct assay_kube_answer *answer)
 {
     assay_auto_free char *text = assay_kube_answer_text(answer);
+    bool expired = answer->code == 410 && watch->next_page != NULL;
 
     free(watch->next_page);
     watch->next_page = NULL;
-    watch->options.events.failed(watch->options.events.arg, text);
+    watch->not_before_us = answer->retry_after_us;
     again(watch, true);
+    if (!expired) /* a page that came too late is nobody's fault: from the start */
+        watch->options.events.failed(watch->options.events.arg, text);
 }
 
 static void
@@ -160,7 +170,7 @@ on_listed(void *arg, const struct assay_kube_answer *answer)
     size_t i;
 
     watch->call = NULL;
-    if (answer->code != 200) { /* a page that is too old (410) too: from the start */
+    if (answer->code != 200 || !json_is_array(json_object_get(answer->json, "items"))) {
         list_failed(watch, answer);
         return;
     }
@@ -198,7 +208,19 @@ start_list(struct assay_kube_watch *watch)
 
 /* --- the watch --- */
 
+/* What it brings can not be trusted: a new list. */
 static void
+give_up_stream(struct assay_kube_watch *watch)
+{
+    assay_kube_cancel(watch->call);
+    watch->call = NULL;
+    assay_buffer_clear(&watch->line);
+    forget_version(watch);
+    again(watch, !watch->told);
+}
+
+/* False: the stream was given up. */
+static bool
 take_event(struct assay_kube_watch *watch, const json_t *event)
 {
     const char *type = json_string_value(json_object_get(event, "type"));
@@ -206,17 +228,18 @@ take_event(struct assay_kube_watch *watch, const json_t *event)
     const char *name = name_of(object);
     struct known *known = NULL;
 
-    if (type == NULL)
-        return;
-    if (strcmp(type, "ERROR") == 0) {
-        json_int_t code = json_integer_value(json_object_get(object, "code"));
+    if (type == NULL || strcmp(type, "ERROR") == 0) {
+        const char *message = json_string_value(json_object_get(object, "message"));
 
-        watch->stale = true;
-        if (code != 410)
+        if (json_integer_value(json_object_get(object, "code")) != 410)
             assay_log(ASSAY_LOG_WARNING, "watching %s: %s", watch->path,
-                      json_string_value(json_object_get(object, "message")));
-        return;
+                      type == NULL      ? "what came is no event"
+                      : message != NULL ? message
+                                        : "an error that does not say which");
+        give_up_stream(watch);
+        return false;
     }
+    watch->told = true;
     set_version(watch, json_object_get(object, "metadata"));
     if (strcmp(type, "DELETED") == 0) {
         if (name != NULL)
@@ -226,6 +249,7 @@ take_event(struct assay_kube_watch *watch, const json_t *event)
     } else if (strcmp(type, "BOOKMARK") != 0) {
         put(watch, object);
     }
+    return true;
 }
 
 /* Bytes of the stream: one event a line. */
@@ -234,20 +258,25 @@ on_data(void *arg, const char *bytes, size_t length)
 {
     struct assay_kube_watch *watch = arg;
     const char *end;
+    bool goes_on = true;
 
     assay_buffer_add(&watch->line, bytes, length);
-    while (watch->line.length > 0 &&
-           (end = memchr(watch->line.data, '\n', watch->line.length)) != NULL) {
+    while (goes_on && watch->line.length > watch->searched &&
+           (end = memchr(watch->line.data + watch->searched, '\n',
+                         watch->line.length - watch->searched)) != NULL) {
         size_t n = (size_t)(end - watch->line.data) + 1;
         json_t *event = json_loadb(watch->line.data, n, 0, NULL);
 
         assay_buffer_consume(&watch->line, n);
-        take_event(watch, event);
+        watch->searched = 0;
+        goes_on = take_event(watch, event);
         json_decref(event);
     }
-    if (watch->line.length > LINE_BYTES_MAX) {
-        assay_buffer_clear(&watch->line); /* no object is that long: list again */
-        watch->stale = true;
+    watch->searched = watch->line.length;
+    if (goes_on && watch->line.length > LINE_BYTES_MAX) {
+        assay_log(ASSAY_LOG_WARNING, "watching %s: an event of more than %zu bytes", watch->path,
+                  LINE_BYTES_MAX);
+        give_up_stream(watch);
     }
 }
 
@@ -255,13 +284,19 @@ static void
 on_watch_ended(void *arg, const struct assay_kube_answer *answer)
 {
     struct assay_kube_watch *watch = arg;
-    bool failed = answer->code != 200;
+    bool held = watch->told || assay_monotonic_us() - watch->began_us > HELD_US;
+    assay_auto_free char *text = NULL;
 
     watch->call = NULL;
     assay_buffer_clear(&watch->line);
-    if (watch->stale || answer->code == 410 || answer->code == 400 || answer->code == 404)
+    if (answer->code == 410 || answer->code == 400 || answer->code == 404)
         forget_version(watch);
-    again(watch, failed && answer->code != 410);
+    watch->not_before_us = answer->retry_after_us;
+    again(watch, answer->code != 200 || !held);
+    if (answer->code == 401 || answer->code == 403) {
+        text = assay_kube_answer_text(answer);
+        watch->options.events.failed(watch->options.events.arg, text);
+    }
 }
 
 static void
@@ -274,7 +309,9 @@ start_watch(struct assay_kube_watch *watch)
         seconds, watch->version, watch->selector != NULL ? "&labelSelector=" : "",
         watch->selector != NULL ? watch->selector : "");
 
-    watch->stale = false;
+    watch->told = false;
+    watch->searched = 0;
+    watch->began_us = assay_monotonic_us();
     watch->call = assay_kube_send(watch->options.client, &(struct assay_kube_request){
                                                              .path = path,
                                                              .timeout_us = LIST_US,
