@@ -28,45 +28,6 @@ assay_kube_pod_name(const char *owner, const struct assay_attempt_key *key)
 
 /* --- building: pieces --- */
 
-/* ${…} replaced in every text of a tree.  New reference, NULL with an error. */
-static json_t *
-substitute_tree(const json_t *json, const json_t *values, struct assay_error *err)
-{
-    json_t *copy = NULL, *item, *value;
-    const char *key;
-    size_t i;
-
-    if (json_is_string(json)) {
-        if (assay_launch_substitute(json_string_value(json), values, "kubernetes", &copy, err) < 0)
-            return NULL;
-        return copy;
-    }
-    if (json_is_object(json)) {
-        copy = json_object();
-        assay_json_each (json, key, item) {
-            value = substitute_tree(item, values, err);
-            if (value == NULL || json_object_set_new(copy, key, value) < 0)
-                goto failed;
-        }
-        return copy;
-    }
-    if (json_is_array(json)) {
-        copy = json_array();
-        json_array_foreach(json, i, item)
-        {
-            value = substitute_tree(item, values, err);
-            if (value == NULL || json_array_append_new(copy, value) < 0)
-                goto failed;
-        }
-        return copy;
-    }
-    return json_deep_copy(json);
-
-failed:
-    json_decref(copy);
-    return NULL;
-}
-
 static void
 set_text(json_t *object, const char *key, const char *text)
 {
@@ -108,12 +69,9 @@ add_variable_taken(json_t *env, const char *name, char *value)
     free(value);
 }
 
-static json_t *
-build_labels(const struct assay_launch *launch, const char *owner,
-             const struct assay_kubernetes_spec *spec)
+void
+assay_kube_add_labels(json_t *labels, const struct assay_launch *launch, const char *owner)
 {
-    json_t *labels = spec->labels != NULL ? json_deep_copy(spec->labels) : json_object();
-
     set_text(labels, "app.kubernetes.io/managed-by", "assay");
     set_text(labels, ASSAY_KUBE_LABEL_DAEMON, owner);
     json_object_set_new(labels, ASSAY_KUBE_LABEL_STUDY,
@@ -122,17 +80,37 @@ build_labels(const struct assay_launch *launch, const char *owner,
                         json_sprintf("%" PRId64, launch->key.trial_number));
     json_object_set_new(labels, ASSAY_KUBE_LABEL_ATTEMPT,
                         json_sprintf("%" PRId64, launch->key.attempt));
+}
+
+void
+assay_kube_add_annotations(json_t *annotations, const struct assay_launch *launch)
+{
+    set_text(annotations, "assay.dev/project", launch->project);
+    set_text(annotations, "assay.dev/study-name", launch->study);
+}
+
+static json_t *
+copy_or_empty(const json_t *texts)
+{
+    return texts != NULL ? json_deep_copy(texts) : json_object();
+}
+
+static json_t *
+build_labels(const struct assay_launch *launch, const char *owner,
+             const struct assay_kubernetes_spec *spec)
+{
+    json_t *labels = copy_or_empty(spec->labels);
+
+    assay_kube_add_labels(labels, launch, owner);
     return labels;
 }
 
 static json_t *
 build_annotations(const struct assay_launch *launch, const struct assay_kubernetes_spec *spec)
 {
-    json_t *annotations =
-        spec->annotations != NULL ? json_deep_copy(spec->annotations) : json_object();
+    json_t *annotations = copy_or_empty(spec->annotations);
 
-    set_text(annotations, "assay.dev/project", launch->project);
-    set_text(annotations, "assay.dev/study-name", launch->study);
+    assay_kube_add_annotations(annotations, launch);
     return annotations;
 }
 
@@ -183,13 +161,13 @@ add_parameters(json_t *env, const struct assay_launch *launch)
 }
 
 static void
-add_ours(json_t *env, const struct assay_launch *launch, const char *url)
+add_ours(json_t *env, const struct assay_launch *launch, const struct assay_kube_places *places)
 {
     char budget[ASSAY_DOUBLE_TEXT];
 
     add_parameters(env, launch);
-    if (url != NULL) {
-        add_variable(env, "ASSAY_URL", url);
+    if (places->url != NULL) {
+        add_variable(env, "ASSAY_URL", places->url);
         add_variable(env, "ASSAY_TOKEN", launch->token);
     }
     add_variable(env, "ASSAY_PROJECT", launch->project);
@@ -200,22 +178,25 @@ add_ours(json_t *env, const struct assay_launch *launch, const char *url)
         assay_print_double(launch->budget, budget);
         add_variable(env, "ASSAY_BUDGET", budget);
     }
-    add_variable(env, "ASSAY_CHECKPOINT_DIR", CHECKPOINT_PATH);
-    add_variable(env, "ASSAY_OUTPUT_DIR", OUTPUT_PATH);
+    if (places->checkpoints != NULL)
+        add_variable(env, "ASSAY_CHECKPOINT_DIR", places->checkpoints);
+    if (places->output != NULL)
+        add_variable(env, "ASSAY_OUTPUT_DIR", places->output);
 }
 
-static assay_status
-build_environment(const struct assay_launch *launch, const struct assay_kubernetes_spec *spec,
-                  const json_t *values, const char *url, json_t **ret_env,
-                  struct assay_error *err)
+assay_status
+assay_kube_environment(const struct assay_launch *launch, const json_t *values,
+                       const struct assay_kube_places *places, json_t **ret_env,
+                       struct assay_error *err)
 {
     const json_t *environment = launch->spec->trial->environment;
     json_t *env = json_array(), *item, *text;
     const char *name;
 
     assay_json_each (environment, name, item) {
+        assay_auto_free char *at = assay_pointer_key("/trial/environment", name);
         assay_status rc =
-            assay_launch_substitute(json_string_value(item), values, "environment", &text, err);
+            assay_launch_substitute(json_string_value(item), values, at, &text, err);
 
         if (rc < 0) {
             json_decref(env);
@@ -226,15 +207,23 @@ build_environment(const struct assay_launch *launch, const struct assay_kubernet
     }
     if (json_object_get(environment, "PYTHONUNBUFFERED") == NULL)
         add_variable(env, "PYTHONUNBUFFERED", "1");
-    assay_json_each (spec->secrets, name, item) {
+    add_ours(env, launch, places);
+    *ret_env = env;
+    return ASSAY_OK;
+}
+
+static void
+add_secrets(json_t *env, const json_t *secrets)
+{
+    const char *name;
+    json_t *item;
+
+    assay_json_each (secrets, name, item) {
         json_array_append_new(
             env, json_pack("{s:s, s:{s:{s:O, s:O}}}", "name", name, "valueFrom", "secretKeyRef",
                            "name", json_object_get(item, "secret"), "key",
                            json_object_get(item, "key")));
     }
-    add_ours(env, launch, url);
-    *ret_env = env;
-    return ASSAY_OK;
 }
 
 static json_t *
@@ -441,15 +430,17 @@ build_from(const struct assay_launch *launch, const struct assay_kubernetes_spec
 {
     const struct assay_trial_spec *trial = launch->spec->trial;
     assay_auto_free char *name = assay_kube_pod_name(options->owner, &launch->key);
+    struct assay_kube_places places = {options->url, CHECKPOINT_PATH, OUTPUT_PATH};
     json_t *command = NULL, *env = NULL, *container;
     assay_status rc = build_command(trial, values, &command, err);
 
     if (rc == ASSAY_OK)
-        rc = build_environment(launch, spec, values, options->url, &env, err);
+        rc = assay_kube_environment(launch, values, &places, &env, err);
     if (rc < 0) {
         json_decref(command);
         return rc;
     }
+    add_secrets(env, spec->secrets);
     container = json_pack("{s:s, s:s, s:o, s:o, s:o}", "name", ASSAY_KUBE_CONTAINER, "image",
                           spec->image, "command", command, "env", env, "resources",
                           build_resources(trial, spec));
@@ -469,12 +460,13 @@ assay_kube_pod_build(const struct assay_launch *launch,
                      struct assay_error *err)
 {
     json_t *values = assay_launch_values(launch);
-    json_t *section = substitute_tree(launch->spec->trial->kubernetes, values, err);
+    json_t *section = NULL;
     struct assay_kubernetes_spec *spec = NULL;
     struct assay_faults faults = {0};
-    assay_status rc = ASSAY_E_INVALID_VALUE;
+    assay_status rc = assay_launch_substitute_tree(launch->spec->trial->kubernetes, values,
+                                                   "/trial/kubernetes", &section, err);
 
-    if (section != NULL) {
+    if (rc == ASSAY_OK) {
         spec = assay_kubernetes_spec_decode(section, "/trial/kubernetes", &faults);
         if (spec == NULL)
             rc = assay_fail(err, ASSAY_E_INVALID_VALUE, "%s: %s", faults.items[0].pointer,

@@ -30,6 +30,20 @@ ASSAY_MUST_CHECK assay_status assay_kube_pod_build(const struct assay_launch *la
                                                    const struct assay_kube_pod_options *options,
                                                    json_t **ret_pod, struct assay_error *err);
 
+/* What else stands in a trial's environment; NULL = nothing. */
+struct assay_kube_places {
+    const char *url;
+    const char *checkpoints, *output; /* folders in the container */
+};
+/* The variables of trial.environment and Assay's own, as a container's "env". */
+ASSAY_MUST_CHECK assay_status assay_kube_environment(const struct assay_launch *launch,
+                                                     const json_t *values,
+                                                     const struct assay_kube_places *places,
+                                                     json_t **ret_env, struct assay_error *err);
+/* The labels above, and who made it and why. */
+void assay_kube_add_labels(json_t *labels, const struct assay_launch *launch, const char *owner);
+void assay_kube_add_annotations(json_t *annotations, const struct assay_launch *launch);
+
 enum assay_kube_phase {
     ASSAY_KUBE_PENDING, /* waits, for a node, a queue, an image being pulled */
     ASSAY_KUBE_STUCK,   /* waits for what will hardly come: an image that is not there */

@@ -2,7 +2,9 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <string.h>
 
+#include "common/json.h"
 #include "common/memory.h"
 #include "common/number.h"
 
@@ -42,4 +44,67 @@ assay_launch_substitute(const char *text, const json_t *values, const char *what
     if (*ret_text == NULL)
         return assay_fail(err, ASSAY_E_INVALID_VALUE, "%s is not UTF-8", what);
     return ASSAY_OK;
+}
+
+static assay_status
+substitute_object(const json_t *json, const json_t *values, const char *pointer, json_t *copy,
+                  struct assay_error *err)
+{
+    const char *key;
+    json_t *item, *value;
+
+    assay_json_each (json, key, item) {
+        assay_auto_free char *at = assay_pointer_key(pointer, key);
+        assay_status rc = assay_launch_substitute_tree(item, values, at, &value, err);
+
+        if (rc < 0)
+            return rc;
+        if (strstr(key, "${") != NULL) {
+            json_decref(value);
+            return assay_fail(err, ASSAY_E_INVALID_VALUE, "%s: a key can not have a reference", at);
+        }
+        json_object_set_new(copy, key, value);
+    }
+    return ASSAY_OK;
+}
+
+static assay_status
+substitute_array(const json_t *json, const json_t *values, const char *pointer, json_t *copy,
+                 struct assay_error *err)
+{
+    json_t *item, *value;
+    size_t i;
+
+    json_array_foreach (json, i, item) {
+        assay_auto_free char *at = assay_pointer_index(pointer, i);
+        assay_status rc = assay_launch_substitute_tree(item, values, at, &value, err);
+
+        if (rc < 0)
+            return rc;
+        json_array_append_new(copy, value);
+    }
+    return ASSAY_OK;
+}
+
+assay_status
+assay_launch_substitute_tree(const json_t *json, const json_t *values, const char *pointer,
+                             json_t **ret_json, struct assay_error *err)
+{
+    json_t *copy;
+    assay_status rc;
+
+    if (json_is_string(json))
+        return assay_launch_substitute(json_string_value(json), values, pointer, ret_json, err);
+    if (!json_is_object(json) && !json_is_array(json)) {
+        *ret_json = json_incref(assay_json_unconst(json));
+        return ASSAY_OK;
+    }
+    copy = json_is_object(json) ? json_object() : json_array();
+    rc = json_is_object(json) ? substitute_object(json, values, pointer, copy, err)
+                              : substitute_array(json, values, pointer, copy, err);
+    if (rc < 0)
+        json_decref(copy);
+    else
+        *ret_json = copy;
+    return rc;
 }

@@ -14,4 +14,10 @@ ASSAY_MUST_CHECK assay_status assay_launch_substitute(const char *text, const js
                                                       const char *what, json_t **ret_text,
                                                       struct assay_error *err);
 
+/* The same for every text of a tree; `pointer` says where it stands.  New reference. */
+ASSAY_MUST_CHECK assay_status assay_launch_substitute_tree(const json_t *json,
+                                                           const json_t *values,
+                                                           const char *pointer, json_t **ret_json,
+                                                           struct assay_error *err);
+
 #endif
