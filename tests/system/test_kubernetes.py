@@ -1,6 +1,11 @@
 #!/usr/bin/env python3
-"""Trials as pods, against the API double: what ends how, what is read, what is left."""
+"""Trials as pods: what ends how, what is read, what is left.
 
+Against the API double; against a real API server (tests/harness/kube/real.py says what it
+must be) when ASSAY_TEST_KUBECONFIG names its kubeconfig.
+"""
+
+import os
 import pathlib
 import tempfile
 import threading
@@ -13,7 +18,9 @@ import base
 from harness.assayd import ROOT, Assayd
 from harness.kube.cluster import PODS, Cluster, Killed
 from harness.kube.double import Double
+from harness.kube.real import Real
 
+REAL = os.environ.get("ASSAY_TEST_KUBECONFIG")
 GPUS = {"gpu-1": {"cpu": "64", "memory": "256Gi", "nvidia.com/gpu": "4", "pods": "5000"}}
 
 
@@ -38,15 +45,20 @@ class Kube(unittest.TestCase):
 
     nodes = GPUS
     token = None
+    tls = False
+    needs_double = False  # for trouble that no real server makes
 
     def rights(self):
         return None
 
     def setUp(self):
+        if REAL and self.needs_double:
+            self.skipTest("needs the API double")
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = pathlib.Path(folder.name)
-        self.double = Double(rights=self.rights())
+        self.double = Real(REAL, self.folder) if REAL else \
+            Double(self.folder if self.tls else None, self.rights())
         self.double.__enter__()
         self.addCleanup(self.double.__exit__, None, None, None)
         self.cluster = Cluster(self.double, self.folder, self.nodes, {"quick": loss})

@@ -18,6 +18,7 @@ NODES = {f"gpu-{i}": {"cpu": "64", "memory": "256Gi", "nvidia.com/gpu": "4"} for
 
 class Chaos(Kube):
     nodes = NODES
+    needs_double = True
 
     def setUp(self):
         super().setUp()
@@ -88,6 +89,8 @@ class Chaos(Kube):
 
 
 class Log(Kube):
+    needs_double = True
+
     def test_cut_log(self):
         """Every line once, in order, however often the connection breaks."""
         lines = 3000

@@ -1,0 +1,313 @@
+"""A real API server in place of the double: with Real(kubeconfig) as api: …
+
+For an API server, etcd and controller manager on this machine, without nodes: Cluster plays
+scheduler and kubelet through its API, and its logs are served to it as a kubelet does.  The
+kubeconfig's user must be an admin with a client certificate.  assayd gets the account and the
+rights of deploy/kubernetes, no more.
+"""
+
+from __future__ import annotations
+
+import http.client
+import http.server
+import json
+import pathlib
+import ssl
+import subprocess
+import threading
+import time
+import urllib.parse
+
+import yaml
+
+from .double import Chaos, Counts
+from .store import KINDS, ApiError, Watcher
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+NAMESPACE = "assay"
+OURS = "assay.dev/test-node"
+
+
+class RemoteStore:
+    """What cluster.py asks of a store, through the API."""
+
+    def __init__(self, server, context):
+        self.host, self.context = urllib.parse.urlsplit(server).netloc, context
+        self.own = threading.local()
+
+    def connect(self, timeout=60):
+        return http.client.HTTPSConnection(self.host, context=self.context, timeout=timeout)
+
+    def call(self, method, path, body=None):
+        data = None if body is None else json.dumps(body)
+        for attempt in (1, 2):
+            if not hasattr(self.own, "connection"):
+                self.own.connection = self.connect()
+            try:
+                self.own.connection.request(method, path, data,
+                                            {"Content-Type": "application/json"})
+                answer = self.own.connection.getresponse()
+                text = answer.read()
+                break
+            except (http.client.HTTPException, OSError):
+                del self.own.connection
+                if attempt == 2:
+                    raise
+        found = json.loads(text)
+        if answer.status >= 300:
+            raise ApiError(answer.status, found.get("reason", ""), found.get("message", ""))
+        return found
+
+    @staticmethod
+    def path(kind, namespace=None, name=None, sub=None):
+        parts = [f"/apis/{kind.group}/{kind.version}" if kind.group else f"/api/{kind.version}"]
+        parts += [f"namespaces/{namespace}"] if namespace else []
+        parts += [part for part in (kind.plural, name, sub) if part]
+        return "/".join(parts)
+
+    def get(self, kind, namespace, name):
+        return self.call("GET", self.path(kind, namespace, name))
+
+    def list(self, kind, namespace, accepts):
+        found = self.call("GET", self.path(kind, namespace))
+        return [i for i in found["items"] if accepts(i)], found["metadata"]["resourceVersion"]
+
+    def create(self, kind, namespace, item):
+        item = {**item, "apiVersion": kind.api_version, "kind": kind.kind}
+        if kind.kind == "Node":
+            item["metadata"]["labels"][OURS] = ""
+        made = self.call("POST", self.path(kind, namespace), item)
+        if kind.kind == "Node":
+            self.update(kind, None, made["metadata"]["name"], lambda fresh: {
+                **fresh, "status": {**fresh["status"], **item["status"]}})
+        return made
+
+    def update(self, kind, namespace, name, change, expected=None, uid=None):
+        while True:
+            item = self.get(kind, namespace, name)
+            if uid is not None and item["metadata"]["uid"] != uid:
+                raise ApiError(409, "Conflict", "another object of this name")
+            node = item["spec"].get("nodeName")
+            before = json.dumps(item)
+            item = change(item) or item
+            if json.dumps(item) == before:
+                return item
+            try:
+                if kind.kind == "Pod" and node is None and item["spec"].get("nodeName"):
+                    return self.call("POST", self.path(kind, namespace, name, "binding"), {
+                        "apiVersion": "v1", "kind": "Binding", "metadata": {"name": name},
+                        "target": {"kind": "Node", "name": item["spec"]["nodeName"]}})
+                return self.call("PUT", self.path(kind, namespace, name,
+                                                  "status" if "status" in item else None), item)
+            except ApiError as error:
+                if error.code != 409 or expected is not None:
+                    raise
+
+    def remove(self, kind, namespace, name):
+        return self.call("DELETE", self.path(kind, namespace, name), {
+            "apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0})
+
+    def watch(self, kind, namespace, accepts, since):
+        watcher = Watcher(kind, namespace, accepts)
+        threading.Thread(target=self.follow, args=(watcher,), daemon=True).start()
+        return watcher
+
+    def follow(self, watcher):
+        kind = watcher.kind
+        items, version = self.list(kind, watcher.namespace, watcher.accepts)
+        for item in items:
+            watcher.put(("ADDED", item))
+        while not watcher.closed:
+            connection = self.connect()
+            try:
+                connection.request("GET", f"{self.path(kind, watcher.namespace)}?watch=1"
+                                   f"&resourceVersion={version}&timeoutSeconds=30")
+                for line in connection.getresponse():
+                    event = json.loads(line)
+                    if event["type"] == "ERROR" or watcher.closed:
+                        break
+                    version = event["object"]["metadata"]["resourceVersion"]
+                    watcher.put((event["type"], event["object"]))
+            except (http.client.HTTPException, OSError, ValueError):
+                pass
+            finally:
+                connection.close()
+
+    def unwatch(self, watcher):
+        watcher.close()
+
+
+class KubeletHandler(http.server.BaseHTTPRequestHandler):
+    """GET /containerLogs/NAMESPACE/POD/CONTAINER, asked by the API server."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        url = urllib.parse.urlsplit(self.path)
+        query = {k: v[-1] for k, v in urllib.parse.parse_qs(url.query).items()}
+        api = self.server.api
+        log = None
+        parts = url.path.strip("/").split("/")
+        if len(parts) == 4 and parts[0] == "containerLogs":
+            try:
+                pod = api.store.get(KINDS[2], parts[1], parts[2])
+                log = api.logs.get((pod["metadata"]["uid"], parts[3]))
+            except ApiError:
+                pass
+        if log is None:
+            self.send_response(404)
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        at, follow, since = 0, query.get("follow") == "true", query.get("sinceTime", "")
+        try:
+            while not api.closing:
+                lines, ended = log.read(at, 0.5 if follow else 0)
+                at += len(lines)
+                for stamp, text in lines:
+                    if stamp[:19] < since[:19]:
+                        continue
+                    data = (f"{stamp} " if query.get("timestamps") == "true" else "").encode() \
+                        + text + b"\n"
+                    self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+                self.wfile.flush()
+                if not lines and (ended or not follow):
+                    break
+            self.wfile.write(b"0\r\n\r\n")
+        except OSError:
+            self.close_connection = True
+        return None
+
+
+class Kubelet(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, request, client_address):
+        pass
+
+
+class Real:
+    """Stands in for Double in tests that need no trouble of its making."""
+
+    def __init__(self, kubeconfig, folder):
+        config = yaml.safe_load(pathlib.Path(kubeconfig).read_text())
+
+        def named(section, key, name):
+            return next(e[key] for e in config[section] if e["name"] == name)
+        context = named("contexts", "context", config["current-context"])
+        self.cluster = named("clusters", "cluster", context["cluster"])
+        user = named("users", "user", context["user"])
+        tls = ssl.create_default_context(cafile=self.cluster["certificate-authority"])
+        tls.load_cert_chain(user["client-certificate"], user["client-key"])
+        self.store, self.logs = RemoteStore(self.cluster["server"], tls), {}
+        self.chaos, self.counts, self.closing = Chaos(), Counts(), False
+        self.folder = folder
+
+    @property
+    def version(self):
+        return self.store.call("GET", "/version")["gitVersion"]
+
+    def own_nodes(self):
+        return [n["metadata"]["name"] for n in self.store.list(
+            KINDS[1], None, lambda n: OURS in n["metadata"].get("labels", {}))[0]]
+
+    def __enter__(self):
+        for name in self.own_nodes():  # of a test that was killed
+            self.store.remove(KINDS[1], None, name)
+        if self.store.list(KINDS[1], None, lambda n: True)[0]:
+            raise RuntimeError("this cluster has nodes of its own; the tests play the only ones")
+        certificate, key = self.folder / "kubelet.crt", self.folder / "kubelet.key"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                        "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=node",
+                        "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key),
+                        "-out", str(certificate)], check=True, capture_output=True)
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(certificate, key)
+        self.kubelet = Kubelet(("127.0.0.1", 0), KubeletHandler)
+        self.kubelet.api = self
+        self.kubelet.socket = tls.wrap_socket(self.kubelet.socket, server_side=True,
+                                              do_handshake_on_connect=False)
+        threading.Thread(target=self.kubelet.serve_forever, args=(0.05,), daemon=True).start()
+        self.prepare()
+        threading.Thread(target=self.beat, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.closing = True
+        for name in self.own_nodes():
+            self.store.remove(KINDS[1], None, name)
+        self.kubelet.shutdown()
+        self.kubelet.server_close()
+
+    def apply(self, path, item):
+        try:
+            self.store.call("POST", path, item)
+        except ApiError as error:
+            if error.code != 409:
+                raise
+
+    def prepare(self):
+        """The namespace, held to the restricted standard, with the account and its rights."""
+        self.apply("/api/v1/namespaces", {
+            "apiVersion": "v1", "kind": "Namespace", "metadata": {
+                "name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}})
+        places = {"ServiceAccount": "/api/v1", "Role": "/apis/rbac.authorization.k8s.io/v1",
+                  "RoleBinding": "/apis/rbac.authorization.k8s.io/v1"}
+        folder = ROOT / "deploy/kubernetes"
+        for file in yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"]:
+            for item in yaml.safe_load_all((folder / file).read_text()):
+                if item["kind"] in places:
+                    self.apply(f"{places[item['kind']]}/namespaces/{NAMESPACE}/"
+                               f"{item['kind'].lower()}s", item)
+        until = time.monotonic() + 60
+        while time.monotonic() < until:  # the controller manager makes the account of pods
+            try:
+                return self.store.call("GET", f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/"
+                                       "default")
+            except ApiError:
+                time.sleep(0.2)
+        raise RuntimeError("the namespace got no default service account")
+
+    def node_status(self):
+        """What a kubelet adds: where it is, and that it lives."""
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        return {"addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
+                "daemonEndpoints": {"kubeletEndpoint": {"Port": self.kubelet.server_address[1]}},
+                "conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady",
+                                "message": "", "lastHeartbeatTime": now,
+                                "lastTransitionTime": now}]}
+
+    def beat(self):
+        while not self.closing:
+            names = self.own_nodes()
+            for name in names:
+                def alive(fresh):
+                    fresh["status"].update(self.node_status())
+                    return fresh
+                try:
+                    self.store.update(KINDS[1], None, name, alive)
+                except ApiError:
+                    pass
+            time.sleep(5 if names else 0.2)
+
+    def write_kubeconfig(self, path, token=None, namespace=NAMESPACE, user=None):
+        """For assayd: the service account's token."""
+        if user is None:
+            made = self.store.call("POST", f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/assayd/"
+                                   "token", {"apiVersion": "authentication.k8s.io/v1",
+                                             "kind": "TokenRequest",
+                                             "spec": {"expirationSeconds": 3600}})
+            user = {"token": made["status"]["token"]}
+        path.write_text(json.dumps({
+            "apiVersion": "v1", "kind": "Config", "current-context": "real",
+            "clusters": [{"name": "real", "cluster": self.cluster}],
+            "users": [{"name": "assayd", "user": user}],
+            "contexts": [{"name": "real", "context": {"cluster": "real", "user": "assayd",
+                                                      "namespace": namespace}}]}))
+        return path
