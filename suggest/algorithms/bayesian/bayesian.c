@@ -5,13 +5,12 @@
  * the extremum", 1978; J. Snoek, H. Larochelle, R. P. Adams, "Practical Bayesian
  * optimization of machine learning algorithms", NIPS 2012.  What each part is from
  * stands in its header; README.md has the whole. */
-#include <cblas.h>
-#include <gsl/gsl_errno.h>
 #include <math.h>
 #include <stdlib.h>
 
 #include "common/memory.h"
 #include "suggest/algorithms/bayesian/explain.h"
+#include "suggest/algorithms/bayesian/kernel.h"
 #include "suggest/algorithms/bayesian/maximise.h"
 #include "suggest/algorithms/start.h"
 
@@ -52,8 +51,7 @@ bayesian_create(const struct assay_plugin_study *study, void **ret_instance,
     size_t n;
 
     json_decref(settings);
-    (void)gsl_set_error_handler_off(); /* it would end the process */
-    openblas_set_num_threads(1);       /* sums in one order: the same suggestion each time */
+    assay_gp_prepare();
     assay_algorithm_base_init(&bayesian->base, study);
     n = bayesian->base.transform.n_dimensions;
     assay_start_init(&bayesian->start, &bayesian->base);

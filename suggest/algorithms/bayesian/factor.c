@@ -1,12 +1,21 @@
 #include "suggest/algorithms/bayesian/factor.h"
 
-#include <cblas.h>
-#include <f77blas.h>
+/* OpenBLAS has a cblas.h too, which can not be had beside this one. */
+#include <gsl/gsl_cblas.h>
+#include <gsl/gsl_errno.h>
+#include <gsl/gsl_linalg.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/memory.h"
+
+/* The factor in GSL's eyes, whose matrices are stored by rows: lower triangular. */
+static gsl_matrix_view
+lower_view(double *upper, size_t n, size_t ld)
+{
+    return gsl_matrix_view_array_with_tda(upper, n, n, ld);
+}
 
 void
 assay_gp_factor_reserve(struct assay_gp_factor *factor, size_t n)
@@ -29,14 +38,16 @@ assay_gp_factor_done(struct assay_gp_factor *factor)
 bool
 assay_gp_factor_make(struct assay_gp_factor *factor, size_t n)
 {
-    int order = (int)n, ld = (int)factor->ld, info = 0;
-    char upper = 'U';
+    gsl_matrix_view view;
+    bool done = true;
 
     ASSAY_ASSERT(n <= factor->ld);
-    if (n > 0)
-        dpotrf_(&upper, &order, factor->upper, &ld, &info);
-    factor->n = info == 0 ? n : 0;
-    return info == 0;
+    if (n > 0) {
+        view = lower_view(factor->upper, n, factor->ld);
+        done = gsl_linalg_cholesky_decomp1(&view.matrix) == GSL_SUCCESS;
+    }
+    factor->n = done ? n : 0;
+    return done;
 }
 
 void
@@ -57,7 +68,7 @@ assay_gp_factor_append(struct assay_gp_factor *factor, double *column, double di
 }
 
 static void
-solve(const struct assay_gp_factor *factor, CBLAS_TRANSPOSE transpose, double *b, size_t k)
+solve(const struct assay_gp_factor *factor, CBLAS_TRANSPOSE_t transpose, double *b, size_t k)
 {
     if (factor->n == 0 || k == 0)
         return;
@@ -84,13 +95,13 @@ assay_gp_factor_back(const struct assay_gp_factor *factor, double *b, size_t k)
 bool
 assay_gp_factor_invert(const struct assay_gp_factor *factor, double *ret_inverse)
 {
-    int order = (int)factor->n, info = 0;
-    char upper = 'U';
+    size_t n = factor->n;
+    gsl_matrix_view view;
 
-    for (size_t j = 0; j < factor->n; j++)
-        memcpy(&ret_inverse[j * factor->n], &factor->upper[j * factor->ld],
-               (j + 1) * sizeof *ret_inverse);
-    if (order > 0)
-        dpotri_(&upper, &order, ret_inverse, &order, &info);
-    return info == 0;
+    if (n == 0)
+        return true;
+    for (size_t j = 0; j < n; j++)
+        memcpy(&ret_inverse[j * n], &factor->upper[j * factor->ld], (j + 1) * sizeof *ret_inverse);
+    view = lower_view(ret_inverse, n, n);
+    return gsl_linalg_cholesky_invert(&view.matrix) == GSL_SUCCESS;
 }

@@ -1,4 +1,4 @@
-/* A Cholesky factor C = U'U that grows by a row at a time.
+/* A Cholesky factor C = U'U that grows by a row at a time; by GSL on the CBLAS of OpenBLAS.
  *
  * U is upper triangular, column-major, so that the columns of a grown matrix are
  * appended behind the old ones and truncating is only counting.  A row appended
@@ -17,8 +17,8 @@ struct assay_gp_factor {
 void assay_gp_factor_reserve(struct assay_gp_factor *factor, size_t n);
 void assay_gp_factor_done(struct assay_gp_factor *factor);
 
-/* Factors the upper triangle that stands in `upper`.  False when it is not positive
- * definite: `upper` is spoilt then. */
+/* Factors the upper triangle that stands in `upper`; what is below it is lost.  False when
+ * it is not positive definite: all of `upper` is spoilt then. */
 ASSAY_MUST_CHECK bool assay_gp_factor_make(struct assay_gp_factor *factor, size_t n);
 
 /* Appends a row: `column` are its n covariances with those before and is
@@ -31,8 +31,7 @@ void assay_gp_factor_append(struct assay_gp_factor *factor, double *column, doub
 void assay_gp_factor_forward(const struct assay_gp_factor *factor, double *b, size_t k);
 void assay_gp_factor_back(const struct assay_gp_factor *factor, double *b, size_t k);
 
-/* The upper triangle of the inverse of C into `ret_inverse` (leading dimension n).
- * False when it can not be had. */
+/* The inverse of C into `ret_inverse` (n x n).  False when it can not be had. */
 ASSAY_MUST_CHECK bool assay_gp_factor_invert(const struct assay_gp_factor *factor,
                                              double *ret_inverse);
 

@@ -4,9 +4,8 @@
 #include <string.h>
 
 #include "common/memory.h"
-#include "suggest/algorithms/bayesian/lbfgs.h"
 #include "suggest/algorithms/bayesian/likelihood.h"
-#include "suggest/host.h"
+#include "suggest/algorithms/bayesian/minimum.h"
 
 #define FIRST_WARP 1
 #define EVALUATIONS 60
@@ -20,7 +19,7 @@ struct fitting {
     struct assay_gp_likelihood likelihood;
     const struct assay_gp_sample *sample;
     size_t n, n_theta;
-    double *z, *densities, *low, *high, *mode, *gradient, *shares;
+    double *z, *densities, *low, *high, *mode, *shares;
     bool have_shares;
 };
 
@@ -72,36 +71,29 @@ score_of(struct fitting *fitting, size_t index, const double *theta)
     return sum;
 }
 
+static double
+likelihood_at(void *context, const double *theta, double *ret_gradient)
+{
+    struct fitting *fitting = context;
+
+    return assay_gp_likelihood_at(&fitting->likelihood, theta, ret_gradient);
+}
+
 /* Fits theta, from the better of its start in `candidate` and the prior's mode. */
 static bool
 fit_theta(struct fitting *fitting, struct candidate *candidate)
 {
-    static const struct assay_lbfgs_limits limits = {
-        .tolerance = 0.02,
-        .least_gain = 0.01,
-        .first_step = 1.0,
-        .evaluations = EVALUATIONS,
-    };
-    struct assay_lbfgs search;
-    const double *from = candidate->theta;
-    bool stopped = false;
+    static const struct assay_gp_limits limits = {.least_gain = 0.01, .evaluations = EVALUATIONS};
+    bool done;
 
     set_warp(fitting, candidate->warp);
     if (assay_gp_likelihood_at(&fitting->likelihood, fitting->mode, NULL) <
         assay_gp_likelihood_at(&fitting->likelihood, candidate->theta, NULL))
-        from = fitting->mode;
-    assay_lbfgs_init(&search, fitting->n_theta, from, fitting->low, fitting->high, &limits);
-    while (!search.done && !stopped) {
-        double value =
-            assay_gp_likelihood_at(&fitting->likelihood, search.trial, fitting->gradient);
-
-        assay_lbfgs_tell(&search, value, fitting->gradient);
-        stopped = assay_host_table()->should_stop() != 0;
-    }
-    memcpy(candidate->theta, search.x, fitting->n_theta * sizeof *search.x);
-    assay_lbfgs_done(&search);
+        memcpy(candidate->theta, fitting->mode, fitting->n_theta * sizeof *fitting->mode);
+    done = assay_gp_minimise(likelihood_at, fitting, fitting->n_theta, fitting->low, fitting->high,
+                             &limits, candidate->theta);
     candidate->score = score_of(fitting, candidate->warp, candidate->theta);
-    return !stopped;
+    return done;
 }
 
 /* Goes on in one direction of strengths while it pays. */
@@ -148,10 +140,10 @@ assay_gp_fit_make(const struct assay_gp_sample *sample, const struct assay_gp_fi
     const struct assay_gp_features *features = sample->features;
     size_t n = sample->n;
     size_t t = features->n_groups + 2;
-    assay_auto_free double *work = assay_zalloc(3 * n + 6 * t, sizeof *work);
+    assay_auto_free double *work = assay_zalloc(3 * n + 5 * t, sizeof *work);
     struct fitting fitting = {
         .sample = sample,
-        .shares = work + 2 * n + 6 * t,
+        .shares = work + 2 * n + 5 * t,
         .n = n,
         .n_theta = t,
         .z = work,
@@ -159,10 +151,9 @@ assay_gp_fit_make(const struct assay_gp_sample *sample, const struct assay_gp_fi
         .low = work + 2 * n,
         .high = work + 2 * n + t,
         .mode = work + 2 * n + 2 * t,
-        .gradient = work + 2 * n + 3 * t,
     };
-    struct candidate best = {.theta = work + 2 * n + 4 * t};
-    struct candidate spare = {.theta = work + 2 * n + 5 * t};
+    struct candidate best = {.theta = work + 2 * n + 3 * t};
+    struct candidate spare = {.theta = work + 2 * n + 4 * t};
     bool done;
 
     assay_gp_likelihood_init(&fitting.likelihood, features, n);

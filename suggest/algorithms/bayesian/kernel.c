@@ -1,7 +1,15 @@
 #include "suggest/algorithms/bayesian/kernel.h"
 
 #include <cblas.h>
+#include <gsl/gsl_errno.h>
 #include <math.h>
+
+void
+assay_gp_prepare(void)
+{
+    openblas_set_num_threads(1);
+    (void)gsl_set_error_handler_off();
+}
 
 void
 assay_gp_scale(const struct assay_gp_features *features, const double *log_weights,

@@ -13,6 +13,11 @@
 
 #include "suggest/algorithms/bayesian/features.h"
 
+/* To be called before any sum is made here: sums are made in one order, on one thread, so
+ * that suggestions are the same each time, and GSL reports a matrix without a factor in place
+ * of ending the process.  Any number of times. */
+void assay_gp_prepare(void);
+
 /* Rows times the square roots of the weights of their columns' groups, given as
  * logarithms. */
 void assay_gp_scale(const struct assay_gp_features *features, const double *log_weights,

@@ -1,11 +1,11 @@
 #include "suggest/algorithms/fidelity/ensemble.h"
 
-#include <cblas.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/memory.h"
+#include "suggest/algorithms/bayesian/kernel.h"
 #include "suggest/algorithms/bayesian/model.h"
 #include "suggest/algorithms/fidelity/predict.h"
 #include "suggest/host.h"
@@ -51,7 +51,7 @@ assay_ensemble_new(const struct assay_algorithm_base *base, const struct assay_l
 {
     struct assay_ensemble *ensemble = ASSAY_NEW(struct assay_ensemble);
 
-    openblas_set_num_threads(1); /* sums in one order: the same suggestion each time */
+    assay_gp_prepare();
     ensemble->base = base;
     ensemble->ladder = ladder;
     ensemble->sequence = sequence;

@@ -1,11 +1,11 @@
 #include "suggest/algorithms/fidelity/explore.h"
 
-#include <cblas.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/memory.h"
+#include "suggest/algorithms/bayesian/kernel.h"
 #include "suggest/algorithms/bayesian/model.h"
 #include "suggest/algorithms/fidelity/predict.h"
 #include "suggest/algorithms/fidelity/sampler.h"
@@ -144,7 +144,7 @@ assay_bandit_new(const struct assay_algorithm_base *base, const double *rungs, s
 {
     struct assay_bandit *bandit = ASSAY_NEW(struct assay_bandit);
 
-    openblas_set_num_threads(1); /* sums in one order: the same suggestion each time */
+    assay_gp_prepare();
     bandit->base = base;
     bandit->rungs = rungs;
     bandit->n_rungs = n_rungs;

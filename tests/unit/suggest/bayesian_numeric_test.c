@@ -5,6 +5,8 @@
 #include "suggest/algorithms/bayesian/fit.h"
 #include "suggest/algorithms/bayesian/kernel.h"
 #include "suggest/algorithms/bayesian/lbfgs.h"
+#include "suggest/algorithms/bayesian/minimum.h"
+#include "suggest/host.h"
 #include "suggest/algorithms/bayesian/likelihood.h"
 #include "suggest/algorithms/bayesian/posterior.h"
 #include "suggest/algorithms/bayesian/warp.h"
@@ -646,6 +648,67 @@ test_lbfgs(void **state ASSAY_UNUSED)
     }
 }
 
+struct bowl {
+    double wall; /* the function is nowhere beyond it in the first coordinate */
+    unsigned evaluated;
+};
+
+static double
+walled_rosenbrock(void *context, const double *x, double *ret_gradient)
+{
+    struct bowl *bowl = context;
+    double value = rosenbrock(x, 5, ret_gradient);
+
+    bowl->evaluated++;
+    for (size_t i = 0; i < 5; i++)
+        assert_true(x[i] >= -2.0 && x[i] <= 2.0);
+    return x[0] > bowl->wall ? NAN : value;
+}
+
+/* By NLopt: within bounds, round what is not finite, the best that was seen, the same each
+ * time, and given up when the host says so. */
+static void
+test_minimum(void **state ASSAY_UNUSED)
+{
+    static const double low[] = {-2, -2, -2, -2, -2}, high[] = {2, 2, 2, 2, 2},
+                        tight[] = {0.5, 2, 2, 2, 2}, from[] = {-1.2, 1, -1, 1.5, -2};
+    static const struct assay_gp_limits limits = {1e-12, 2000};
+    struct bowl bowl = {.wall = 1e9};
+    double x[5], again[5], gradient[5];
+
+    memcpy(x, from, sizeof x);
+    assert_true(assay_gp_minimise(walled_rosenbrock, &bowl, 5, low, high, &limits, x));
+    assert_near(rosenbrock(x, 5, gradient), 0.0, 1e-8);
+    memcpy(again, from, sizeof again);
+    assert_true(assay_gp_minimise(walled_rosenbrock, &bowl, 5, low, high, &limits, again));
+    assert_memory_equal(x, again, sizeof x);
+
+    memcpy(x, from, sizeof x);
+    assert_true(assay_gp_minimise(walled_rosenbrock, &bowl, 5, low, tight, &limits, x));
+    assert_near(x[0], 0.5, 0.0);
+    assert_near(x[1], 0.25, 0.02);
+
+    bowl = (struct bowl){.wall = -0.5};
+    memcpy(x, from, sizeof x);
+    assert_true(assay_gp_minimise(walled_rosenbrock, &bowl, 5, low, high, &limits, x));
+    assert_true(x[0] <= -0.5 && rosenbrock(x, 5, gradient) < rosenbrock(from, 5, gradient));
+    bowl = (struct bowl){.wall = -3.0};
+    memcpy(x, from, sizeof x);
+    assert_true(assay_gp_minimise(walled_rosenbrock, &bowl, 5, low, high, &limits, x));
+    assert_memory_equal(x, from, sizeof x);
+
+    bowl = (struct bowl){.wall = 1e9};
+    memcpy(x, from, sizeof x);
+    assert_true(assay_gp_minimise(walled_rosenbrock, &bowl, 5, low, high,
+                                  &(struct assay_gp_limits){0.0, 7}, x));
+    assert_true(bowl.evaluated <= 9);
+    bowl.evaluated = 0;
+    assay_host_set_stop(true);
+    assert_false(assay_gp_minimise(walled_rosenbrock, &bowl, 5, low, high, &limits, x));
+    assay_host_set_stop(false);
+    assert_true(bowl.evaluated <= 2);
+}
+
 /* --- fit --- */
 
 /* A function of one of two parameters: the other is found not to matter, and values
@@ -703,6 +766,7 @@ main(void)
         cmocka_unit_test(test_warp_of_bounds),
         cmocka_unit_test(test_warp_takes_anything_finite),
         cmocka_unit_test(test_lbfgs),
+        cmocka_unit_test(test_minimum),
         cmocka_unit_test(test_fit_finds_what_matters),
     };
 
