@@ -390,6 +390,8 @@ start_engine(struct daemon *daemon, struct assay_error *err)
                 .namespace_ = daemon->config.kube_namespace,
                 .owner = daemon->config.kube_owner,
                 .url = daemon->config.kube_url,
+                .url_ca = daemon->config.kube_url_ca,
+                .runner_image = daemon->config.kube_runner_image,
                 .qps = daemon->config.kube_qps,
                 .burst = daemon->config.kube_burst,
             },

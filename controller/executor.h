@@ -76,6 +76,8 @@ struct assay_kubernetes_options {
     const char *kubeconfig, *context, *namespace_; /* NULL = as kubectl finds them */
     const char *owner; /* NULL = drawn once and kept in the data directory */
     const char *url;   /* of the daemon, as pods reach it; NULL = they can not */
+    const char *url_ca; /* file of the authorities they trust then; NULL = their image's */
+    const char *runner_image; /* what brings assay-runner into pods; NULL = nothing does */
     int64_t qps, burst;
 };
 

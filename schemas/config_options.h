@@ -66,6 +66,13 @@ struct assay_config {
     /* Address of this service as pods reach it (ASSAY_URL there); when not set, trials on
      * Kubernetes print their metrics and can not push them. NULL = not set. */
     char *kube_url;
+    /* Authorities (PEM) that pods trust when --kube-url is https; when not set, those of
+     * their image. NULL = not set. */
+    char *kube_url_ca;
+    /* Image that brings assay-runner into pods, for metrics from files, TensorBoard or
+     * Prometheus, code from git and stops without delay (deploy/image makes one); when not
+     * set, pods run their command alone. Needs --kube-url. NULL = not set. */
+    char *kube_runner_image;
     /* Requests a second to the Kubernetes API, at most. */
     int64_t kube_qps;
     /* Of them, how many may come at once. */

@@ -214,6 +214,7 @@ static const struct assay_field fields[] = {
     {.key = "gpu", .kind = ASSAY_FIELD_CALL, .call = decode_gpu},
     {.key = "volumes", .kind = ASSAY_FIELD_CALL, .call = decode_volumes},
     {.key = "secrets", .kind = ASSAY_FIELD_CALL, .call = decode_secrets},
+    {.key = "runner", .kind = ASSAY_FIELD_BOOL, .offset = AT(runner)},
     {.key = "checkpoint_claim", .kind = ASSAY_FIELD_STRING, .offset = AT(checkpoint_claim)},
     {.key = "security_context", .kind = ASSAY_FIELD_OBJECT, .offset = AT(security_context)},
     {.key = "pod_security_context", .kind = ASSAY_FIELD_OBJECT,
@@ -248,7 +249,7 @@ check_form(const json_t *json, bool template, const char *pointer, struct assay_
         "image_pull_policy", "image_pull_secrets", "node_selector",   "affinity",
         "tolerations",       "priority_class",     "runtime_class",   "scheduler",
         "service_account",   "volumes",            "secrets",         "security_context",
-        "pod_security_context"};
+        "pod_security_context", "runner"};
     const char *const *keys = template ? of_image : of_template;
     size_t n = template ? ASSAY_COUNT(of_image) : ASSAY_COUNT(of_template);
 

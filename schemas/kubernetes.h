@@ -27,6 +27,7 @@ struct assay_kubernetes_spec {
     char *gpu_resource; /* default nvidia.com/gpu */
     char *gpu_model;    /* value of the node label nvidia.com/gpu.product; NULL = any */
     int64_t gpu_memory_bytes; /* at least; 0 = any */
+    bool runner;              /* assay-runner round the command, whatever metrics need */
     char *checkpoint_claim;   /* where ASSAY_CHECKPOINT_DIR lives; NULL = in the pod */
     struct assay_kubernetes_volume *volumes;
     size_t n_volumes;
