@@ -13,8 +13,8 @@
 #include "controller/launch.h"
 #include "schemas/decode.h"
 
-#define CHECKPOINT_PATH "/assay/checkpoint"
-#define OUTPUT_PATH "/assay/output"
+#define PARAMETERS_ANNOTATION "assay.dev/parameters"
+#define PARAMETERS_FILE "parameters.json"
 /* Signals as exit codes 129 to 192. */
 #define SIGNAL_BASE 128
 #define SIGNAL_MAX 64
@@ -106,11 +106,18 @@ build_labels(const struct assay_launch *launch, const char *owner,
 }
 
 static json_t *
-build_annotations(const struct assay_launch *launch, const struct assay_kubernetes_spec *spec)
+build_annotations(const struct assay_launch *launch, const struct assay_kubernetes_spec *spec,
+                  bool wrapped)
 {
     json_t *annotations = copy_or_empty(spec->annotations);
+    struct assay_buffer parameters = {0};
 
     assay_kube_add_annotations(annotations, launch);
+    if (!wrapped) { /* a volume makes a file of it */
+        assay_json_print(launch->parameters, 0, &parameters);
+        set_text(annotations, PARAMETERS_ANNOTATION, parameters.data);
+        assay_buffer_done(&parameters);
+    }
     return annotations;
 }
 
@@ -168,7 +175,9 @@ add_ours(json_t *env, const struct assay_launch *launch, const struct assay_kube
     add_parameters(env, launch);
     if (places->url != NULL) {
         add_variable(env, "ASSAY_URL", places->url);
-        add_variable(env, "ASSAY_TOKEN", launch->token);
+        json_array_append_new(
+            env, json_pack("{s:s, s:{s:{s:s, s:s}}}", "name", "ASSAY_TOKEN", "valueFrom",
+                           "secretKeyRef", "name", places->secret, "key", ASSAY_KUBE_TOKEN_KEY));
     }
     add_variable(env, "ASSAY_PROJECT", launch->project);
     add_variable(env, "ASSAY_STUDY", launch->study);
@@ -182,6 +191,8 @@ add_ours(json_t *env, const struct assay_launch *launch, const struct assay_kube
         add_variable(env, "ASSAY_CHECKPOINT_DIR", places->checkpoints);
     if (places->output != NULL)
         add_variable(env, "ASSAY_OUTPUT_DIR", places->output);
+    if (places->parameters != NULL)
+        add_variable(env, "ASSAY_PARAMETERS_FILE", places->parameters);
 }
 
 assay_status
@@ -207,7 +218,8 @@ assay_kube_environment(const struct assay_launch *launch, const json_t *values,
     }
     if (json_object_get(environment, "PYTHONUNBUFFERED") == NULL)
         add_variable(env, "PYTHONUNBUFFERED", "1");
-    add_ours(env, launch, places);
+    if (places != NULL)
+        add_ours(env, launch, places);
     *ret_env = env;
     return ASSAY_OK;
 }
@@ -288,9 +300,24 @@ volume_source(const struct assay_kubernetes_volume *volume)
     return json_pack("{s:o}", "emptyDir", source);
 }
 
+/* The folder of a trial's checkpoints in the claim.  Caller frees. */
+static char *
+checkpoint_folder(const char *owner, const struct assay_launch *launch, int64_t trial)
+{
+    return assay_format("assay-%s/%" PRId64 "/%" PRId64, owner, launch->key.study_id, trial);
+}
+
+static json_t *
+parameters_source(void)
+{
+    return json_pack("{s:{s:[{s:s, s:{s:s}}]}}", "downwardAPI", "items", "path", PARAMETERS_FILE,
+                     "fieldRef", "fieldPath",
+                     "metadata.annotations['" PARAMETERS_ANNOTATION "']");
+}
+
 static void
 add_volumes(json_t *pod_spec, json_t *container, const struct assay_launch *launch,
-            const char *owner, const struct assay_kubernetes_spec *spec)
+            const char *owner, const struct assay_kubernetes_spec *spec, bool wrapped)
 {
     json_t *volumes = json_array(), *mounts = json_array();
 
@@ -298,16 +325,24 @@ add_volumes(json_t *pod_spec, json_t *container, const struct assay_launch *laun
         add_volume(volumes, mounts, spec->volumes[i].path, volume_source(&spec->volumes[i]),
                    spec->volumes[i].sub_path, spec->volumes[i].read_only);
     if (spec->checkpoint_claim != NULL) {
-        assay_auto_free char *folder =
-            assay_format("assay-%s/%" PRId64 "/%" PRId64, owner, launch->key.study_id,
-                         launch->key.trial_number);
+        assay_auto_free char *folder = checkpoint_folder(owner, launch, launch->key.trial_number);
 
-        add_volume(volumes, mounts, CHECKPOINT_PATH, claim_source(spec->checkpoint_claim, false),
-                   folder, false);
+        add_volume(volumes, mounts, ASSAY_KUBE_CHECKPOINT_PATH,
+                   claim_source(spec->checkpoint_claim, false), folder, false);
     } else {
-        add_volume(volumes, mounts, CHECKPOINT_PATH, json_pack("{s:{}}", "emptyDir"), NULL, false);
+        add_volume(volumes, mounts, ASSAY_KUBE_CHECKPOINT_PATH, json_pack("{s:{}}", "emptyDir"),
+                   NULL, false);
     }
-    add_volume(volumes, mounts, OUTPUT_PATH, json_pack("{s:{}}", "emptyDir"), NULL, false);
+    if (spec->checkpoint_claim != NULL && launch->parent > 0) {
+        assay_auto_free char *folder = checkpoint_folder(owner, launch, launch->parent);
+
+        add_volume(volumes, mounts, ASSAY_KUBE_PARENT_PATH,
+                   claim_source(spec->checkpoint_claim, false), folder, true);
+    }
+    add_volume(volumes, mounts, ASSAY_KUBE_OUTPUT_PATH, json_pack("{s:{}}", "emptyDir"), NULL,
+               false);
+    if (!wrapped)
+        add_volume(volumes, mounts, ASSAY_KUBE_PARAMETERS_PATH, parameters_source(), NULL, true);
     json_object_set_new(pod_spec, "volumes", volumes);
     json_object_set_new(container, "volumeMounts", mounts);
 }
@@ -390,7 +425,7 @@ set_security(json_t *pod_spec, json_t *container, const struct assay_kubernetes_
 
 static json_t *
 build_pod_spec(const struct assay_launch *launch, const char *owner,
-               const struct assay_kubernetes_spec *spec, json_t *container_taken)
+               const struct assay_kubernetes_spec *spec, json_t *container_taken, bool wrapped)
 {
     const struct assay_trial_spec *trial = launch->spec->trial;
     json_t *affinity = build_affinity(spec);
@@ -403,7 +438,7 @@ build_pod_spec(const struct assay_launch *launch, const char *owner,
         json_object_set_new(pod_spec, "activeDeadlineSeconds",
                             json_integer((trial->timeout_us + ASSAY_SECOND_US - 1) /
                                          ASSAY_SECOND_US));
-    add_volumes(pod_spec, container_taken, launch, owner, spec);
+    add_volumes(pod_spec, container_taken, launch, owner, spec, wrapped);
     set_security(pod_spec, container_taken, spec);
     json_object_set_new(pod_spec, "containers", json_pack("[o]", container_taken));
     set_copy(pod_spec, "nodeSelector", spec->node_selector);
@@ -423,19 +458,24 @@ build_pod_spec(const struct assay_launch *launch, const char *owner,
     return pod_spec;
 }
 
+/* What comes out; see assay_kube_pod_build. */
+struct built {
+    json_t *pod, *secret;
+    bool reports;
+};
+
+/* The container that runs the command as it is. */
 static assay_status
-build_from(const struct assay_launch *launch, const struct assay_kubernetes_spec *spec,
-           const struct assay_kube_pod_options *options, const json_t *values, json_t **ret_pod,
-           struct assay_error *err)
+build_container(const struct assay_launch *launch, const struct assay_kubernetes_spec *spec,
+                const struct assay_kube_places *places, const json_t *values,
+                json_t **ret_container, struct assay_error *err)
 {
     const struct assay_trial_spec *trial = launch->spec->trial;
-    assay_auto_free char *name = assay_kube_pod_name(options->owner, &launch->key);
-    struct assay_kube_places places = {options->url, CHECKPOINT_PATH, OUTPUT_PATH};
     json_t *command = NULL, *env = NULL, *container;
     assay_status rc = build_command(trial, values, &command, err);
 
     if (rc == ASSAY_OK)
-        rc = assay_kube_environment(launch, values, &places, &env, err);
+        rc = assay_kube_environment(launch, values, places, &env, err);
     if (rc < 0) {
         json_decref(command);
         return rc;
@@ -446,23 +486,66 @@ build_from(const struct assay_launch *launch, const struct assay_kubernetes_spec
                           build_resources(trial, spec));
     set_text(container, "imagePullPolicy", spec->image_pull_policy);
     set_text(container, "workingDir", trial->directory);
-    *ret_pod = json_pack("{s:s, s:s, s:{s:s, s:o, s:o}, s:o}", "apiVersion", "v1", "kind", "Pod",
-                         "metadata", "name", name, "labels",
-                         build_labels(launch, options->owner, spec), "annotations",
-                         build_annotations(launch, spec), "spec",
-                         build_pod_spec(launch, options->owner, spec, container));
+    *ret_container = container;
+    return ASSAY_OK;
+}
+
+static assay_status
+build_from(const struct assay_launch *launch, const struct assay_kubernetes_spec *spec,
+           const struct assay_kube_pod_options *options, const json_t *values,
+           struct built *ret_built, struct assay_error *err)
+{
+    const struct assay_kube_reach *reach = &options->reach;
+    assay_auto_free char *name = assay_kube_pod_name(options->owner, &launch->key);
+    struct assay_kube_places places = {
+        .url = reach->url,
+        .checkpoints = ASSAY_KUBE_CHECKPOINT_PATH,
+        .output = ASSAY_KUBE_OUTPUT_PATH,
+        .secret = name,
+        .parameters = ASSAY_KUBE_PARAMETERS_PATH "/" PARAMETERS_FILE,
+    };
+    bool wraps = assay_kube_runner_wraps(launch->spec->trial, spec, launch->parent, reach);
+    json_t *container, *labels, *pod_spec, *secret = NULL;
+    assay_status rc;
+
+    if (wraps && (reach->url == NULL || reach->runner_image == NULL))
+        return assay_fail(err, ASSAY_E_INVALID_VALUE,
+                          "this trial needs assay-runner in its pod%s; this service was started "
+                          "without the option %s",
+                          launch->parent > 0 ? " to bring the checkpoint it goes on from" : "",
+                          reach->runner_image == NULL ? "--kube-runner-image" : "--kube-url");
+    rc = build_container(launch, spec, wraps ? NULL : &places, values, &container, err);
+    if (rc < 0)
+        return rc;
+    labels = build_labels(launch, options->owner, spec);
+    if (reach->url != NULL)
+        rc = assay_kube_runner_secret(launch, name, labels, reach, wraps, &secret, err);
+    if (rc < 0) {
+        json_decref(container);
+        json_decref(labels);
+        return rc;
+    }
+    pod_spec = build_pod_spec(launch, options->owner, spec, container, wraps);
+    if (wraps)
+        assay_kube_runner_wrap(launch, reach->runner_image, name, pod_spec, container);
+    ret_built->secret = secret;
+    ret_built->reports = wraps;
+    ret_built->pod = json_pack("{s:s, s:s, s:{s:s, s:o, s:o}, s:o}", "apiVersion", "v1", "kind",
+                               "Pod", "metadata", "name", name, "labels", labels, "annotations",
+                               build_annotations(launch, spec, wraps), "spec", pod_spec);
     return ASSAY_OK;
 }
 
 assay_status
 assay_kube_pod_build(const struct assay_launch *launch,
                      const struct assay_kube_pod_options *options, json_t **ret_pod,
-                     struct assay_error *err)
+                     json_t **ret_secret, bool *ret_reports, struct assay_error *err)
 {
     json_t *values = assay_launch_values(launch);
     json_t *section = NULL;
     struct assay_kubernetes_spec *spec = NULL;
     struct assay_faults faults = {0};
+    struct built built = {0};
     assay_status rc = assay_launch_substitute_tree(launch->spec->trial->kubernetes, values,
                                                    "/trial/kubernetes", &section, err);
 
@@ -472,13 +555,18 @@ assay_kube_pod_build(const struct assay_launch *launch,
             rc = assay_fail(err, ASSAY_E_INVALID_VALUE, "%s: %s", faults.items[0].pointer,
                             faults.items[0].message);
         else
-            rc = build_from(launch, spec, options, values, ret_pod, err);
+            rc = build_from(launch, spec, options, values, &built, err);
     }
     assay_faults_done(&faults);
     assay_kubernetes_spec_free(spec);
     json_decref(section);
     json_decref(values);
-    return rc;
+    if (rc < 0)
+        return rc;
+    *ret_pod = built.pod;
+    *ret_secret = built.secret;
+    *ret_reports = built.reports;
+    return ASSAY_OK;
 }
 
 /* --- reading a status --- */
@@ -660,6 +748,34 @@ read_end(const json_t *status, const char *container,
     }
 }
 
+/* Our sidecar's state; NULL = there is none. */
+static const json_t *
+sidecar_state(const json_t *status)
+{
+    return json_object_get(container_status(json_object_get(status, "initContainerStatuses"),
+                                            ASSAY_KUBE_RUNNER_SIDECAR),
+                           "state");
+}
+
+/* The command has ended well, but what reads its metrics has not. */
+static void
+read_end_of_sidecar(const json_t *status, struct assay_kube_pod_status *ret)
+{
+    const json_t *end = json_object_get(sidecar_state(status), "terminated");
+
+    if (ret->state != ASSAY_TRIAL_SUCCEEDED || end == NULL ||
+        json_integer_value(json_object_get(end, "exitCode")) == 0)
+        return;
+    ret->lost = true;
+    ret->state = ASSAY_TRIAL_FAILED;
+    ret->reason = ASSAY_TRIAL_REASON_RUNNER_LOST;
+    free(ret->sentence);
+    ret->sentence = assay_format(
+        "MetricsUnavailable: what reads the metrics (container \"" ASSAY_KUBE_RUNNER_SIDECAR
+        "\") ended with exit code %d before it had told all",
+        (int)json_integer_value(json_object_get(end, "exitCode")));
+}
+
 /* Whether any container but this one still runs. */
 static bool
 others_run(const json_t *status, const char *container)
@@ -741,9 +857,13 @@ assay_kube_pod_read(const json_t *pod, const char *container,
     } else if (strcmp(phase, "Succeeded") == 0 || strcmp(phase, "Failed") == 0 ||
                strcmp(text_of(status, "reason"), "NodeLost") == 0) {
         read_end(status, container, &ret);
+        read_end_of_sidecar(status, &ret);
+    } else if (end != NULL && json_object_get(sidecar_state(status), "running") != NULL) {
+        ret.phase = ASSAY_KUBE_RUNNING; /* its last metrics are being told */
     } else if (end != NULL && (json_integer_value(json_object_get(end, "exitCode")) == 0 ||
                                others_run(status, container))) {
         read_end(status, container, &ret); /* the rest are somebody's sidecars */
+        read_end_of_sidecar(status, &ret);
     } else if (strcmp(phase, "Running") == 0) {
         ret.phase = ASSAY_KUBE_RUNNING;
         read_waiting_containers(json_object_get(status, "containerStatuses"), &ret);

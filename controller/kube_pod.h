@@ -4,6 +4,7 @@
 #define ASSAY_CONTROLLER_KUBE_POD_H
 
 #include "controller/executor.h"
+#include "controller/kube_runner.h"
 #include "schemas/kubernetes.h"
 
 /* Labels that every object of ours carries. */
@@ -16,7 +17,7 @@
 
 struct assay_kube_pod_options {
     const char *owner; /* see kubernetes_executor.h; value of ASSAY_KUBE_LABEL_DAEMON */
-    const char *url;   /* ASSAY_URL in the pod; NULL = the daemon can not be reached from there */
+    struct assay_kube_reach reach;
 };
 
 /* "assay-<owner>-<study>-<trial>-<attempt>": the same after a crash, so that a second
@@ -24,18 +25,24 @@ struct assay_kube_pod_options {
 char *assay_kube_pod_name(const char *owner, const struct assay_attempt_key *key);
 
 /* The manifest.  Secrets stand in it by reference only; every "$" of command and
- * environment is doubled, because the kubelet would expand $(NAME).
+ * environment is doubled, because the kubelet would expand $(NAME).  `ret_secret`: what is
+ * to be created besides, under the pod's name, once the pod is there to own it; NULL =
+ * nothing.  `ret_reports`: a runner in the pod reports, the log holds no metrics.
  * ASSAY_E_INVALID_VALUE: what can not be replaced, or what comes out of it. */
 ASSAY_MUST_CHECK assay_status assay_kube_pod_build(const struct assay_launch *launch,
                                                    const struct assay_kube_pod_options *options,
-                                                   json_t **ret_pod, struct assay_error *err);
+                                                   json_t **ret_pod, json_t **ret_secret,
+                                                   bool *ret_reports, struct assay_error *err);
 
 /* What else stands in a trial's environment; NULL = nothing. */
 struct assay_kube_places {
     const char *url;
     const char *checkpoints, *output; /* folders in the container */
+    const char *secret;               /* with `url`: the one that has the token */
+    const char *parameters;           /* a file in the container */
 };
-/* The variables of trial.environment and Assay's own, as a container's "env". */
+/* The variables of trial.environment and, unless `places` is NULL, Assay's own, as a
+ * container's "env". */
 ASSAY_MUST_CHECK assay_status assay_kube_environment(const struct assay_launch *launch,
                                                      const json_t *values,
                                                      const struct assay_kube_places *places,

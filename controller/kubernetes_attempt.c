@@ -37,6 +37,7 @@ assay__kube_attempt_free(struct assay_kube_attempt *attempt)
     assay__kube_reading_drop(attempt);
     assay_kube_cancel(attempt->call);
     assay_kube_cancel(attempt->delete_call);
+    assay__kube_secret_drop(attempt);
     assay_kube_pod_status_done(&attempt->end);
     json_decref(attempt->manifest);
     free(attempt->waits);
@@ -94,6 +95,7 @@ tell_end(struct assay_kube_attempt *attempt)
     assay__kube_reading_drop(attempt);
     json_decref(attempt->manifest);
     attempt->manifest = NULL;
+    assay__kube_secret_drop(attempt);
     executor->events.ended(executor->events.arg, &attempt->key, &end);
 }
 
@@ -161,9 +163,12 @@ void
 assay__kube_send_delete(struct assay_kube_attempt *attempt)
 {
     assay_auto_free char *path = pod_path(attempt);
+    int64_t grace_us = attempt->grace_us;
 
     if (attempt->delete_call != NULL)
         return;
+    if (attempt->reports && grace_us > 0)
+        grace_us += ASSAY_KUBE_RUNNER_GRACE_MORE_US;
     attempt->delete_at_us = 0;
     attempt->delete_call = assay_kube_send(
         attempt->executor->client,
@@ -173,7 +178,7 @@ assay__kube_send_delete(struct assay_kube_attempt *attempt)
             .body = json_pack(
                 "{s:s, s:s, s:I}", "apiVersion", "v1", "kind", "DeleteOptions",
                 "gracePeriodSeconds",
-                (json_int_t)((attempt->grace_us + ASSAY_SECOND_US - 1) / ASSAY_SECOND_US)),
+                (json_int_t)((grace_us + ASSAY_SECOND_US - 1) / ASSAY_SECOND_US)),
             .timeout_us = ASSAY__KUBE_REQUEST_US,
             .done = on_deleted,
             .arg = attempt,
@@ -318,6 +323,7 @@ assay__kube_look_at(struct assay_kube_attempt *attempt, int64_t now_us)
     }
     if (attempt->done)
         return;
+    assay__kube_secret_look_at(attempt, now_us);
     if (attempt->create_at_us > 0 && attempt->create_at_us <= now_us && attempt->call == NULL) {
         if (attempt->adopted)
             assay__kube_send_get(attempt);

@@ -21,6 +21,7 @@
 #include "schemas/decode.h"
 
 #define TICK_MS 100
+#define CA_BYTES_MAX ((size_t)256 * 1024) /* it goes with every trial */
 #define OWNER_FILE "kubernetes-owner"
 #define OWNER_LENGTH_MAX 20
 
@@ -98,6 +99,8 @@ free_executor(struct assay_kube_executor *executor)
     free(executor->data_dir);
     free(executor->owner);
     free(executor->url);
+    free(executor->url_ca);
+    free(executor->runner_image);
     free(executor->namespace_);
     free(executor->selector);
     free(executor->fault);
@@ -179,7 +182,11 @@ kubernetes_open(const struct assay_executor_options *options, struct assay_execu
     executor->data_dir = assay_strdup(options->data_dir);
     executor->log_bytes = options->trial_log_bytes;
     executor->url = assay_strdup(options->kubernetes.url);
+    executor->runner_image = assay_strdup(options->kubernetes.runner_image);
     rc = read_owner(executor, options->kubernetes.owner, err);
+    if (rc == ASSAY_OK && options->kubernetes.url_ca != NULL)
+        rc = assay_file_read(options->kubernetes.url_ca, CA_BYTES_MAX, &executor->url_ca, NULL,
+                             err);
     if (rc < 0) {
         free_executor(executor);
         return rc;
@@ -207,6 +214,21 @@ refuse(const char *pointer, const char *member, struct assay_faults *faults, con
 }
 
 static void
+check_runner(const struct assay_kube_executor *executor, const struct assay_trial_spec *trial,
+             const char *pointer, struct assay_faults *faults)
+{
+    struct assay_kube_reach reach = assay__kube_reach(executor);
+    struct assay_faults ignored = {0}; /* it was decoded before, and found to be fine */
+    struct assay_kubernetes_spec *spec =
+        assay_kubernetes_spec_decode(trial->kubernetes, "", &ignored);
+
+    if (spec != NULL)
+        assay_kube_runner_check(trial, spec, &reach, pointer, faults);
+    assay_kubernetes_spec_free(spec);
+    assay_faults_done(&ignored);
+}
+
+static void
 kubernetes_check(const struct assay_executor *handle, const struct assay_trial_spec *trial,
                  const char *pointer, struct assay_faults *faults)
 {
@@ -224,14 +246,7 @@ kubernetes_check(const struct assay_executor *handle, const struct assay_trial_s
     if (json_object_get(trial->kubernetes, "template") != NULL)
         refuse(pointer, "kubernetes", faults, "image",
                "this version runs pods made from an image, and no templates");
-    if (trial->git_url != NULL)
-        refuse(pointer, "code", faults, NULL, "on Kubernetes the code comes with the image");
-    if (trial->metrics_from != ASSAY_METRICS_STDOUT && trial->metrics_from != ASSAY_METRICS_PUSH)
-        refuse(pointer, "metrics", faults, "stdout or push",
-               "on Kubernetes metrics are read from the output, or pushed");
-    if (trial->metrics_from == ASSAY_METRICS_PUSH && executor->url == NULL)
-        refuse(pointer, "metrics", faults, NULL,
-               "metrics can be pushed only when assayd has the option --kube-url");
+    check_runner(executor, trial, pointer, faults);
 }
 
 static bool
@@ -246,7 +261,8 @@ kubernetes_fits(const struct assay_executor *handle, const struct assay_trial_sp
 static struct assay_kube_attempt *
 prepare(struct assay_kube_executor *executor, const struct assay_launch *launch)
 {
-    struct assay_kube_pod_options options = {.owner = executor->owner, .url = executor->url};
+    struct assay_kube_pod_options options = {.owner = executor->owner,
+                                             .reach = assay__kube_reach(executor)};
     struct assay_kube_attempt *attempt = ASSAY_NEW(struct assay_kube_attempt);
     struct assay_error err = {0};
     const char *namespace_ = NULL;
@@ -266,7 +282,8 @@ prepare(struct assay_kube_executor *executor, const struct assay_launch *launch)
     namespace_ = json_string_value(json_object_get(launch->spec->trial->kubernetes, "namespace"));
     attempt->space =
         assay__kube_space(executor, namespace_ != NULL ? namespace_ : executor->namespace_);
-    rc = assay_kube_pod_build(launch, &options, &attempt->manifest, &err);
+    rc = assay_kube_pod_build(launch, &options, &attempt->manifest, &attempt->secret,
+                              &attempt->reports, &err);
     if (rc == ASSAY_OK)
         rc = assay__kube_reading_prepare(attempt, launch->spec, &err);
     if (rc < 0)

@@ -4,6 +4,7 @@
  *   kubernetes_attempt.c   one attempt: its object is created, found again, deleted; its end told
  *   kubernetes_pods.c      what an attempt's pod says about it
  *   kubernetes_reading.c   its log: metrics, and the output that is kept
+ *   kubernetes_secret.c    its Secret, with its token and what a runner has to do
  *   kubernetes_space.c     what is watched in a namespace; leftovers
  *
  * One thread, the engine's loop. */
@@ -43,7 +44,10 @@ struct assay_kube_attempt {
     UT_hash_handle hh;
 
     json_t *manifest; /* until the pod is there */
-    struct assay_kube_call *call, *delete_call;
+    json_t *secret;   /* until it is there, or not needed any more; NULL = none */
+    bool reports;     /* a runner in its pod does: its log is not read for metrics */
+    struct assay_kube_call *call, *delete_call, *secret_call;
+    int64_t secret_at_us, secret_wait_us; /* when, and how long after the last try */
     int64_t create_at_us, delete_at_us; /* monotonic; 0 = not now */
     bool asked;                         /* a create was sent: the pod may be there */
     bool adopted;                       /* not known yet whether the pod is there */
@@ -72,7 +76,8 @@ struct assay_kube_executor {
     uv_timer_t tick;
     bool closing;
     int rounds; /* of the loop until everything is closed */
-    char *data_dir, *owner, *url, *namespace_, *selector;
+    char *data_dir, *owner, *namespace_, *selector;
+    char *url, *url_ca, *runner_image; /* see assay__kube_reach */
     int64_t log_bytes;
     struct assay_kube_config *config; /* NULL: `fault` says why */
     char *fault;
@@ -125,6 +130,18 @@ void assay__kube_follow_log(struct assay_kube_attempt *attempt);
 char *assay__kube_reading_message(const struct assay_kube_attempt *attempt);
 /* What is needed only while it runs. */
 void assay__kube_reading_drop(struct assay_kube_attempt *attempt);
+
+/* --- its Secret (kubernetes_secret.c) --- */
+
+/* How pods reach this service; borrowed. */
+struct assay_kube_reach assay__kube_reach(const struct assay_kube_executor *executor);
+/* The object that the Secret goes with is there: it is created, unless it is under way. */
+void assay__kube_secret_wanted(struct assay_kube_attempt *attempt, const char *api_version,
+                               const char *kind, const json_t *object);
+/* Nobody waits for it any more. */
+void assay__kube_secret_drop(struct assay_kube_attempt *attempt);
+/* What is due now. */
+void assay__kube_secret_look_at(struct assay_kube_attempt *attempt, int64_t now_us);
 
 /* --- namespaces (kubernetes_space.c) --- */
 

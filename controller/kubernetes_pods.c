@@ -18,6 +18,11 @@ assay__kube_pod_seen(struct assay_kube_attempt *attempt, const json_t *pod)
     if (attempt->done || attempt->ending || attempt->end.phase == ASSAY_KUBE_ENDED)
         return;
     assay_kube_pod_read(pod, ASSAY_KUBE_CONTAINER, &status);
+    if (status.phase == ASSAY_KUBE_RUNNING || status.phase == ASSAY_KUBE_ENDED ||
+        status.deleting)
+        assay__kube_secret_drop(attempt);
+    else
+        assay__kube_secret_wanted(attempt, "v1", "Pod", pod);
     if (status.phase == ASSAY_KUBE_PENDING || status.phase == ASSAY_KUBE_STUCK) {
         assay__kube_set_waits(attempt, status.sentence, status.phase == ASSAY_KUBE_STUCK);
     } else if (status.phase == ASSAY_KUBE_RUNNING) {

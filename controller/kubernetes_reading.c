@@ -107,7 +107,7 @@ assay__kube_reading_prepare(struct assay_kube_attempt *attempt, const struct ass
     size_t n = spec->n_objectives + spec->n_constraints;
     assay_auto_free const char **names = assay_zalloc(n + 1, sizeof *names);
 
-    if (spec->trial->metrics_from != ASSAY_METRICS_STDOUT)
+    if (spec->trial->metrics_from != ASSAY_METRICS_STDOUT || attempt->reports)
         return ASSAY_OK;
     for (size_t i = 0; i < n; i++)
         names[i] = i < spec->n_objectives ? spec->objectives[i].metric

@@ -101,12 +101,16 @@ expect(const json_t *pod, const char *path, const char *wanted)
 static json_t *
 build(struct fixture *f, const char *url)
 {
-    struct assay_kube_pod_options options = {.owner = "abc", .url = url};
+    struct assay_kube_pod_options options = {.owner = "abc", .reach.url = url};
     struct assay_error err = {0};
-    json_t *pod = NULL;
+    json_t *pod = NULL, *secret = NULL;
+    bool reports;
 
-    if (assay_kube_pod_build(&f->launch, &options, &pod, &err) < 0)
+    if (assay_kube_pod_build(&f->launch, &options, &pod, &secret, &reports, &err) < 0)
         fail_msg("%s", err.message);
+    assert_false(reports);
+    assert_int_equal(secret != NULL, url != NULL);
+    json_decref(secret);
     return pod;
 }
 
@@ -183,7 +187,8 @@ environment(void **state)
     assert_null(variable(pod, "ASSAY_TOKEN"));
     json_decref(pod);
     reachable = build(*state, "https://assay.example");
-    expect(variable(reachable, "ASSAY_TOKEN"), "value", "\"secret-token\"");
+    expect(variable(reachable, "ASSAY_TOKEN"), "valueFrom",
+           "{\"secretKeyRef\":{\"key\":\"token\",\"name\":\"assay-abc-7-12-2\"}}");
     json_decref(reachable);
 }
 
