@@ -325,7 +325,7 @@ build_from(const struct assay_launch *launch, const struct assay_kube_template_o
     const char *success = spec->success != NULL ? spec->success : known->success;
     const char *failure = spec->failure != NULL ? spec->failure : known->failure;
     struct making m = {.launch = launch, .options = options, .spec = spec};
-    struct assay_kube_places places = {.url = options->url};
+    struct assay_kube_places places = {.url = options->url, .secret = template->name};
     assay_status rc = compile(success, "success", &template->success, err);
 
     if (rc == ASSAY_OK)
