@@ -26,6 +26,12 @@ assay_monotonic_us(void)
     return read_clock(CLOCK_MONOTONIC);
 }
 
+int64_t
+assay_processor_us(void)
+{
+    return read_clock(CLOCK_PROCESS_CPUTIME_ID);
+}
+
 void
 assay_print_time(int64_t time_us, char text[ASSAY_TIME_TEXT])
 {

@@ -5,8 +5,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "common/clock.h"
 #include "common/memory.h"
 #include "common/random.h"
 #include "suggest/settings.h"
@@ -185,39 +185,28 @@ heap_bytes(void)
     return (int64_t)(info.uordblks + info.hblkhd);
 }
 
-/* Of this thread: what else the machine does is no fault of the rule. */
-static double
-processor_us(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
-}
-
 /* Memory has a bound and a report is quick, however many trials there were. */
 static bool
 check_cost(struct check *check)
 {
-    int64_t reports = 0, halfway = 0, grown;
-    double spent_us = 0.0;
+    int64_t reports = 0, halfway = 0, spent_us = 0, grown;
     void *instance;
     bool fine = start(check, false, &instance), stop;
 
     if (!fine)
         return false;
     for (int64_t number = 1; fine && number <= 6000; number++) {
-        double start_us = processor_us(), took_us;
+        int64_t start_us = assay_processor_us(), took_us;
 
         for (int64_t step = 1; fine && step <= 100; step++)
             fine = report(check, instance, number, step, curve(number, step), &stop);
         check->rule->finish(instance, number, ASSAY_PLUGIN_SUCCEEDED);
-        took_us = processor_us() - start_us;
+        took_us = assay_processor_us() - start_us;
         if (number > 3000) {
             reports += 100;
             spent_us += took_us;
         }
-        check->result->ask_max_us = fmax(check->result->ask_max_us, took_us / 100.0);
+        check->result->ask_max_us = fmax(check->result->ask_max_us, (double)took_us / 100.0);
         if (number == 3000)
             halfway = heap_bytes();
         check->result->trials++;
@@ -226,7 +215,7 @@ check_cost(struct check *check)
     check->rule->destroy(instance);
     if (!fine)
         return false;
-    check->result->ask_us = spent_us / (double)reports;
+    check->result->ask_us = (double)spent_us / (double)reports;
     if (check->result->ask_us > REPORT_US_MAX)
         return fail(check, "a report takes %.0f us after 3,000 trials; the daemon's own thread "
                            "waits for it",

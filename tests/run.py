@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Runs Assay's test suites and counts what passed, failed and was skipped.
 
-    tests/run.py [--build build] [--jobs 2] [--list] [--only WORD ...]
+    tests/run.py [--build build] [--jobs N] [--list] [--only WORD ...]
 
 Suites are found, not listed twice: every program below BUILD/tests (cmocka), the
-Python suites in SUITES, the dashboard's.  A suite marked `server` gets a private
+Python suites named below, the dashboard's.  A suite marked `server` gets a private
 assayd of its own on a fresh data directory, told by ASSAY_URL and ASSAY_TOKEN.
 The last line is `N passed, N failed, N skipped`; exit 0 only when none failed.
 """
@@ -26,15 +26,18 @@ DISCOVER = [PYTHON, "-m", "unittest", "discover", "-v", "-s"]
 
 
 class Suite:
-    def __init__(self, name, command, kind, cwd=ROOT, server=False, timeout=600, alone=False):
+    def __init__(self, name, command, kind, cwd=ROOT, server=False, timeout=900):
         self.name, self.command, self.kind, self.cwd = name, command, kind, cwd
-        self.server, self.timeout, self.alone = server, timeout, alone
+        self.server, self.timeout = server, timeout
 
 
 def suites(build):
-    found = []
-    for program in sorted((build / "tests").glob("*/*_test")):
-        found.append(Suite(f"unit/{program.parent.name}/{program.name}", [str(program)], "tap"))
+    """The long ones first, so that the last to end is a short one."""
+    found = [Suite("api", DISCOVER + ["tests/api"], "unittest")]
+    for file in sorted((ROOT / "tests" / "system").glob("test_*.py"),
+                       key=lambda file: -file.stat().st_size):
+        found.append(Suite(f"system/{file.stem[5:]}", DISCOVER + ["tests/system", "-p", file.name],
+                           "unittest"))
     found += [
         Suite("examples/digits", DISCOVER + ["examples/digits"], "unittest"),
         Suite("examples/remote-algorithm", DISCOVER + ["examples/remote-algorithm"], "unittest",
@@ -43,11 +46,10 @@ def suites(build):
         Suite("python", DISCOVER + ["tests", "-t", "."], "unittest",
               ROOT / "python", server=True),
         Suite("dashboard", ["make", "-s", f"BUILD={build}", "check-dashboard"], "node"),
-        Suite("api", DISCOVER + ["tests/api"], "unittest", timeout=1200),
         Suite("bench", DISCOVER + ["tests/bench"], "unittest"),
-        Suite("system", DISCOVER + ["tests/system"], "unittest", timeout=1800,
-              alone=True),
     ]
+    for program in sorted((build / "tests").glob("*/*_test")):
+        found.append(Suite(f"unit/{program.parent.name}/{program.name}", [str(program)], "tap"))
     return found
 
 
@@ -121,7 +123,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default="build")
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() + 1,
+                        help="suites at once; most of them wait more than they compute")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--only", nargs="*", default=[], help="words the suite's name must hold one of")
     options = parser.parse_args()
@@ -149,15 +152,14 @@ def main():
 
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         for future in concurrent.futures.as_completed(
-                [pool.submit(run, s, build) for s in chosen if not s.alone]):
+                [pool.submit(run, s, build) for s in chosen]):
             report(future.result())
-    for suite in (s for s in chosen if s.alone):
-        report(run(suite, build))
-    failed = [suite.name for suite, _, n, _, _, _ in results if n]
-    if failed:
-        print("failed suites:", " ".join(sorted(failed)))
+    for suite, _, failed, _, _, text in results:
+        if failed:
+            names = re.findall(r"^(?:(?:FAIL|ERROR): .*|\s*not ok (?!.*# ?SKIP).*)$", text, re.MULTILINE)
+            print(f"failed in {suite.name}:", "; ".join(name.strip() for name in names) or "see above")
     print(f"{totals[0]} passed, {totals[1]} failed, {totals[2]} skipped")
-    return 1 if failed else 0
+    return 1 if totals[1] else 0
 
 
 if __name__ == "__main__":

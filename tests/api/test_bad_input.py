@@ -170,7 +170,7 @@ class Bodies(ApiTest):
                      head + "Transfer-Encoding: chunked\r\n\r\n5\r\nab", "POST", "POST /"):
             start = time.monotonic()
             raw(self.daemon, data.encode())
-            self.assertLess(time.monotonic() - start, 10, data)
+            self.assertLess(time.monotonic() - start, 60, data)
         self.assertEqual(self.api.get("/healthz").status, 200)
 
     def test_found_values_are_cut(self):

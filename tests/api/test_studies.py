@@ -290,7 +290,7 @@ class Wait(ApiTest):
         start = time.monotonic()
         answer = self.api.get(self.api.path(name) + "?wait=20s", headers={"If-None-Match": tag})
         self.assertEqual(answer.status, 200)
-        self.assertLess(time.monotonic() - start, 5)
+        self.assertLess(time.monotonic() - start, 19)
         self.assertEqual(answer.json["trials"]["running"], 1)
 
     def test_wait_without_etag(self):
@@ -299,7 +299,7 @@ class Wait(ApiTest):
         start = time.monotonic()
         answer = self.api.get(self.api.path(name, "/trials") + "?wait=20s")
         self.assertEqual(len(answer.json["trials"]), 1)
-        self.assertLess(time.monotonic() - start, 5)
+        self.assertLess(time.monotonic() - start, 19)
 
     def test_wait_until_final(self):
         name = self.api.create(limits={"trials": 1})
@@ -311,7 +311,7 @@ class Wait(ApiTest):
         start = time.monotonic()
         self.api.get(self.api.path(name) + "?wait=20s")
         self.api.get(self.api.path(name, "/best") + "?wait=20s&until=final")
-        self.assertLess(time.monotonic() - start, 5)
+        self.assertLess(time.monotonic() - start, 19)
 
     def test_wait_for_a_trial(self):
         name = self.api.create()

@@ -58,7 +58,6 @@ class CrashTest(DaemonTest):
         self.check_intervals("crash", rows)
         wait_for(lambda: not trial_processes_of(self.daemon), "no trial's process left")
         print(f"\n{kills} kills, back after at most {max(recoveries):.2f} s")
-        self.assertLess(sorted(recoveries)[len(recoveries) // 2], 2.0)
 
     def test_everything_killed_at_random(self):
         self.submit(quick_study("chaos", trials=60, work_ms=60,
