@@ -323,9 +323,11 @@ assay__trial_end(struct assay__trial *trial, enum assay_trial_reason reason, con
 
     if (assay_trial_state_is_final(trial->row.state))
         return;
-    /* The process of a paused one has told its end and is about to go. */
-    if (trial->row.state != ASSAY_TRIAL_PAUSED &&
-        (trial->executing || (trial->row.state == ASSAY_TRIAL_RUNNING && !with_study))) {
+    /* The process of a paused or queued one, if it still is there, has told its end and is
+     * about to go: nothing more will be heard of it. */
+    if ((trial->executing && (trial->row.state == ASSAY_TRIAL_RUNNING ||
+                              trial->row.state == ASSAY_TRIAL_STOPPING)) ||
+        (trial->row.state == ASSAY_TRIAL_RUNNING && !with_study)) {
         if (trial->row.state == ASSAY_TRIAL_RUNNING)
             assay__trial_apply(trial, ASSAY_TRIAL_EVENT_STOP, reason, message, commit);
         if (trial->executing)
