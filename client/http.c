@@ -524,8 +524,7 @@ assay_http_send_retry(struct assay_http *http, const struct assay_http_request *
             return rc;
         wait_ms = assay_http_retry_wait_ms(retry, n, assay_random_unit(&http->random),
                                            answer->retry_after_ms);
-        if (retry->deadline_ms >= 0 &&
-            (assay_monotonic_us() - start_us) / 1000 + wait_ms > retry->deadline_ms)
+        if ((assay_monotonic_us() - start_us) / 1000 + wait_ms > retry->deadline_ms)
             return rc;
         if (!wait_unless_cancelled(http, wait_ms)) {
             answer->cancelled = true;

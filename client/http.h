@@ -96,7 +96,7 @@ ASSAY_MUST_CHECK assay_status assay_http_send(struct assay_http *http,
  * wait is drawn from [0, min(cap, base * 2^n)] (full jitter), but is at least what
  * Retry-After asks for. */
 struct assay_http_retry {
-    int64_t deadline_ms; /* no try starts later than this after the first; < 0 = no end */
+    int64_t deadline_ms; /* no try starts later than this after the first */
     int64_t base_ms;     /* 0 = 100 */
     int64_t cap_ms;      /* 0 = 10,000 */
 };

@@ -228,6 +228,12 @@ busy_servers_are_asked_again(void **state)
           "HTTP/1.1 429 Slow down\r\nContent-Length: 0\r\n\r\n", OK_JSON("{}"), NULL);
     assert_int_equal(assay_http_send_retry(http, &request, &retry, &answer, &err), ASSAY_OK);
     stop();
+    /* A deadline that has passed leaves the first try only. */
+    retry.deadline_ms = -1;
+    start("HTTP/1.1 503 Busy\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n", NULL);
+    assert_int_equal(assay_http_send_retry(http, &request, &retry, &answer, &err),
+                     ASSAY_E_UNAVAILABLE);
+    stop();
     /* What is wrong stays wrong. */
     start("HTTP/1.1 400 Bad\r\nContent-Length: 0\r\n\r\n", NULL);
     assert_int_equal(assay_http_send_retry(http, &request, &retry, &answer, &err),
