@@ -62,8 +62,41 @@ add_objectives(struct assay_table *table, const json_t *study)
     }
 }
 
-/* The name of an algorithm or rule, with its settings when it has any. */
-/* "tpe {"n_startup": 5}"; of joined rules, "any of asha, threshold {"max": 9}". */
+/* "metric at least 1, at most 2", as the study's specification bounds it. */
+static void
+add_constraints(struct assay_table *table, const json_t *spec)
+{
+    const json_t *constraint;
+    size_t i;
+
+    json_array_foreach(json_object_get(spec, "constraints"), i, constraint)
+    {
+        const json_t *min = json_object_get(constraint, "min");
+        const json_t *max = json_object_get(constraint, "max");
+        assay_auto_free char *low = assay_text_value(min), *high = assay_text_value(max);
+
+        assay_table_add(table, i == 0 ? "constraint" : "");
+        assay_table_printf(table, "%s %s%s%s%s", assay_member_text(constraint, "metric"),
+                           min != NULL ? "at least " : "", min != NULL ? low : "",
+                           min != NULL && max != NULL ? ", at most " : max != NULL ? "at most " : "",
+                           max != NULL ? high : "");
+    }
+}
+
+static void
+add_budget(struct assay_table *table, const json_t *budget)
+{
+    assay_auto_free char *min = assay_text_value(json_object_get(budget, "min"));
+    assay_auto_free char *max = assay_text_value(json_object_get(budget, "max"));
+
+    if (!json_is_object(budget))
+        return;
+    assay_table_add(table, "budget");
+    assay_table_printf(table, "%s %s to %s", assay_member_text(budget, "name"), min, max);
+}
+
+/* An algorithm or rule with its settings: "tpe {"n_startup": 5}"; of joined rules, "any of
+ * asha, threshold {"max": 9}". */
 static void
 put_choice(struct assay_buffer *text, const json_t *choice)
 {
@@ -110,6 +143,8 @@ add_study(struct assay_cli *cli, const json_t *study, const json_t *trials,
 
     assay_result_text(cli, study, trials, text);
     add_objectives(&table, study);
+    add_constraints(&table, json_object_get(study, "spec"));
+    add_budget(&table, json_object_get(json_object_get(study, "spec"), "budget"));
     add_choice(&table, "algorithm", json_object_get(study, "algorithm"));
     add_choice(&table, "early stopping", json_object_get(study, "early_stopping"));
     add_row(&table, "seed", json_object_get(study, "seed"));

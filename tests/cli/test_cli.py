@@ -453,6 +453,12 @@ class Server(WithStudies):
         self.assertEqual(self.json("list", "--prefix", name)["studies"][0]["name"], name)
         self.assertIn("algorithm", self.assay("show", f"default/{name}").stdout)
         self.assertEqual(self.json("show", name)["spec"]["name"], name)
+        bounded, file = self.study(trial="constraints: [{metric: loss, min: 0, max: 2.5}]\n"
+                                         "budget: {name: epochs, min: 2, max: 9}\n")
+        self.assay("submit", file)
+        shown = self.assay("show", bounded).stdout
+        self.assertRegex(shown, r"constraint +loss at least 0, at most 2.5\n")
+        self.assertRegex(shown, r"budget +epochs 2 to 9\n")
         best = self.json("best", name)["best"]
         self.assertIn(f"trial {best['number']}", self.assay("best", name).stdout)
         shell = subprocess.run(["sh", "-c", f'eval "$({ASSAY} best {name} --shell)"; '
