@@ -476,5 +476,6 @@ main(void)
         cmocka_unit_test(test_changed_file),      cmocka_unit_test(test_failure),
     };
 
+    signal(SIGPIPE, SIG_IGN); /* as in the daemon: workers are killed while they are written to */
     return cmocka_run_group_tests(tests, find_program, free_program);
 }

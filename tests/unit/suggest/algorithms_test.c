@@ -401,10 +401,10 @@ test_cost_per_ask(void **state ASSAY_UNUSED)
         proposer = proposer_of_json(spec);
         for (int64_t number = 1; number <= 10200; number++) {
             bool exhausted;
-            int64_t start = assay_monotonic_us(), took;
+            int64_t start = assay_processor_us(), took;
             json_t *trials = ask(proposer, number, 1, &exhausted);
 
-            took = assay_monotonic_us() - start;
+            took = assay_processor_us() - start;
             if (number > 10000) {
                 spent += took;
                 slowest = ASSAY_MAX(slowest, took);
