@@ -19,6 +19,9 @@
 #define ANSWER_BYTES_MAX ((size_t)64 << 20)
 #define CONNECT_MS 10000L
 #define CONNECTIONS_MAX 2000L
+/* Requests under way, streams apart: each costs memory here and a place in the server's
+ * queues, and more at a time would not be answered sooner. */
+#define AT_ONCE_MAX 64
 /* Of a stream: 1,000 of them must be small. */
 #define STREAM_BUFFER_BYTES 4096L
 /* A stream that says nothing, not even a keep-alive, ends by TCP's own count. */
@@ -74,6 +77,7 @@ struct assay_kube_client {
     struct assay_random random;
     uint64_t sent;
     size_t open;
+    size_t at_once; /* under way, streams apart */
     bool pumping, closed;
     bool inside;    /* curl is calling back */
     bool cancelled; /* some call was, meanwhile */
@@ -105,6 +109,14 @@ call_free(struct assay_kube_call *call)
     free(call->body);
     call->client->open--;
     free(call);
+}
+
+/* Out of the list of those under way. */
+static void
+leave(struct assay_kube_call *call)
+{
+    TAILQ_REMOVE(&call->client->active, call, link);
+    call->client->at_once -= !call->stream;
 }
 
 static void
@@ -316,7 +328,7 @@ on_begin_timer(uv_timer_t *timer)
         some = true;
         if (call->deadline_us > now_us)
             continue;
-        TAILQ_REMOVE(&client->active, call, link);
+        leave(call);
         end_transfer(call);
         call_done(call, 0, "no answer in time");
         if (client->closed)
@@ -365,6 +377,7 @@ begin(struct assay_kube_call *call)
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, call->headers);
     TAILQ_INSERT_TAIL(&client->active, call, link);
     client->sent++;
+    client->at_once += !call->stream;
     if (call->stream) /* its turn may have come late */
         call->deadline_us = assay_monotonic_us() + call->timeout_us;
     if (call->stream && !uv_is_active((uv_handle_t *)&client->begin_timer))
@@ -420,6 +433,8 @@ pump(struct assay_kube_client *client)
             wake_us = ASSAY_MIN(wake_us, ASSAY_MIN(call->not_before_us, call->deadline_us));
             continue;
         }
+        if (!call->stream && client->at_once >= AT_ONCE_MAX)
+            continue; /* the end of one pumps again */
         if (client->exec != NULL && !assay_kube_exec_ready(client->exec)) {
             assay_kube_exec_run(client->exec);
             break; /* its end pumps again */
@@ -505,7 +520,7 @@ transfer_ended(struct assay_kube_call *call, CURLcode result)
         if (!call->stream)
             code = 0; /* half an answer is none */
     }
-    TAILQ_REMOVE(&client->active, call, link);
+    leave(call);
     end_transfer(call);
     if (code == 401 && !call->renewed && can_renew(client)) {
         call->renewed = true;
@@ -802,7 +817,7 @@ assay_kube_cancel(struct assay_kube_call *call)
         return;
     }
     if (call->easy != NULL)
-        TAILQ_REMOVE(&call->client->active, call, link);
+        leave(call);
     else
         TAILQ_REMOVE(&call->client->waiting, call, link);
     call_free(call);

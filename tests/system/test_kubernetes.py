@@ -333,7 +333,11 @@ class Restarts(Kube):
             PODS, "assay",
             {"metadata": {"name": f"assay-{owner}-99-1-1",
                           "labels": {"assay.dev/daemon": owner}},
-             "spec": {"containers": [{"name": "trial", "image": "quick", "command": ["x", "1"]}]},
+             "spec": {"securityContext": {"runAsNonRoot": True,
+                                          "seccompProfile": {"type": "RuntimeDefault"}},
+                      "containers": [{"name": "trial", "image": "quick", "command": ["x", "1"],
+                                      "securityContext": {"allowPrivilegeEscalation": False,
+                                                          "capabilities": {"drop": ["ALL"]}}}]},
              "status": {"phase": "Pending"}})
         self.wait_no_pods(20)
 

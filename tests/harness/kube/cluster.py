@@ -528,7 +528,7 @@ class FunctionRun:
         try:
             code = self.worker.cluster.images[container["image"]](
                 Container(self.worker.pod, container, log, self.stopped, self.worker.folders))
-            self.result = (code or 0, None)
+            self.result = (int(code or 0), None)
         except Killed as end:
             self.result = (end.code, end.reason)
         log.end()

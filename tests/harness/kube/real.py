@@ -217,9 +217,18 @@ class Real:
         return [n["metadata"]["name"] for n in self.store.list(
             KINDS[1], None, lambda n: OURS in n["metadata"].get("labels", {}))[0]]
 
-    def __enter__(self):
-        for name in self.own_nodes():  # of a test that was killed
+    def sweep(self):
+        """What a test that failed or was killed has left."""
+        for name in self.own_nodes():
             self.store.remove(KINDS[1], None, name)
+        for pod in self.store.list(KINDS[2], NAMESPACE, lambda p: True)[0]:
+            try:
+                self.store.remove(KINDS[2], NAMESPACE, pod["metadata"]["name"])
+            except ApiError:
+                pass
+
+    def __enter__(self):
+        self.sweep()
         if self.store.list(KINDS[1], None, lambda n: True)[0]:
             raise RuntimeError("this cluster has nodes of its own; the tests play the only ones")
         certificate, key = self.folder / "kubelet.crt", self.folder / "kubelet.key"
@@ -240,8 +249,7 @@ class Real:
 
     def __exit__(self, *_):
         self.closing = True
-        for name in self.own_nodes():
-            self.store.remove(KINDS[1], None, name)
+        self.sweep()
         self.kubelet.shutdown()
         self.kubelet.server_close()
 
