@@ -19,12 +19,13 @@ class Assayd:
     The data directory survives kill() and start(), so that crashes can be played.
     """
 
-    def __init__(self, build=None, *options, start=True, environment=None):
+    def __init__(self, build=None, *options, start=True, environment=None,
+                 listen="127.0.0.1:0"):
         self.bin = pathlib.Path(build or os.environ.get("ASSAY_BUILD", ROOT / "build")).resolve() / "bin"
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="assay-"))
         self.data = self.folder / "data"
         self.log = self.folder / "assayd.log"
-        self.options = list(options)
+        self.options, self.listen = list(options), listen
         self.environment = dict(os.environ, **(environment or {}))
         self.process = None
         if start:
@@ -45,7 +46,7 @@ class Assayd:
         (self.data / "url").unlink(missing_ok=True)
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [str(self.bin / "assayd"), "--data", str(self.data), "--listen", "127.0.0.1:0",
+                [str(self.bin / "assayd"), "--data", str(self.data), "--listen", self.listen,
                  *self.options], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env=self.environment, start_new_session=True)
         while not self.ready():

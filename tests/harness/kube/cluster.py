@@ -2,13 +2,15 @@
 GPUs, their containers run, and end as they do on a cluster.
 
 A container runs as a real process (its command, with paths below its volume mounts
-replaced by folders of the test), unless its image is in `images`: then that function
-runs in a thread: function(Container) -> exit code.  Pods are seen within a few
-milliseconds; nothing here waits longer than it is told to.
+replaced by folders of the test, also in what Secrets hold), unless its image is in
+`images`: then that function runs in a thread: function(Container) -> exit code.  Init
+containers run one after another, native sidecars until the others have ended.  Pods are
+seen within a few milliseconds; nothing here waits longer than it is told to.
 """
 
 from __future__ import annotations
 
+import base64
 import collections
 import dataclasses
 import os
@@ -26,6 +28,7 @@ PODS = next(k for k in KINDS if k.kind == "Pod")
 NODES = next(k for k in KINDS if k.kind == "Node")
 JOBS = next(k for k in KINDS if k.kind == "Job")
 EVENTS = next(k for k in KINDS if k.kind == "Event")
+SECRETS = next(k for k in KINDS if k.kind == "Secret")
 SUFFIXES = {"": 1, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "Ki": 2**10,
             "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50}
 
@@ -82,6 +85,7 @@ class Cluster:
                  start_delay=0.0):
         self.double, self.store, self.folder = double, double.store, folder
         self.images, self.start_delay = images or {}, start_delay
+        self.image_folders = {}       # image -> {path in it: folder}
         self.missing_images = set()   # can't be pulled
         self.lost_nodes = set()       # no kubelet answers
         self.most_scheduled = 0
@@ -389,7 +393,7 @@ class PodWorker(threading.Thread):
         self.stopping = threading.Event()
         self.grace, self.abandoned = 30.0, False
         self.processes, self.statuses = [], {}
-        self.folders = {}
+        self.folders, self.texts = {}, {}  # of volumes; of those of Secrets
 
     def stop(self, grace):
         self.grace = min(self.grace, float(grace)) if self.stopping.is_set() else float(grace)
@@ -436,11 +440,8 @@ class PodWorker(threading.Thread):
         if self.stopping.wait(cluster.start_delay):
             return
         for volume in spec.get("volumes") or []:
-            folder = cluster.folder / self.pod["metadata"]["uid"] / volume["name"]
-            if "persistentVolumeClaim" in volume:  # survives the pod, on any node
-                folder = cluster.folder / "claims" / volume["persistentVolumeClaim"]["claimName"]
-            folder.mkdir(parents=True, exist_ok=True)
-            self.folders[volume["name"]] = folder
+            if not self.mount(volume):
+                return
         inits = spec.get("initContainers") or []
         for container in inits + spec["containers"]:
             self.note(container, {"waiting": {"reason": "ContainerCreating"}})
@@ -448,15 +449,15 @@ class PodWorker(threading.Thread):
             return
         sidecars = []
         for container in inits:
+            run = self.begin(container)
             if container.get("restartPolicy") == "Always":
-                sidecars.append(self.begin(container))
+                sidecars.append((container, run))
                 continue
-            code, reason = self.begin(container).wait()
+            code, reason = run.wait()
+            self.ended(container, code, reason)
             if code != 0 or self.stopping.is_set():
-                self.ended(container, code, reason)
                 self.set(phase="Failed", message=f"init container {container['name']} failed")
                 return
-            self.ended(container, code, reason)
         running = [self.begin(container) for container in spec["containers"]]
         deadline = spec.get("activeDeadlineSeconds")
         self.set(phase="Running", startTime=now(), podIP="127.0.0.1")
@@ -468,14 +469,52 @@ class PodWorker(threading.Thread):
             code, reason = run.wait()
             self.ended(container, code, reason)
             codes.append(code)
-        for run in sidecars:
-            run.kill(2.0)
-            run.wait()
+        if sidecars:
+            self.set(phase="Running")
+        for container, run in sidecars:
+            run.kill(spec.get("terminationGracePeriodSeconds", 30))
+            self.ended(container, *run.wait())
         if getattr(self, "too_long", False):
             self.set(phase="Failed", reason="DeadlineExceeded",
                      message="Pod was active on the node longer than the specified deadline")
         else:
             self.set(phase="Succeeded" if not any(codes) else "Failed")
+
+    def mount(self, volume):
+        """Makes a volume's folder; waits for a Secret, as the kubelet does.  False: stopped."""
+        cluster, meta = self.cluster, self.pod["metadata"]
+        folder = cluster.folder / meta["uid"] / volume["name"]
+        if "persistentVolumeClaim" in volume:  # survives the pod, on any node
+            folder = cluster.folder / "claims" / volume["persistentVolumeClaim"]["claimName"]
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folders[volume["name"]] = folder
+        if "secret" in volume:
+            data = self.secret(volume["secret"]["secretName"])
+            if data is None:
+                return False
+            items = volume["secret"].get("items") or [{"key": k, "path": k} for k in data]
+            self.texts[volume["name"]] = {i["path"]: data[i["key"]] for i in items}
+        for item in (volume.get("downwardAPI") or {}).get("items") or []:
+            (folder / item["path"]).write_text(self.field(item["fieldRef"]["fieldPath"]))
+        return True
+
+    def secret(self, name):
+        """Its data, once it is there; None when the pod is stopped before."""
+        while True:
+            try:
+                data = self.cluster.store.get(SECRETS, self.pod["metadata"]["namespace"], name)
+                return {k: base64.b64decode(v).decode() for k, v in data["data"].items()}
+            except ApiError:
+                if self.stopping.wait(0.02):
+                    return None
+
+    def field(self, path):
+        """A field of the pod as the downward API gives it."""
+        key = re.fullmatch(r"(.*)\['(.*)'\]", path)
+        value = self.pod
+        for part in (key[1] if key else path).split("."):
+            value = value.get(part, "") if isinstance(value, dict) else ""
+        return str(value.get(key[2], "") if key else value)
 
     def watch_deadline(self, seconds, running):
         if not self.stopping.wait(seconds) and any(not run.over.is_set() for run in running):
@@ -510,6 +549,9 @@ class PodWorker(threading.Thread):
         if reason is None:
             reason = "Completed" if code == 0 else "Error"
         state = {"exitCode": code, "reason": reason, "finishedAt": now()}
+        if code != 0 and container.get("terminationMessagePolicy") == "FallbackToLogsOnError":
+            log = self.cluster.double.logs[(self.pod["metadata"]["uid"], container["name"])]
+            state["message"] = b"\n".join(text for _, text in log.lines[-80:]).decode()[-2048:]
         if code > 128:
             state["signal"] = code - 128
         self.note(container, {"terminated": state})
@@ -552,24 +594,35 @@ class ProcessRun:
     def __init__(self, worker, container, log):
         self.worker, self.container, self.log = worker, container, log
         self.over = threading.Event()
-        mounts = sorted(((m["mountPath"].rstrip("/"), str(worker.folders[m["name"]]) +
-                          (f"/{m['subPath']}" if m.get("subPath") else ""))
-                         for m in container.get("volumeMounts") or []), key=lambda m: -len(m[0]))
-        for _, folder in mounts:
+        mounts = [(m["mountPath"].rstrip("/"), str(worker.folders[m["name"]]) +
+                   (f"/{m['subPath']}" if m.get("subPath") else ""), m["name"])
+                  for m in container.get("volumeMounts") or []]
+        # What a Secret holds names paths of this container.
+        secrets = [(path, str(worker.cluster.folder / worker.pod["metadata"]["uid"] /
+                              f"{name}-of-{container['name']}"), name)
+                   for path, _, name in mounts if name in worker.texts]
+        mounts = [m for m in mounts if m[2] not in worker.texts] + secrets
+        mounts += [(path, str(folder), None) for path, folder in
+                   worker.cluster.image_folders.get(container["image"], {}).items()]
+        mounts.sort(key=lambda m: -len(m[0]))
+        for _, folder, _ in mounts:
             pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
 
         def translate(text):
-            for path, folder in mounts:
+            for path, folder, _ in mounts:
                 text = re.sub(re.escape(path) + r"(?=/|$|[\s:;'\"])", lambda _: folder, text)
             return text
+        for _, folder, name in secrets:
+            for path, text in worker.texts[name].items():
+                (pathlib.Path(folder) / path).write_text(translate(text))
         environment = {"PATH": os.environ["PATH"], "HOSTNAME": worker.pod["metadata"]["name"]}
         for entry in container.get("env") or []:
-            value = entry.get("value", "")
-            path = ((entry.get("valueFrom") or {}).get("fieldRef") or {}).get("fieldPath")
-            if path:
-                value = worker.pod
-                for key in path.split("."):
-                    value = value.get(key, "") if isinstance(value, dict) else ""
+            value, source = entry.get("value", ""), entry.get("valueFrom") or {}
+            if "fieldRef" in source:
+                value = worker.field(source["fieldRef"]["fieldPath"])
+            if "secretKeyRef" in source:
+                value = (worker.secret(source["secretKeyRef"]["name"]) or {}).get(
+                    source["secretKeyRef"]["key"], "")
             environment[entry["name"]] = translate(expand(str(value), environment))
         arguments = [translate(expand(a, environment))
                      for a in (container.get("command") or []) + (container.get("args") or [])]

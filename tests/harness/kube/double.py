@@ -504,7 +504,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
             item["status"] = {"phase": "Pending", "qosClass": "BestEffort"}
             item["spec"].setdefault("restartPolicy", "Always")
             item["spec"].setdefault("terminationGracePeriodSeconds", 30)
-        return self.done(201, store.create(kind, namespace, item))
+        if kind.kind == "Secret":
+            for key, text in (item.pop("stringData", None) or {}).items():
+                item.setdefault("data", {})[key] = base64.b64encode(text.encode()).decode()
+        made = store.create(kind, namespace, item)
+        owners = made["metadata"].get("ownerReferences") or []
+        if owners and not any(store.has(owner["uid"]) for owner in owners):
+            store.remove(kind, namespace, made["metadata"]["name"])  # by the garbage collector
+        return self.done(201, made)
 
     def replace(self, store, kind, namespace, name, sub):
         fresh = self.json_body()
@@ -621,6 +628,7 @@ class Double:
 
     def __init__(self, tls_folder=None, rights=None, qps=None, history=100_000):
         self.store = stores.Store(history)
+        self.store.on_removed = self.collect_garbage
         self.logs = {}
         self.chaos, self.counts = Chaos(), Counts()
         self.rights, self.qps = rights, qps
@@ -729,18 +737,17 @@ class Double:
             return fresh
         self.store.update(kind, namespace, name, mark, conditions.get("resourceVersion"),
                           conditions.get("uid"))
-        if policy != "Orphan":
+        if policy == "Orphan":
+            self.store.dependents.pop(meta["uid"], None)
+        else:
             self.collect_garbage(meta["uid"])
 
     def collect_garbage(self, owner):
-        for kind in KINDS:
-            items, _ = self.store.list(kind, None, lambda o: any(
-                ref.get("uid") == owner for ref in o["metadata"].get("ownerReferences") or []))
-            for item in items:
-                try:
-                    self.delete(kind, item)
-                except ApiError:
-                    pass  # gone by itself
+        for kind, namespace, name in self.store.dependents.pop(owner, []):
+            try:
+                self.delete(kind, self.store.get(kind, namespace, name))
+            except ApiError:
+                pass  # gone by itself
 
     # --- trouble
 

@@ -104,6 +104,8 @@ class Store:
         self.history = collections.deque(maxlen=history)  # (version, kind, type, object)
         self.compacted = self.version  # versions up to this can't be watched from
         self.watchers = []
+        self.dependents = collections.defaultdict(list)  # uid of an owner -> (kind, space, name)
+        self.on_removed = lambda uid: None  # with the lock held
 
     # --- reading
 
@@ -160,6 +162,8 @@ class Store:
                 meta["namespace"] = namespace
             meta.update(uid=str(uuid.uuid4()), creationTimestamp=now(), generation=1)
             item.update(apiVersion=kind.api_version, kind=kind.kind)
+            for owner in meta.get("ownerReferences") or []:
+                self.dependents[owner["uid"]].append((kind, namespace, meta["name"]))
             return self._put(kind, key, item, "ADDED")
 
     def update(self, kind, namespace, name, change, expected=None, uid=None):
@@ -185,6 +189,11 @@ class Store:
                 return self._remove(kind, (namespace, name), changed)
             return self._put(kind, (namespace, name), changed, "MODIFIED", before)
 
+    def has(self, uid):
+        with self.lock:
+            return any(o["metadata"]["uid"] == uid
+                       for objects in self.objects.values() for o in objects.values())
+
     def remove(self, kind, namespace, name):
         with self.lock:
             return self._remove(kind, (namespace, name), self.get(kind, namespace, name))
@@ -207,6 +216,7 @@ class Store:
         item["metadata"]["resourceVersion"] = str(self.version)
         del self.objects[kind.title][key]
         self._tell(kind, "DELETED", item, item)
+        self.on_removed(item["metadata"]["uid"])
         return item
 
     def _tell(self, kind, type_, item, before):

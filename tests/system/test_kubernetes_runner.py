@@ -1,0 +1,327 @@
+#!/usr/bin/env python3
+"""Pods with assay-runner, whose containers are real processes: metrics that are not printed,
+stops, checkpoints that move from node to node, code from git, daemons that go away."""
+
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import tempfile
+import textwrap
+import unittest
+
+import base
+from harness.assayd import Assayd
+from harness.kube.cluster import PODS, SECRETS, Cluster
+from harness.kube.double import Double
+
+BUNDLE = base.BUILD / "bundle" / "assay-runner"
+IMAGE = "registry.example/assay:1"
+
+# Trains: a number goes from where the checkpoint has it to `budget`, a step each.  Writes its
+# metrics where argv[1] says: to a file, or as TensorBoard events.
+TRAIN = r'''
+import json, os, pathlib, signal, struct, sys, time
+
+how, where, x, epochs, pause = sys.argv[1], sys.argv[2], *map(float, sys.argv[3:6])
+kept = pathlib.Path(os.environ["ASSAY_CHECKPOINT_DIR"]) / "epoch"
+done = int(kept.read_text()) if kept.exists() else 0
+print("parameters", json.load(open(os.environ["ASSAY_PARAMETERS_FILE"])), "from", done, flush=True)
+
+def stop(*_):
+    print("saved at", done, flush=True)
+    sys.exit(0 if how == "file" else 9)
+signal.signal(signal.SIGTERM, stop)
+
+def crc(data):
+    value = 0xffffffff
+    for byte in data:
+        value ^= byte
+        for _ in range(8):
+            value = (value >> 1) ^ (0x82f63b78 if value & 1 else 0)
+    value ^= 0xffffffff
+    return struct.pack("<I", ((value >> 15 | value << 17) + 0xa282ead8) & 0xffffffff)
+
+def event(step, loss):
+    scalar = b"\x0a\x04loss" + b"\x15" + struct.pack("<f", loss)
+    summary = b"\x0a" + bytes([len(scalar)]) + scalar
+    record = b"\x09" + struct.pack("<d", time.time()) + b"\x10" + bytes([step]) + \
+        b"\x2a" + bytes([len(summary)]) + summary
+    size = struct.pack("<Q", len(record))
+    return size + crc(size) + record + crc(record)
+
+path = pathlib.Path(where)
+if how == "tensorboard":
+    path.mkdir(parents=True, exist_ok=True)
+    path = path / "events.out.tfevents.1"
+out = open(path, "ab", buffering=0)
+while done < epochs:
+    done += 1
+    loss = x + 1 / done
+    out.write(event(done, loss) if how == "tensorboard" else b"epoch=%d loss=%r\n" % (done, loss))
+    kept.write_text(str(done))
+    time.sleep(pause)
+'''
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@unittest.skipUnless(BUNDLE.exists(), "there is no static runner here (make runner-static)")
+class Runner(unittest.TestCase):
+    nodes = {f"node-{n}": {"cpu": "64", "memory": "256Gi", "pods": "100"} for n in (1, 2, 4)}
+    with_runner = True
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        (self.folder / "train.py").write_text(TRAIN)
+        image = self.folder / "image"
+        image.mkdir()
+        os.link(BUNDLE, image / "assay-runner") if os.stat(BUNDLE).st_dev == os.stat(image).st_dev \
+            else (image / "assay-runner").write_bytes(BUNDLE.read_bytes())
+        (image / "assay-runner").chmod(0o755)
+        self.double = Double()
+        self.double.__enter__()
+        self.addCleanup(self.double.__exit__, None, None, None)
+        self.cluster = Cluster(self.double, self.folder / "cluster", self.nodes)
+        self.cluster.image_folders[IMAGE] = {"/usr/local/libexec/assay": image}
+        self.cluster.__enter__()
+        self.addCleanup(self.cluster.__exit__, None, None, None)
+        config = self.double.write_kubeconfig(self.folder / "kubeconfig", None)
+        listen = f"127.0.0.1:{free_port()}"
+        options = ["--kube-url", f"http://{listen}", "--kube-runner-image", IMAGE]
+        self.daemon = Assayd(base.BUILD, "--kubeconfig", str(config), "--kube-qps", "2000",
+                             *(options if self.with_runner else []), listen=listen)
+        self.addCleanup(self.finish)
+
+    def finish(self):
+        fault = self.daemon.stop()
+        tail = self.daemon.tail()
+        self.daemon.remove()
+        self.assertFalse(fault, f"{fault}\n{tail}")
+
+    def study(self, name, how, where, epochs="3", pause=0, trials=3, **more):
+        study = {"name": name, "objective": {"metric": "loss", "goal": "minimize"},
+                 "parameters": [{"name": "x", "type": "double", "min": 0, "max": 1}],
+                 "algorithm": {"name": "random"}, "seed": 7,
+                 "limits": {"trials": trials, "parallel": 3},
+                 "trial": {"command": [sys.executable, str(self.folder / "train.py"), how, where,
+                                       "${x}", epochs, str(pause)],
+                           "metrics": {"from": how, "path": where},
+                           "kubernetes": {"image": "user/image"}, "grace": "20s"}}
+        study["trial"].update(more.pop("trial", {}))
+        study["trial"]["kubernetes"].update(more.pop("kubernetes", {}))
+        study.update(more)
+        return study
+
+    def run_study(self, study, timeout=90):
+        base.call(self.daemon, "POST", base.STUDIES, study)
+        found = base.wait_final(self.daemon, study["name"], timeout)
+        rows = base.all_trials(self.daemon, study["name"])
+        return found, rows
+
+    def curve(self, study, number):
+        points = base.call(self.daemon, "GET", f"{base.STUDIES}/{study}/trials/{number}"
+                           "/measurements?page_size=1000")["measurements"]
+        return {p["step"]: p["metrics"]["loss"] for p in points}
+
+    def log(self, study, number):
+        return base.call(self.daemon, "GET", f"{base.STUDIES}/{study}/trials/{number}/logs")
+
+    def wait_nothing_left(self):
+        base.wait_for(lambda: not self.cluster.pods() and
+                      not self.double.store.list(SECRETS, None, lambda o: True)[0],
+                      "neither pod nor Secret left", 60)
+
+
+class Metrics(Runner):
+    def test_file_and_tensorboard(self):
+        seen = []
+        secrets = self.double.store.watch(SECRETS, None, lambda o: True, None)
+        pods = self.double.store.watch(PODS, None, lambda o: True, None)
+        for how, where in (("file", "metrics.log"), ("tensorboard", "runs/a")):
+            found, rows = self.run_study(self.study(how, how, where))
+            self.assertEqual(found["state"], "succeeded", rows)
+            for row in rows:
+                x = row["parameters"]["x"]
+                self.assertEqual(row["state"], "succeeded", row)
+                self.assertEqual(len(row["attempts"]), 1)
+                self.assertEqual(row["attempts"][0]["exit_code"], 0)
+                curve = self.curve(how, row["number"])
+                self.assertEqual(sorted(curve), [1, 2, 3])
+                self.assertAlmostEqual(curve[3], x + 1 / 3, 5)
+                self.assertAlmostEqual(row["metrics"]["loss"], x + 1 / 3, 5)
+                self.assertIn("from 0", self.log(how, row["number"]))
+        while (event := secrets.take(0)) is not None:
+            if event[0] == "ADDED":
+                owner = event[1]["metadata"]["ownerReferences"][0]
+                self.assertEqual((owner["kind"], owner["name"]),
+                                 ("Pod", event[1]["metadata"]["name"]))
+                seen.append(event[1]["metadata"]["name"])
+        self.assertEqual(len(seen), 6)
+        while (event := pods.take(0)) is not None:
+            self.assertNotIn("assay_trial_", json.dumps(event[1]))  # no token in clear
+        self.wait_nothing_left()
+
+    def test_stops(self):
+        """By a rule and by a user: the command gets SIGTERM at once and its grace."""
+        study = self.study("rule", "file", "metrics.log", "60", 0.05, trials=8,
+                           early_stopping={"name": "median",
+                                           "settings": {"min_trials": 2, "warmup_steps": 3}})
+        study["limits"]["parallel"] = 2
+        found, rows = self.run_study(study, 180)
+        self.assertEqual(found["state"], "succeeded", rows)
+        stopped = [row for row in rows if row["state"] == "stopped"]
+        self.assertTrue(stopped)
+        for row in stopped:
+            self.assertEqual(row["reason"], "stopped_by_rule")
+            self.assertIn("saved at", self.log("rule", row["number"]))
+            self.assertLess(len(self.curve("rule", row["number"])), 60)
+
+        base.call(self.daemon, "POST", base.STUDIES,
+                  self.study("user", "file", "metrics.log", "10000", 0.05, trials=1))
+        base.wait_for(lambda: (base.all_trials(self.daemon, "user") or [{}])[0].get("steps"),
+                      "the first step", 60)
+        base.call(self.daemon, "POST", f"{base.STUDIES}/user/trials/1/stop")
+        base.wait_final(self.daemon, "user", 60)
+        row = base.all_trials(self.daemon, "user")[0]
+        self.assertEqual((row["state"], row["reason"]), ("stopped", "stopped_by_user"))
+        base.wait_for(lambda: "saved at" in self.log("user", 1), "its last words", 30)
+        self.wait_nothing_left()
+
+    def test_how_commands_end(self):
+        def ended(name, command, **trial):
+            study = self.study(name, "file", "m", trials=1, trial={
+                "command": [sys.executable, "-c", textwrap.dedent(command)], **trial})
+            return self.run_study(study)[1][0]
+        row = ended("code", "import sys; print('no data'); sys.exit(3)")
+        self.assertEqual((row["reason"], row["attempts"][0]["exit_code"]), ("exit_code", 3), row)
+        self.assertIn("no data", row["message"])
+        row = ended("silent", "print('fine')")
+        self.assertEqual(row["reason"], "no_objective", row)
+        row = ended("long", "import time; time.sleep(60)", timeout="1s")
+        self.assertEqual(row["reason"], "timeout", row)
+        study = self.study("missing", "file", "m", trials=1, trial={"command": ["/no/such"]})
+        row = self.run_study(study)[1][0]
+        self.assertEqual(row["reason"], "start_failed", row)
+        self.assertIn("there is no program /no/such", row["message"])
+        self.wait_nothing_left()
+
+
+class Preparation(Runner):
+    def test_promoted_on_another_node(self):
+        """Each budget has a node of its own; what a trial saved on one it finds on the next."""
+        study = self.study("asha", "file", "metrics.log", "${budget}", trials=6,
+                           algorithm={"name": "asha"},
+                           budget={"name": "epochs", "min": 1, "max": 4, "eta": 2},
+                           trial={"checkpoints": True},
+                           kubernetes={"checkpoint_claim": "kept", "node_selector": {
+                               "kubernetes.io/hostname": "node-${budget}"}})
+        found, rows = self.run_study(study, 180)
+        self.assertEqual(found["state"], "succeeded", rows)
+        promoted = [row for row in rows if row["budget"] > 1]
+        self.assertTrue(promoted)
+        for row in promoted:
+            last = int(row["budget"])
+            self.assertEqual(sorted(self.curve("asha", row["number"])), list(range(1, last + 1)))
+            self.assertIn(f"from {last // 2}\n", self.log("asha", row["number"]))
+        self.wait_nothing_left()
+
+    def test_goes_on_from_another_trials_checkpoint(self):
+        study = self.study("pbt", "file", "metrics.log", "${budget}", trials=30,
+                           algorithm={"name": "pbt", "settings": {"population": 4, "interval": 3}},
+                           budget={"name": "epochs", "min": 1, "max": 12},
+                           trial={"checkpoints": True}, kubernetes={"checkpoint_claim": "kept"})
+        found, rows = self.run_study(study, 180)
+        self.assertEqual(found["state"], "succeeded", rows)
+        copies = [row for row in rows if "parent" in row["why"]]
+        self.assertTrue(copies, rows)
+        for row in copies:
+            self.assertIn(f"from {int(row['why']['from_budget'])}\n",
+                          self.log("pbt", row["number"]))
+        self.wait_nothing_left()
+
+    def test_code_from_git(self):
+        repository = self.folder / "repository"
+        repository.mkdir()
+        (repository / "main.py").write_text("print('loss=0.125')\nopen('new', 'w')\n")
+        git = ["git", "-C", str(repository), "-c", "user.name=x", "-c", "user.email=x@x.test"]
+        for arguments in (["init", "-q"], ["add", "main.py"], ["commit", "-qm", "one"]):
+            subprocess.run(git + arguments, check=True, capture_output=True)
+        study = self.study("git", "file", "m", trials=1, trial={
+            "command": [sys.executable, "main.py"], "metrics": {"from": "stdout"},
+            "code": {"git": f"file://{repository}"}})
+        row = self.run_study(study)[1][0]
+        self.assertEqual((row["state"], row["metrics"]), ("succeeded", {"loss": 0.125}), row)
+        study["name"], study["trial"]["code"]["git"] = "nogit", "file:///no/such/repository"
+        row = self.run_study(study)[1][0]
+        self.assertEqual(row["reason"], "start_failed", row)
+        self.assertIn("/no/such/repository", row["message"])
+        self.wait_nothing_left()
+
+
+class Crashes(Runner):
+    def test_the_daemon_goes_away(self):
+        """The commands go on; what they measured meanwhile is told to the next daemon."""
+        base.call(self.daemon, "POST", base.STUDIES,
+                  self.study("k", "file", "metrics.log", "40", 0.05))
+        base.wait_for(lambda: [row for row in base.all_trials(self.daemon, "k") if row["steps"]],
+                      "a first step", 60)
+        self.daemon.kill()
+        self.daemon.start()
+        self.assertEqual(base.wait_final(self.daemon, "k", 90)["state"], "succeeded")
+        for row in base.all_trials(self.daemon, "k"):
+            self.assertEqual((row["state"], len(row["attempts"])), ("succeeded", 1), row)
+            self.assertEqual(sorted(self.curve("k", row["number"])), list(range(1, 41)))
+            self.assertEqual(self.log("k", row["number"]).count("from 0"), 1)
+        self.wait_nothing_left()
+
+    def test_a_node_goes_away(self):
+        study = self.study("n", "file", "metrics.log", "40", 0.05, trials=1, kubernetes={
+            "checkpoint_claim": "kept"}, trial={"infrastructure_retries": 3})
+        base.call(self.daemon, "POST", base.STUDIES, study)
+        base.wait_for(lambda: [row for row in base.all_trials(self.daemon, "n") if row["steps"]],
+                      "a first step", 60)
+        self.cluster.lose_node(self.cluster.pods()[0]["spec"]["nodeName"])
+        self.assertEqual(base.wait_final(self.daemon, "n", 90)["state"], "succeeded")
+        row = base.all_trials(self.daemon, "n")[0]
+        self.assertEqual([a["state"] for a in row["attempts"]], ["lost", "exited"], row)
+        self.assertEqual(sorted(self.curve("n", 1)), list(range(1, 41)))
+        self.assertRegex(self.log("n", 1), "from [1-9]")
+
+
+class Without(Runner):
+    with_runner = False
+
+    def test_refused_with_a_sentence(self):
+        for more, pointer in (
+                ({}, "/trial/metrics"),
+                ({"trial": {"metrics": {"from": "stdout"}, "code": {"git": "https://x.test"}}},
+                 "/trial/code"),
+                ({"trial": {"metrics": {"from": "stdout"}}, "kubernetes": {"runner": True}},
+                 "/trial/kubernetes/runner")):
+            with self.assertRaises(base.Refused) as caught:
+                base.call(self.daemon, "POST", base.STUDIES, self.study("r", "file", "m", **more))
+            error = caught.exception.problem["errors"][0]
+            self.assertEqual(error["pointer"], pointer)
+            self.assertIn("--kube-runner-image", error["message"])
+
+    def test_parameters_as_a_file(self):
+        study = self.study("p", "file", "m", trials=1, trial={
+            "metrics": {"from": "stdout"}, "command": [
+                sys.executable, "-c", "import json, os; print('loss=%r' % json.load(open("
+                "os.environ['ASSAY_PARAMETERS_FILE']))['x'])"]})
+        row = self.run_study(study)[1][0]
+        self.assertEqual(row["metrics"]["loss"], row["parameters"]["x"], row)
+        self.assertEqual(self.double.counts.of("create", "secrets"), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
