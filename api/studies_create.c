@@ -61,20 +61,19 @@ decode(struct assay_request *request, struct assay_import *ret_import, struct as
     return spec;
 }
 
-/* Trials are run by their command, here or in a pod; templates are not run yet. */
+/* A study can be valid where it can not be run. */
 static bool
-can_run(const struct assay_study_spec *spec, const struct assay_import *import,
-        struct assay_faults *faults)
+can_run(struct assay_request *request, const struct assay_study_spec *spec,
+        const struct assay_import *import, struct assay_faults *faults)
 {
-    static const char at[] = "/trial/kubernetes/template";
-    assay_auto_free char *place =
-        import->places != NULL ? assay_import_place(import->places, at) : assay_strdup(at);
+    static const char at[] = "/trial/kubernetes";
+    assay_auto_free char *why = assay_engine_unable(request->service->engine, spec);
+    assay_auto_free char *place = NULL;
 
-    if (spec->trial == NULL || spec->trial->n_command > 0)
+    if (why == NULL)
         return true;
-    assay_fault_add(faults, place, NULL, "a study with trial.command",
-                    "the study is valid, but this server runs commands, here or in a pod made of "
-                    "an image; it can not run a template of Kubernetes");
+    place = import->places != NULL ? assay_import_place(import->places, at) : assay_strdup(at);
+    assay_fault_add(faults, place, NULL, NULL, "%s", why);
     return false;
 }
 
@@ -129,7 +128,7 @@ assay_handle_studies_create(struct assay_request *request)
         assay_study_free(spec);
         return ASSAY_ANSWERED;
     }
-    if (!can_run(spec, &import, &faults)) {
+    if (!can_run(request, spec, &import, &faults)) {
         assay_warm_start_done(&warm_start);
         assay_study_free(spec);
         return assay_answer_faults(request, ASSAY_E_INVALID_STUDY, &faults);

@@ -286,6 +286,17 @@ assay_engine_check_resources(struct assay_engine *engine, const struct assay_stu
     executor->type->check(executor->handle, spec->trial, pointer, faults);
 }
 
+char *
+assay_engine_unable(struct assay_engine *engine, const struct assay_study_spec *spec)
+{
+    struct assay__executor *executor;
+
+    if (spec->trial == NULL)
+        return NULL;
+    executor = assay__executor_for(engine, spec->trial);
+    return executor->type->unable != NULL ? executor->type->unable(executor->handle) : NULL;
+}
+
 void
 assay_engine_get_stats(struct assay_engine *engine, struct assay_engine_stats *ret_stats)
 {

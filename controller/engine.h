@@ -81,6 +81,10 @@ struct assay_engine_key {
 void assay_engine_check_resources(struct assay_engine *engine, const struct assay_study_spec *spec,
                                   const char *pointer, struct assay_faults *faults);
 
+/* Why this service can not run such studies at all, a sentence; NULL: it can.  Caller frees.
+ * Any thread. */
+char *assay_engine_unable(struct assay_engine *engine, const struct assay_study_spec *spec);
+
 /* Takes `spec` and what it took over (may be NULL).  Answers with
  * ASSAY_E_STUDY_EXISTS, ASSAY_E_NOT_FOUND (project). */
 void assay_engine_study_create(struct assay_engine *engine, struct assay_study_spec *spec,

@@ -111,9 +111,14 @@ struct making {
     const struct assay_launch *launch;
     const struct assay_kube_template_options *options;
     const struct assay_kubernetes_spec *spec;
+    const struct assay_kube_template *template;
     const char *container; /* NULL = each pod's first */
     json_t *env;
     int64_t gpus;
+    bool has_master; /* a group of pods that is more than workers */
+    size_t sidecars;
+    assay_status rc; /* of the first thing that went wrong, */
+    struct assay_error *err;
 };
 
 /* A pod's part of a manifest wherever it stands: what has spec.containers. */
@@ -179,8 +184,59 @@ gpus_of(const json_t *limits, const char *resource)
     return text != NULL && assay_parse_int(text, 0, COPIES_MAX, &n) ? n : 0;
 }
 
+static bool
+is_master(const char *role)
+{
+    return strcasecmp(role, "Master") == 0 || strcasecmp(role, "Chief") == 0 ||
+           strcasecmp(role, "Launcher") == 0;
+}
+
+/* Whether the operator will give this pod, described in a group called `role`, the labels of
+ * the primary one; labels that nobody here knows are taken to fit. */
+static bool
+will_be_primary(const struct making *m, const json_t *pod, const char *role)
+{
+    const json_t *labels = json_object_get(json_object_get(pod, "metadata"), "labels");
+    const char *key;
+    json_t *value;
+
+    json_object_foreach (m->template->primary_labels, key, value) {
+        const char *wanted = json_string_value(value), *slash = strrchr(key, '/');
+        const char *word = slash != NULL ? slash + 1 : key;
+        const json_t *own = json_object_get(labels, key);
+
+        if (json_is_string(own) && strcmp(json_string_value(own), wanted) != 0)
+            return false;
+        if (own != NULL || role == NULL)
+            continue;
+        if (strcmp(word, "job-role") == 0 && strcmp(wanted, "master") == 0) {
+            if (m->has_master && !is_master(role))
+                return false;
+        } else if ((strcmp(word, "replica-type") == 0 || strcmp(word, "mpi-job-role") == 0 ||
+                    strcmp(word, "replicatedjob-name") == 0) &&
+                   strcasecmp(role, wanted) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void
-make_pod(struct making *m, json_t *pod, int64_t copies)
+add_sidecar(struct making *m, json_t *pod, const char *role)
+{
+    json_t *pod_spec = json_object_get(pod, "spec");
+
+    if (m->rc < 0 || !assay_kube_runner_watches(m->launch->spec->trial) ||
+        !will_be_primary(m, pod, role) ||
+        (m->container != NULL && !has_named(containers_of(pod), m->container)))
+        return;
+    m->sidecars++;
+    m->rc = assay_kube_runner_add_sidecar(m->launch, m->options->reach.runner_image,
+                                          m->template->name, pod_spec, m->container, m->err);
+}
+
+static void
+make_pod(struct making *m, json_t *pod, const char *role, int64_t copies)
 {
     json_t *metadata = section(pod, "metadata"), *pod_spec = json_object_get(pod, "spec");
     json_t *container;
@@ -203,6 +259,7 @@ make_pod(struct making *m, json_t *pod, int64_t copies)
             mount_checkpoints(m, pod_spec, container);
         }
     }
+    add_sidecar(m, pod, role);
 }
 
 /* How many there are of what is described in this object. */
@@ -220,22 +277,29 @@ copies_in(const json_t *object)
     return 1;
 }
 
+/* `role`: what the group is called that the pods are described in; NULL = nothing. */
 static void
-make_pods(struct making *m, json_t *json, int64_t copies)
+make_pods(struct making *m, json_t *json, const char *role, int64_t copies)
 {
-    const char *key;
+    const char *key, *name = json_string_value(json_object_get(json, "name"));
     json_t *value;
     size_t i;
 
     if (containers_of(json) != NULL) {
-        make_pod(m, json, copies);
+        make_pod(m, json, role, copies);
     } else if (json_is_object(json)) {
         copies = ASSAY_MIN(copies * copies_in(json), COPIES_MAX);
         json_object_foreach (json, key, value)
-            make_pods(m, value, copies);
+            m->has_master |= is_master(key) && json_is_object(value);
+        json_object_foreach (json, key, value)
+            make_pods(m, value,
+                      strcmp(key, "template") != 0 && strcmp(key, "spec") != 0 ? key
+                      : name != NULL                                           ? name
+                                                                               : role,
+                      copies);
     } else if (json_is_array(json)) {
         json_array_foreach (json, i, value)
-            make_pods(m, value, copies);
+            make_pods(m, value, role, copies);
     }
 }
 
@@ -282,6 +346,36 @@ make_metadata(const struct making *m, json_t *manifest, const struct assay_kube_
     }
 }
 
+static bool
+describes_pods(const json_t *json)
+{
+    const char *key;
+    json_t *value;
+    size_t i;
+
+    if (containers_of(json) != NULL)
+        return true;
+    assay_json_each (json, key, value) {
+        if (describes_pods(value))
+            return true;
+    }
+    json_array_foreach (json, i, value) {
+        if (describes_pods(value))
+            return true;
+    }
+    return false;
+}
+
+bool
+assay_kube_template_has_pods(const json_t *section, bool described)
+{
+    const json_t *template = json_object_get(section, "template");
+    const struct assay_kubernetes_kind *known =
+        assay_kubernetes_kind(text_of(template, "apiVersion"), text_of(template, "kind"));
+
+    return (!described && known != NULL && known->pod_label != NULL) || describes_pods(template);
+}
+
 /* --- building --- */
 
 static assay_status
@@ -315,17 +409,50 @@ set_primary(struct assay_kube_template *template, const struct assay_kubernetes_
                                                                        : NULL);
 }
 
+/* The manifest from the template's, where everything is replaced. */
+static assay_status
+make_manifest(struct making *m, struct assay_kube_template *template, const char *success,
+              const char *failure)
+{
+    template->manifest = json_deep_copy(m->spec->template_);
+    make_pods(m, template->manifest, NULL, 1);
+    make_special(m, template->kind, template->manifest);
+    make_metadata(m, template->manifest, template, success, failure);
+    if (m->rc == ASSAY_OK && m->sidecars == 0 &&
+        assay_kube_runner_watches(m->launch->spec->trial))
+        return assay_fail(m->err, ASSAY_E_INVALID_VALUE,
+                          SECTION "/template: of the pods described in it none is the primary one "
+                                  "whose files are to be read");
+    return m->rc;
+}
+
+static assay_status
+make_secret(const struct making *m, const struct assay_kube_template *template,
+            json_t **ret_secret, struct assay_error *err)
+{
+    json_auto_t *labels = json_object();
+
+    *ret_secret = NULL;
+    if (m->options->reach.url == NULL)
+        return ASSAY_OK;
+    assay_kube_add_labels(labels, m->launch, m->options->owner);
+    return assay_kube_runner_secret(m->launch, template->name, labels, &m->options->reach,
+                                    assay_kube_runner_watches(m->launch->spec->trial), ret_secret,
+                                    err);
+}
+
 static assay_status
 build_from(const struct assay_launch *launch, const struct assay_kube_template_options *options,
            const struct assay_kubernetes_spec *spec, const json_t *values,
-           struct assay_kube_template *template, struct assay_error *err)
+           struct assay_kube_template *template, json_t **ret_secret, struct assay_error *err)
 {
     const struct assay_kubernetes_kind *known =
         assay_kubernetes_kind(template->api_version, template->kind);
     const char *success = spec->success != NULL ? spec->success : known->success;
     const char *failure = spec->failure != NULL ? spec->failure : known->failure;
-    struct making m = {.launch = launch, .options = options, .spec = spec};
-    struct assay_kube_places places = {.url = options->url, .secret = template->name};
+    struct making m = {
+        .launch = launch, .options = options, .spec = spec, .template = template, .err = err};
+    struct assay_kube_places places = {.url = options->reach.url, .secret = template->name};
     assay_status rc = compile(success, "success", &template->success, err);
 
     if (rc == ASSAY_OK)
@@ -340,19 +467,19 @@ build_from(const struct assay_launch *launch, const struct assay_kube_template_o
     set_primary(template, spec, known);
     template->retain = spec->retain;
     m.container = template->container;
-    template->manifest = json_deep_copy(spec->template_);
-    make_pods(&m, template->manifest, 1);
-    make_special(&m, template->kind, template->manifest);
-    make_metadata(&m, template->manifest, template, success, failure);
+    rc = make_manifest(&m, template, success, failure);
+    if (rc == ASSAY_OK)
+        rc = make_secret(&m, template, ret_secret, err);
     template->gpus = launch->spec->trial->gpus > 0 ? launch->spec->trial->gpus : m.gpus;
     json_decref(m.env);
-    return ASSAY_OK;
+    return rc;
 }
 
 /* The section with everything replaced; it is read again, as what was put in may not fit. */
 static assay_status
 build_section(const struct assay_launch *launch, const struct assay_kube_template_options *options,
-              const json_t *values, struct assay_kube_template *template, struct assay_error *err)
+              const json_t *values, struct assay_kube_template *template, json_t **ret_secret,
+              struct assay_error *err)
 {
     struct assay_faults faults = {0};
     struct assay_kubernetes_spec *spec;
@@ -369,7 +496,7 @@ build_section(const struct assay_launch *launch, const struct assay_kube_templat
     } else {
         template->api_version = assay_strdup(text_of(spec->template_, "apiVersion"));
         template->kind = assay_strdup(text_of(spec->template_, "kind"));
-        rc = build_from(launch, options, spec, values, template, err);
+        rc = build_from(launch, options, spec, values, template, ret_secret, err);
     }
     assay_faults_done(&faults);
     assay_kubernetes_spec_free(spec);
@@ -380,23 +507,26 @@ build_section(const struct assay_launch *launch, const struct assay_kube_templat
 assay_status
 assay_kube_template_build(const struct assay_launch *launch,
                           const struct assay_kube_template_options *options,
-                          struct assay_kube_template **ret_template, struct assay_error *err)
+                          struct assay_kube_template **ret_template, json_t **ret_secret,
+                          struct assay_error *err)
 {
     struct assay_kube_template *template = ASSAY_NEW(struct assay_kube_template);
     const char *own = text_of(launch->spec->trial->kubernetes, "namespace");
-    json_t *values;
+    json_t *values, *secret = NULL;
     assay_status rc = ASSAY_E_INVALID_VALUE;
 
     template->name = assay_kube_pod_name(options->owner, &launch->key);
     values = values_of(launch, template->name, *own != '\0' ? own : options->namespace_, err);
     if (values != NULL)
-        rc = build_section(launch, options, values, template, err);
+        rc = build_section(launch, options, values, template, &secret, err);
     json_decref(values);
-    if (rc < 0)
+    if (rc < 0) {
         assay_kube_template_free(template);
-    else
-        *ret_template = template;
-    return rc;
+        return rc;
+    }
+    *ret_template = template;
+    *ret_secret = secret;
+    return ASSAY_OK;
 }
 
 struct assay_kube_template *

@@ -5,6 +5,7 @@
 #define ASSAY_CONTROLLER_KUBE_TEMPLATE_H
 
 #include "controller/executor.h"
+#include "controller/kube_runner.h"
 #include "schemas/gjson.h"
 
 /* On objects that stay when their trial has ended (retain): how to see that they ended. */
@@ -14,7 +15,7 @@
 struct assay_kube_template_options {
     const char *owner;      /* value of ASSAY_KUBE_LABEL_DAEMON */
     const char *namespace_; /* where it is made, unless the study says so */
-    const char *url;        /* ASSAY_URL in its pods; NULL = they can not reach the daemon */
+    struct assay_kube_reach reach;
 };
 
 struct assay_kube_template {
@@ -31,15 +32,22 @@ struct assay_kube_template {
 
 /* The manifest gets its name, the labels and annotations of ours and of the study's
  * (trial.kubernetes.labels), also in every pod template in it; its primary containers the
- * variables of ours that they do not set themselves; its pods the grace of the trial
- * where they have none.  The name is assay_kube_pod_name's.
+ * variables of ours that they do not set themselves, and the runner beside them where the
+ * metrics are not printed; its pods the grace of the trial where they have none.  The name
+ * is assay_kube_pod_name's.  `ret_secret`: to be made with the object, of the same name;
+ * NULL: its pods do not reach the service.
  * ASSAY_E_INVALID_VALUE: a pointer into the study and what is wrong there. */
 ASSAY_MUST_CHECK assay_status
 assay_kube_template_build(const struct assay_launch *launch,
                           const struct assay_kube_template_options *options,
-                          struct assay_kube_template **ret_template, struct assay_error *err);
+                          struct assay_kube_template **ret_template, json_t **ret_secret,
+                          struct assay_error *err);
 /* NULL allowed; returns NULL. */
 struct assay_kube_template *assay_kube_template_free(struct assay_kube_template *template);
+
+/* Whether pods can be told to be of an object of this section's template: it describes them,
+ * or its kind is known to name them.  `described`: the first is asked for. */
+bool assay_kube_template_has_pods(const json_t *section, bool described);
 
 enum assay_kube_object_phase {
     ASSAY_KUBE_OBJECT_WAITS, /* suspended, as queues do */

@@ -43,6 +43,7 @@ struct assay_kube_watch {
     size_t searched;       /* bytes of `line` in which there is no line end */
     int64_t began_us;      /* the watch; monotonic */
     int64_t not_before_us; /* what the server asked to wait, from now */
+    long code;             /* of the last list that failed */
     int failures;          /* in a row */
     bool told;             /* the watch brought something */
 };
@@ -155,6 +156,7 @@ list_failed(struct assay_kube_watch *watch, const struct assay_kube_answer *answ
     free(watch->next_page);
     watch->next_page = NULL;
     watch->not_before_us = answer->retry_after_us;
+    watch->code = answer->code;
     again(watch, true);
     if (!expired) /* a page that came too late is nobody's fault: from the start */
         watch->options.events.failed(watch->options.events.arg, text);
@@ -356,6 +358,12 @@ timer_closed(uv_handle_t *handle)
     free(watch->path);
     free(watch->selector);
     free(watch);
+}
+
+long
+assay_kube_watch_code(const struct assay_kube_watch *watch)
+{
+    return watch->code;
 }
 
 struct assay_kube_watch *

@@ -33,6 +33,8 @@ struct assay_kube_watch_options {
 };
 
 struct assay_kube_watch *assay_kube_watch_new(const struct assay_kube_watch_options *options);
+/* What the last list that failed was answered with (HTTP); 0 = no answer, or none failed. */
+long assay_kube_watch_code(const struct assay_kube_watch *watch);
 /* No callback comes any more; frees itself on the loop.  NULL allowed; returns NULL.
  * Before the client is closed. */
 struct assay_kube_watch *assay_kube_watch_end(struct assay_kube_watch *watch);

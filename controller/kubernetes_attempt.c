@@ -10,10 +10,12 @@
 /* After an answer that may change by itself: no quota left, no answer at all. */
 #define CREATE_AGAIN_US (3 * ASSAY_SECOND_US)
 #define DELETE_AGAIN_US (2 * ASSAY_SECOND_US)
-/* How long the pod of an attempt that has ended is kept: longer than a commit takes. */
+/* How long the object of an attempt that has ended is kept: longer than a commit takes. */
 #define KEEP_US (5 * ASSAY_SECOND_US)
 /* A pod whose image can not be had is given up after this time. */
 #define STUCK_US (120 * ASSAY_SECOND_US)
+/* So are credentials. */
+#define REFUSED_US (120 * ASSAY_SECOND_US)
 /* A reason to wait that is still there is told. */
 #define WAITS_US ASSAY_SECOND_US
 /* A pod that is still there so long after its grace is deleted by force. */
@@ -38,8 +40,17 @@ assay__kube_attempt_free(struct assay_kube_attempt *attempt)
     assay_kube_cancel(attempt->call);
     assay_kube_cancel(attempt->delete_call);
     assay__kube_secret_drop(attempt);
+    for (size_t i = 0; i < ASSAY_COUNT(attempt->lookups); i++)
+        assay_kube_cancel(attempt->lookups[i]);
     assay_kube_pod_status_done(&attempt->end);
+    assay_kube_pod_status_done(&attempt->pod_end);
+    assay_kube_object_status_done(&attempt->verdict);
+    assay_kube_template_free(attempt->template);
     json_decref(attempt->manifest);
+    json_decref(attempt->former);
+    free(attempt->namespace_);
+    free(attempt->pod);
+    free(attempt->pod_made);
     free(attempt->waits);
     free(attempt->name);
     free(attempt);
@@ -133,12 +144,82 @@ assay__kube_set_waits(struct assay_kube_attempt *attempt, const char *sentence, 
     attempt->waits_told = false;
 }
 
+/* --- its object --- */
+
+static const char *
+kind_of(const struct assay_kube_attempt *attempt)
+{
+    return attempt->template != NULL ? attempt->template->kind : "pod";
+}
+
+void
+assay__kube_seen(struct assay_kube_attempt *attempt, const json_t *object)
+{
+    attempt->seen = true;
+    attempt->adopted = false;
+    json_decref(attempt->manifest);
+    attempt->manifest = NULL;
+    attempt->create_at_us = 0;
+    if (attempt->done || attempt->ending || attempt->end.phase == ASSAY_KUBE_ENDED)
+        return;
+    if (attempt->template != NULL)
+        assay__kube_object_seen(attempt, object);
+    else
+        assay__kube_pod_seen(attempt, object);
+}
+
+static void
+end_without_object(struct assay_kube_attempt *attempt)
+{
+    struct assay_kube_pod_status *end = &attempt->end;
+
+    *end = (struct assay_kube_pod_status){
+        .phase = ASSAY_KUBE_ENDED,
+        .lost = !attempt->stopping,
+        .state = ASSAY_TRIAL_FAILED,
+        .reason = ASSAY_TRIAL_REASON_RUNNER_LOST,
+        .exit_code = -1,
+    };
+    if (attempt->timed_out) {
+        end->reason = ASSAY_TRIAL_REASON_TIMEOUT;
+        end->sentence =
+            assay_strdup("DeadlineExceeded: the trial ran longer than its timeout");
+    } else if (attempt->stopping) {
+        end->reason = ASSAY_TRIAL_REASON_SIGNAL;
+        end->signal = 15;
+        end->sentence = assay_format("asked to end: its %s was deleted", kind_of(attempt));
+    } else {
+        end->sentence = assay_format("its %s was deleted by somebody else", kind_of(attempt));
+    }
+}
+
+void
+assay__kube_gone(struct assay_kube_attempt *attempt)
+{
+    attempt->gone = true;
+    attempt->adopted = false;
+    if (attempt->done) {
+        assay__kube_attempt_free(attempt);
+        return;
+    }
+    if (attempt->ending || attempt->verdict.phase >= ASSAY_KUBE_OBJECT_SUCCEEDED)
+        return; /* what it came to is known, and about to be told */
+    if (attempt->end.phase != ASSAY_KUBE_ENDED)
+        end_without_object(attempt);
+    if (attempt->log != NULL && !attempt->log_over) {
+        assay_kube_log_finish(attempt->log); /* what is on its way yet */
+    } else {
+        attempt->ending = true;
+        assay__kube_tick_soon(attempt->executor);
+    }
+}
+
 /* --- deletion --- */
 
 static char *
-pod_path(const struct assay_kube_attempt *attempt)
+object_path(const struct assay_kube_attempt *attempt)
 {
-    return assay_format("/api/v1/namespaces/%s/pods/%s", attempt->space->name, attempt->name);
+    return assay_format("%s/%s", attempt->space->path, attempt->name);
 }
 
 static void
@@ -149,7 +230,7 @@ on_deleted(void *arg, const struct assay_kube_answer *answer)
 
     attempt->delete_call = NULL;
     if (answer->code == 404) {
-        assay__kube_pod_gone(attempt);
+        assay__kube_gone(attempt);
     } else if (answer->code >= 200 && answer->code < 300) {
         /* The watch tells when it is gone. */
         attempt->delete_at_us = now_us + (attempt->done ? 0 : attempt->grace_us) + FORCE_US;
@@ -159,26 +240,38 @@ on_deleted(void *arg, const struct assay_kube_answer *answer)
     }
 }
 
+static json_t *
+delete_options(const struct assay_kube_attempt *attempt)
+{
+    int64_t more_us =
+        attempt->reports && attempt->grace_us > 0 ? ASSAY_KUBE_RUNNER_GRACE_MORE_US : 0;
+    json_t *options =
+        json_pack("{s:s, s:s, s:I}", "apiVersion", "v1", "kind", "DeleteOptions",
+                  "gracePeriodSeconds",
+                  (json_int_t)((attempt->grace_us + more_us + ASSAY_SECOND_US - 1) /
+                               ASSAY_SECOND_US));
+
+    /* A stop is over when nothing runs any more: what an object has made goes before it. */
+    if (attempt->template != NULL)
+        json_object_set_new(options, "propagationPolicy",
+                            json_string(attempt->done ? "Background" : "Foreground"));
+    return options;
+}
+
 void
 assay__kube_send_delete(struct assay_kube_attempt *attempt)
 {
-    assay_auto_free char *path = pod_path(attempt);
-    int64_t grace_us = attempt->grace_us;
+    assay_auto_free char *path = object_path(attempt);
 
     if (attempt->delete_call != NULL)
         return;
-    if (attempt->reports && grace_us > 0)
-        grace_us += ASSAY_KUBE_RUNNER_GRACE_MORE_US;
     attempt->delete_at_us = 0;
     attempt->delete_call = assay_kube_send(
         attempt->executor->client,
         &(struct assay_kube_request){
             .method = "DELETE",
             .path = path,
-            .body = json_pack(
-                "{s:s, s:s, s:I}", "apiVersion", "v1", "kind", "DeleteOptions",
-                "gracePeriodSeconds",
-                (json_int_t)((grace_us + ASSAY_SECOND_US - 1) / ASSAY_SECOND_US)),
+            .body = delete_options(attempt),
             .timeout_us = ASSAY__KUBE_REQUEST_US,
             .done = on_deleted,
             .arg = attempt,
@@ -192,7 +285,8 @@ collision(struct assay_kube_attempt *attempt)
 {
     assay__kube_end_soon(
         attempt, true, ASSAY_TRIAL_REASON_RUNNER_LOST,
-        assay_format("a pod named %s is there already and is not of this service", attempt->name));
+        assay_format("a %s named %s is there already and is not of this service",
+                     kind_of(attempt), attempt->name));
     attempt->gone = true; /* it is not ours to delete */
 }
 
@@ -205,20 +299,18 @@ is_ours(const struct assay_kube_attempt *attempt, const json_t *pod)
     return owner != NULL && strcmp(owner, attempt->executor->owner) == 0;
 }
 
-/* No pod of an adopted attempt: it was never created, or it has vanished since. */
 void
-assay__kube_pod_missing(struct assay_kube_attempt *attempt)
+assay__kube_missing(struct assay_kube_attempt *attempt)
 {
     attempt->adopted = false;
     if (attempt->was_started || attempt->stopping) {
-        assay__kube_pod_gone(attempt);
+        assay__kube_gone(attempt);
     } else {
         attempt->create_at_us = assay_monotonic_us();
         assay__kube_tick_soon(attempt->executor);
     }
 }
 
-/* A GET of the name: after a 409, and for what is adopted late. */
 static void
 on_got(void *arg, const struct assay_kube_answer *answer)
 {
@@ -228,13 +320,13 @@ on_got(void *arg, const struct assay_kube_answer *answer)
     if (attempt->seen || attempt->gone || attempt->done)
         return;
     if (answer->code == 200 && is_ours(attempt, answer->json)) {
-        assay__kube_pod_seen(attempt, answer->json);
+        assay__kube_seen(attempt, answer->json);
         if (attempt->stopping)
             assay__kube_send_delete(attempt);
     } else if (answer->code == 200) {
         collision(attempt);
     } else if (answer->code == 404) {
-        assay__kube_pod_missing(attempt);
+        assay__kube_missing(attempt);
     } else {
         attempt->create_at_us = assay_monotonic_us() + CREATE_AGAIN_US;
     }
@@ -243,7 +335,7 @@ on_got(void *arg, const struct assay_kube_answer *answer)
 void
 assay__kube_send_get(struct assay_kube_attempt *attempt)
 {
-    assay_auto_free char *path = pod_path(attempt);
+    assay_auto_free char *path = object_path(attempt);
 
     attempt->call =
         assay_kube_send(attempt->executor->client, &(struct assay_kube_request){
@@ -252,6 +344,27 @@ assay__kube_send_get(struct assay_kube_attempt *attempt)
                                                        .done = on_got,
                                                        .arg = attempt,
                                                    });
+}
+
+/* Credentials that are not taken may be renewed: a token's file, for one. */
+static void
+refused(struct assay_kube_attempt *attempt, const struct assay_kube_answer *answer)
+{
+    assay_auto_free char *text = assay_kube_answer_text(answer);
+    assay_auto_free char *sentence =
+        assay_format("the cluster does not take the credentials of this service: %s", text);
+    int64_t now_us = assay_monotonic_us();
+
+    if (attempt->refused_since_us == 0)
+        attempt->refused_since_us = now_us;
+    if (attempt->stopping || now_us - attempt->refused_since_us > REFUSED_US) {
+        assay__kube_end_soon(attempt, true, ASSAY_TRIAL_REASON_RUNNER_LOST,
+                             assay_strdup(sentence));
+        attempt->gone = true;
+    } else {
+        assay__kube_set_waits(attempt, sentence, false);
+        attempt->create_at_us = now_us + CREATE_AGAIN_US;
+    }
 }
 
 static void
@@ -265,11 +378,13 @@ on_created(void *arg, const struct assay_kube_answer *answer)
     if (attempt->seen || attempt->gone || attempt->done || attempt->ending)
         return; /* the watch was faster */
     if (answer->code == 200 || answer->code == 201) {
-        assay__kube_pod_seen(attempt, answer->json);
+        assay__kube_seen(attempt, answer->json);
         if (attempt->stopping)
             assay__kube_send_delete(attempt);
     } else if (answer->code == 409) {
         assay__kube_send_get(attempt);
+    } else if (answer->code == 401) {
+        refused(attempt, answer);
     } else {
         text = assay_kube_answer_text(answer);
         if (attempt->stopping) {
@@ -288,14 +403,12 @@ on_created(void *arg, const struct assay_kube_answer *answer)
 void
 assay__kube_send_create(struct assay_kube_attempt *attempt)
 {
-    assay_auto_free char *path = assay_format("/api/v1/namespaces/%s/pods", attempt->space->name);
-
     attempt->create_at_us = 0;
     attempt->asked = true;
     attempt->call =
         assay_kube_send(attempt->executor->client, &(struct assay_kube_request){
                                                        .method = "POST",
-                                                       .path = path,
+                                                       .path = attempt->space->path,
                                                        .body = json_incref(attempt->manifest),
                                                        .timeout_us = ASSAY__KUBE_REQUEST_US,
                                                        .done = on_created,
@@ -305,14 +418,57 @@ assay__kube_send_create(struct assay_kube_attempt *attempt)
 
 /* --- the clock --- */
 
-void
-assay__kube_look_at(struct assay_kube_attempt *attempt, int64_t now_us)
+/* What it has waited for was told, or has come. */
+static void
+look_at_start(struct assay_kube_attempt *attempt, int64_t now_us)
+{
+    if (attempt->create_at_us == 0 || attempt->create_at_us > now_us || attempt->call != NULL)
+        return;
+    if (attempt->template != NULL && !assay__kube_object_ready(attempt))
+        return;
+    if (attempt->adopted)
+        assay__kube_send_get(attempt);
+    else if (attempt->manifest != NULL)
+        assay__kube_send_create(attempt);
+}
+
+static void
+look_at_waiting(struct assay_kube_attempt *attempt, int64_t now_us)
 {
     struct assay_executor_events *events = &attempt->executor->events;
 
+    if (attempt->waits != NULL && !attempt->waits_told && !attempt->started &&
+        now_us - attempt->waits_since_us > WAITS_US) {
+        attempt->waits_told = true;
+        attempt->waits_since_us = now_us;
+        events->waits(events->arg, &attempt->key, attempt->waits);
+    }
+    if (attempt->stuck_since_us > 0 && now_us - attempt->stuck_since_us > STUCK_US)
+        assay__kube_end_soon(attempt, false, ASSAY_TRIAL_REASON_START_FAILED,
+                             assay_strdup(attempt->waits));
+    if (attempt->deadline_us > 0 && now_us > attempt->deadline_us && !attempt->stopping &&
+        attempt->end.phase != ASSAY_KUBE_ENDED) {
+        attempt->timed_out = attempt->stopping = true;
+        assay__kube_send_delete(attempt);
+    }
+}
+
+/* Whether there is nothing left to do for an attempt whose end was told. */
+static bool
+is_over(const struct assay_kube_attempt *attempt)
+{
+    bool kept = attempt->template != NULL && attempt->template->retain &&
+                attempt->verdict.phase >= ASSAY_KUBE_OBJECT_SUCCEEDED;
+
+    return attempt->gone || kept || (!attempt->seen && !attempt->asked);
+}
+
+void
+assay__kube_look_at(struct assay_kube_attempt *attempt, int64_t now_us)
+{
     if (attempt->ending)
         tell_end(attempt);
-    if (attempt->done && (attempt->gone || (!attempt->seen && !attempt->asked))) {
+    if (attempt->done && is_over(attempt)) {
         assay__kube_attempt_free(attempt);
         return;
     }
@@ -324,19 +480,6 @@ assay__kube_look_at(struct assay_kube_attempt *attempt, int64_t now_us)
     if (attempt->done)
         return;
     assay__kube_secret_look_at(attempt, now_us);
-    if (attempt->create_at_us > 0 && attempt->create_at_us <= now_us && attempt->call == NULL) {
-        if (attempt->adopted)
-            assay__kube_send_get(attempt);
-        else if (attempt->manifest != NULL)
-            assay__kube_send_create(attempt);
-    }
-    if (attempt->waits != NULL && !attempt->waits_told && !attempt->started &&
-        now_us - attempt->waits_since_us > WAITS_US) {
-        attempt->waits_told = true;
-        attempt->waits_since_us = now_us;
-        events->waits(events->arg, &attempt->key, attempt->waits);
-    }
-    if (attempt->stuck_since_us > 0 && now_us - attempt->stuck_since_us > STUCK_US)
-        assay__kube_end_soon(attempt, false, ASSAY_TRIAL_REASON_START_FAILED,
-                             assay_strdup(attempt->waits));
+    look_at_start(attempt, now_us);
+    look_at_waiting(attempt, now_us);
 }

@@ -1,14 +1,14 @@
-/* The Kubernetes executor: attempts as pods, one each, with names that are the same after
- * a crash.
+/* The Kubernetes executor: attempts as pods, or as objects made of a template, one each, with
+ * names that are the same after a crash.
  *
- * What there is in the cluster is the truth: pods are followed by list and watch, and every
- * decision is made from a pod as it is, not from what happened to it.  A create that is
- * answered 409 has found its own pod.  A pod that carries this service's label and belongs
- * to no attempt is a leftover and is deleted.
+ * What there is in the cluster is the truth: objects are followed by list and watch, and every
+ * decision is made from one as it is, not from what happened to it.  A create that is
+ * answered 409 has found its own object.  An object that carries this service's label and
+ * belongs to no attempt is a leftover and is deleted.
  *
  * Metrics are read from the log, from its beginning again after a restart: their steps
- * come out the same, so nothing counts twice.  A pod is kept for a while after its end was
- * told, so that a daemon killed before the commit finds it again. */
+ * come out the same, so nothing counts twice.  An object is kept for a while after its end
+ * was told, so that a daemon killed before the commit finds it again. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,18 +127,12 @@ kubernetes_close(struct assay_executor *handle)
 {
     struct assay_kube_executor *executor = mine(handle);
     struct assay_kube_attempt *attempt, *next;
-    struct assay_kube_space *space, *next_space;
 
     executor->closing = true;
     HASH_ITER(hh, executor->attempts, attempt, next)
     assay__kube_attempt_free(attempt);
-    HASH_ITER(hh, executor->spaces, space, next_space)
-    {
-        HASH_DEL(executor->spaces, space);
-        assay_kube_watch_end(space->watch);
-        free(space->name);
-        free(space);
-    }
+    assay__kube_resources_close(executor);
+    assay__kube_spaces_close(executor);
     if (executor->client != NULL)
         assay_kube_client_close(executor->client);
     uv_close((uv_handle_t *)&executor->tick, on_tick_closed);
@@ -194,10 +188,12 @@ kubernetes_open(const struct assay_executor_options *options, struct assay_execu
     executor->selector = assay_format("assay.dev%%2Fdaemon%%3D%s", executor->owner);
     uv_timer_init(executor->loop, &executor->tick);
     executor->tick.data = executor;
-    /* Asked for by name: what a former daemon left there is looked for at once. */
-    if (open_cluster(executor, &options->kubernetes) == ASSAY_OK &&
-        options->kubernetes.kubeconfig != NULL)
-        assay__kube_space(executor, executor->namespace_);
+    if (open_cluster(executor, &options->kubernetes) == ASSAY_OK) {
+        /* What a former daemon left there is looked for at once. */
+        if (options->kubernetes.kubeconfig != NULL)
+            assay__kube_space_pods(executor, executor->namespace_);
+        assay__kube_spaces_recall(executor);
+    }
     *ret_executor = (struct assay_executor *)(void *)executor;
     return ASSAY_OK;
 }
@@ -208,7 +204,7 @@ static void
 refuse(const char *pointer, const char *member, struct assay_faults *faults, const char *allowed,
        const char *sentence)
 {
-    assay_auto_free char *at = assay_pointer_key(pointer, member);
+    assay_auto_free char *at = assay_format("%s/%s", pointer, member);
 
     assay_fault_add(faults, at, NULL, allowed, "%s", sentence);
 }
@@ -234,19 +230,25 @@ kubernetes_check(const struct assay_executor *handle, const struct assay_trial_s
 {
     const struct assay_kube_executor *executor = mine_const(handle);
 
-    /* Valid, and refused when it is submitted to be run (api/studies_create.c). */
-    if (trial->n_command == 0)
-        return;
-    if (executor->config == NULL) {
-        assay_auto_free char *sentence =
-            assay_format("this service has no cluster to run trials on: %s", executor->fault);
-
-        refuse(pointer, "kubernetes", faults, NULL, sentence);
-    }
-    if (json_object_get(trial->kubernetes, "template") != NULL)
-        refuse(pointer, "kubernetes", faults, "image",
-               "this version runs pods made from an image, and no templates");
+    if (executor->config == NULL && trial->n_command == 0)
+        return; /* valid; kubernetes_unable says that it can not be run */
     check_runner(executor, trial, pointer, faults);
+    if (trial->n_command == 0 && trial->metrics_from != ASSAY_METRICS_PUSH &&
+        !assay_kube_template_has_pods(trial->kubernetes, assay_kube_runner_watches(trial)))
+        refuse(pointer, "kubernetes/template", faults,
+               "an object with spec.containers somewhere in it",
+               "no pod is described in the template, so its metrics can not be read there; push "
+               "them");
+}
+
+static char *
+kubernetes_unable(const struct assay_executor *handle)
+{
+    const struct assay_kube_executor *executor = mine_const(handle);
+
+    return executor->config != NULL
+               ? NULL
+               : assay_format("this service has no cluster to run trials on: %s", executor->fault);
 }
 
 static bool
@@ -258,19 +260,45 @@ kubernetes_fits(const struct assay_executor *handle, const struct assay_trial_sp
     return mine_const(handle)->config != NULL; /* the cluster's scheduler has the queue */
 }
 
+static assay_status
+build(struct assay_kube_attempt *attempt, const struct assay_launch *launch,
+      struct assay_error *err)
+{
+    struct assay_kube_executor *executor = attempt->executor;
+    struct assay_kube_pod_options options = {.owner = executor->owner,
+                                             .reach = assay__kube_reach(executor)};
+    struct assay_kube_template_options of_template = {executor->owner, attempt->namespace_,
+                                                      assay__kube_reach(executor)};
+    assay_status rc;
+
+    if (json_object_get(launch->spec->trial->kubernetes, "template") == NULL)
+        return assay_kube_pod_build(launch, &options, &attempt->manifest, &attempt->secret,
+                                    &attempt->reports, err);
+    rc = assay_kube_template_build(launch, &of_template, &attempt->template, &attempt->secret,
+                                   err);
+    if (rc < 0)
+        return rc;
+    attempt->manifest = attempt->template->manifest;
+    attempt->template->manifest = NULL;
+    attempt->gpus = attempt->template->gpus;
+    attempt->reports = assay_kube_runner_watches(launch->spec->trial);
+    attempt->timeout_us = launch->spec->trial->timeout_us;
+    return ASSAY_OK;
+}
+
 static struct assay_kube_attempt *
 prepare(struct assay_kube_executor *executor, const struct assay_launch *launch)
 {
-    struct assay_kube_pod_options options = {.owner = executor->owner,
-                                             .reach = assay__kube_reach(executor)};
     struct assay_kube_attempt *attempt = ASSAY_NEW(struct assay_kube_attempt);
     struct assay_error err = {0};
-    const char *namespace_ = NULL;
+    const char *namespace_ =
+        json_string_value(json_object_get(launch->spec->trial->kubernetes, "namespace"));
     assay_status rc;
 
     attempt->executor = executor;
     attempt->key = launch->key;
     attempt->name = assay_kube_pod_name(executor->owner, &launch->key);
+    attempt->namespace_ = assay_strdup(namespace_ != NULL ? namespace_ : executor->namespace_);
     attempt->gpus = launch->spec->trial->gpus;
     attempt->grace_us = launch->spec->trial->grace_us;
     HASH_ADD_KEYPTR(hh, executor->attempts, attempt->name, strlen(attempt->name), attempt);
@@ -279,16 +307,14 @@ prepare(struct assay_kube_executor *executor, const struct assay_launch *launch)
                              assay_strdup(executor->fault));
         return attempt;
     }
-    namespace_ = json_string_value(json_object_get(launch->spec->trial->kubernetes, "namespace"));
-    attempt->space =
-        assay__kube_space(executor, namespace_ != NULL ? namespace_ : executor->namespace_);
-    rc = assay_kube_pod_build(launch, &options, &attempt->manifest, &attempt->secret,
-                              &attempt->reports, &err);
+    rc = build(attempt, launch, &err);
     if (rc == ASSAY_OK)
         rc = assay__kube_reading_prepare(attempt, launch->spec, &err);
     if (rc < 0)
         assay__kube_end_soon(attempt, false, ASSAY_TRIAL_REASON_START_FAILED,
                              assay_strdup(err.message));
+    else if (attempt->template == NULL)
+        attempt->space = assay__kube_space_pods(executor, attempt->namespace_);
     return attempt;
 }
 
@@ -297,8 +323,14 @@ kubernetes_start(struct assay_executor *handle, const struct assay_launch *launc
 {
     struct assay_kube_attempt *attempt = prepare(mine(handle), launch);
 
-    if (!attempt->ending)
+    if (attempt->ending) {
+        assay__kube_tick_soon(mine(handle));
+        return;
+    }
+    if (attempt->template == NULL || assay__kube_object_ready(attempt))
         assay__kube_send_create(attempt);
+    else
+        attempt->create_at_us = assay_monotonic_us(); /* once it is */
     assay__kube_tick_soon(mine(handle));
 }
 
@@ -319,7 +351,9 @@ kubernetes_adopt(struct assay_executor *handle, const struct assay_launch *launc
         return;
     attempt->adopted = true;
     attempt->asked = true;
-    if (attempt->space->synced)
+    if (attempt->template != NULL)
+        attempt->create_at_us = assay_monotonic_us();
+    else if (attempt->space->synced)
         assay__kube_send_get(attempt);
 }
 
@@ -338,8 +372,8 @@ kubernetes_stop(struct assay_executor *handle, const struct assay_attempt_key *k
                              assay_strdup("asked to end before it was started"));
         return;
     }
-    if (attempt->call == NULL || attempt->seen)
-        assay__kube_send_delete(attempt); /* else when it is known whether the pod is there */
+    if (attempt->space != NULL && (attempt->call == NULL || attempt->seen))
+        assay__kube_send_delete(attempt); /* else when it is known whether the object is there */
 }
 
 static void
@@ -361,6 +395,7 @@ const struct assay_executor_type assay_executor_kubernetes = {
     .goes_on = true,
     .open = kubernetes_open,
     .check = kubernetes_check,
+    .unable = kubernetes_unable,
     .fits = kubernetes_fits,
     .start = kubernetes_start,
     .adopt = kubernetes_adopt,

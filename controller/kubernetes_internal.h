@@ -2,10 +2,14 @@
  *
  *   kubernetes_executor.c  what the engine calls; opening, closing, the clock
  *   kubernetes_attempt.c   one attempt: its object is created, found again, deleted; its end told
- *   kubernetes_pods.c      what an attempt's pod says about it
- *   kubernetes_reading.c   its log: metrics, and the output that is kept
+ *   kubernetes_pods.c      the pod form: what an attempt's pod says about it
+ *   kubernetes_object.c    the template form: its object, and the pod of it that is read
+ *   kubernetes_reading.c   a log: metrics, and the output that is kept
  *   kubernetes_secret.c    its Secret, with its token and what a runner has to do
  *   kubernetes_space.c     what is watched in a namespace; leftovers
+ *   kubernetes_discovery.c where the API has the objects of a kind
+ *
+ * An attempt has one object, which carries its name: a pod, or what its template says.
  *
  * One thread, the engine's loop. */
 #ifndef ASSAY_CONTROLLER_KUBERNETES_INTERNAL_H
@@ -18,6 +22,7 @@
 #include "controller/kube_client.h"
 #include "controller/kube_log.h"
 #include "controller/kube_pod.h"
+#include "controller/kube_template.h"
 #include "controller/kube_watch.h"
 #include "schemas/metric_book.h"
 #include "schemas/metric_line.h"
@@ -27,23 +32,54 @@
 
 struct assay_kube_executor;
 
-/* One namespace. */
+/* Where the API has the objects of one kind. */
+struct assay_kube_resource {
+    struct assay_kube_executor *executor;
+    char *key; /* "batch/v1 Job" */
+    char *api_version, *kind;
+    enum {
+        ASSAY__KUBE_UNKNOWN, /* nobody asked, or the answer is too old */
+        ASSAY__KUBE_ASKED,
+        ASSAY__KUBE_KNOWN,
+        ASSAY__KUBE_REFUSED, /* `fault` says why; soon unknown again */
+    } state;
+    char *plural;
+    char *fault;
+    int64_t until_us; /* monotonic; REFUSED, UNKNOWN: not asked again before */
+    struct assay_kube_call *call;
+    UT_hash_handle hh;
+};
+
+enum assay_kube_space_role {
+    ASSAY__KUBE_PODS,     /* pods that carry our labels */
+    ASSAY__KUBE_OBJECTS,  /* objects of a kind that carry our labels */
+    ASSAY__KUBE_LABELLED, /* pods that carry a label with the name of an object of ours */
+};
+
+/* One list that is watched: a kind of objects in a namespace. */
 struct assay_kube_space {
     struct assay_kube_executor *executor;
-    char *name;
+    enum assay_kube_space_role role;
+    char *key;
+    char *name; /* of the namespace */
+    char *path; /* of the collection: "/api/v1/namespaces/x/pods" */
+    char *what; /* "pods", "pytorchjobs.kubeflow.org" */
+    const char *pod_label; /* LABELLED; static */
+    char *api_version, *kind; /* OBJECTS; else NULL */
     struct assay_kube_watch *watch;
     bool synced;
+    bool hopeless; /* it can not be listed, and never could */
     UT_hash_handle hh;
 };
 
 struct assay_kube_attempt {
     struct assay_kube_executor *executor;
-    struct assay_kube_space *space;
+    struct assay_kube_space *space; /* of its object; NULL: not known yet */
     struct assay_attempt_key key;
-    char *name; /* of the pod */
+    char *name; /* of the object */
     UT_hash_handle hh;
 
-    json_t *manifest; /* until the pod is there */
+    json_t *manifest; /* until the object is there */
     json_t *secret;   /* until it is there, or not needed any more; NULL = none */
     bool reports;     /* a runner in its pod does: its log is not read for metrics */
     struct assay_kube_call *call, *delete_call, *secret_call;
@@ -54,9 +90,24 @@ struct assay_kube_attempt {
     bool was_started;                   /* by a former daemon's word */
     bool seen, gone, started, stopping;
     bool ending;      /* the end is known and told at the next tick */
-    bool done;        /* it was told; the pod is to be deleted */
-    bool log_missing; /* the log could not be read to its end */
+    bool done;        /* it was told; the object is to be deleted */
+    bool log_over;    /* nothing more is read of the log, */
+    bool log_missing; /* but not because it was at its end */
     int64_t grace_us, gpus;
+    int64_t refused_since_us; /* monotonic: our credentials are; 0 = they are not */
+
+    struct assay_kube_template *template; /* NULL: the pod form, and nothing below is used */
+    struct assay_kube_resource *resource;
+    struct assay_kube_space *pods, *labelled; /* where its pods show up; the second may be NULL */
+    char *namespace_;
+    char *pod;      /* the primary one's name; NULL = none seen yet */
+    char *pod_made; /* its creationTimestamp */
+    json_t *former; /* names of pods that were it */
+    struct assay_kube_pod_status pod_end;       /* ENDED once the primary pod has */
+    struct assay_kube_object_status verdict;    /* SUCCEEDED or FAILED once the object has */
+    struct assay_kube_call *lookups[2];         /* for its pods, before the end is told */
+    int64_t timeout_us, deadline_us;            /* deadline: monotonic; 0 = none */
+    bool timed_out, pods_known;
 
     char *waits; /* why, as last seen */
     bool waits_told;
@@ -83,8 +134,10 @@ struct assay_kube_executor {
     char *fault;
     struct assay_kube_client *client;
     struct assay_metric_line line; /* the one under way */
-    struct assay_kube_space *spaces;
-    struct assay_kube_attempt *attempts; /* by pod name */
+    struct assay_kube_resource *resources; /* by key */
+    struct assay_kube_space *spaces;       /* by key */
+    json_t *remembered; /* what was watched: [{namespace, apiVersion, kind}] */
+    struct assay_kube_attempt *attempts; /* by the name of the object */
 };
 
 /* --- the clock (kubernetes_executor.c) --- */
@@ -107,8 +160,12 @@ void assay__kube_send_create(struct assay_kube_attempt *attempt);
 /* A GET of the name: after a 409, and for what is adopted late. */
 void assay__kube_send_get(struct assay_kube_attempt *attempt);
 void assay__kube_send_delete(struct assay_kube_attempt *attempt);
-/* No pod of an adopted attempt: it was never created, or it has vanished since. */
-void assay__kube_pod_missing(struct assay_kube_attempt *attempt);
+/* Its object as it is now. */
+void assay__kube_seen(struct assay_kube_attempt *attempt, const json_t *object);
+/* Its object is not there any more.  May free the attempt. */
+void assay__kube_gone(struct assay_kube_attempt *attempt);
+/* No object of an adopted attempt: it was never created, or it has vanished since. */
+void assay__kube_missing(struct assay_kube_attempt *attempt);
 /* What is due now.  May free the attempt. */
 void assay__kube_look_at(struct assay_kube_attempt *attempt, int64_t now_us);
 
@@ -116,8 +173,21 @@ void assay__kube_look_at(struct assay_kube_attempt *attempt, int64_t now_us);
 
 /* The pod as it is now. */
 void assay__kube_pod_seen(struct assay_kube_attempt *attempt, const json_t *pod);
-/* The pod is not there any more.  May free the attempt. */
-void assay__kube_pod_gone(struct assay_kube_attempt *attempt);
+/* A pod that failed while somebody deleted it did not fail by itself. */
+void assay__kube_pod_blame(const struct assay_kube_attempt *attempt,
+                           struct assay_kube_pod_status *status);
+
+/* --- objects of templates (kubernetes_object.c) --- */
+
+/* Whether everything that tells of the attempt is watched, so that its object can be made;
+ * sees to it.  May end the attempt. */
+bool assay__kube_object_ready(struct assay_kube_attempt *attempt);
+void assay__kube_object_seen(struct assay_kube_attempt *attempt, const json_t *object);
+/* A pod of the object. */
+void assay__kube_object_pod(struct assay_kube_attempt *attempt, const json_t *pod);
+void assay__kube_object_pod_gone(struct assay_kube_attempt *attempt);
+/* The log has been read; perhaps that was the last thing to wait for. */
+void assay__kube_object_log_over(struct assay_kube_attempt *attempt);
 
 /* --- the log (kubernetes_reading.c) --- */
 
@@ -125,7 +195,10 @@ ASSAY_MUST_CHECK assay_status assay__kube_reading_prepare(struct assay_kube_atte
                                                           const struct assay_study_spec *spec,
                                                           struct assay_error *err);
 /* Once; nothing when it is followed already. */
-void assay__kube_follow_log(struct assay_kube_attempt *attempt);
+void assay__kube_follow_log(struct assay_kube_attempt *attempt, const char *pod,
+                            const char *container);
+/* Another pod's log is read next, from its beginning. */
+void assay__kube_reading_restart(struct assay_kube_attempt *attempt);
 /* How it ended, with what it printed last where that helps.  Caller frees; may be NULL. */
 char *assay__kube_reading_message(const struct assay_kube_attempt *attempt);
 /* What is needed only while it runs. */
@@ -143,9 +216,31 @@ void assay__kube_secret_drop(struct assay_kube_attempt *attempt);
 /* What is due now. */
 void assay__kube_secret_look_at(struct assay_kube_attempt *attempt, int64_t now_us);
 
-/* --- namespaces (kubernetes_space.c) --- */
+/* --- what is watched (kubernetes_space.c) --- */
 
-/* The namespace's pods are watched from now on. */
-struct assay_kube_space *assay__kube_space(struct assay_kube_executor *executor, const char *name);
+/* The namespace's pods with our labels are watched from now on. */
+struct assay_kube_space *assay__kube_space_pods(struct assay_kube_executor *executor,
+                                                const char *namespace_);
+/* The namespace's pods with this label (static). */
+struct assay_kube_space *assay__kube_space_labelled(struct assay_kube_executor *executor,
+                                                    const char *namespace_, const char *pod_label);
+/* The namespace's objects of a kind that is KNOWN. */
+struct assay_kube_space *assay__kube_space_objects(struct assay_kube_executor *executor,
+                                                   const char *namespace_,
+                                                   const struct assay_kube_resource *resource);
+/* Watches again what a former daemon did, so that nothing it left there stays. */
+void assay__kube_spaces_recall(struct assay_kube_executor *executor);
+/* Closes those that can not be listed and that no attempt needs. */
+void assay__kube_spaces_tidy(struct assay_kube_executor *executor);
+void assay__kube_spaces_close(struct assay_kube_executor *executor);
+/* A selector as it stands in a URL.  Caller frees. */
+char *assay__kube_escape(const char *selector);
+
+/* --- kinds (kubernetes_discovery.c) --- */
+
+/* What is known of a kind; asks the server when that is nothing.  Look again after a tick. */
+struct assay_kube_resource *assay__kube_resource(struct assay_kube_executor *executor,
+                                                 const char *api_version, const char *kind);
+void assay__kube_resources_close(struct assay_kube_executor *executor);
 
 #endif

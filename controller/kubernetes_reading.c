@@ -55,9 +55,14 @@ on_log_ended(void *arg, const char *fault)
 {
     struct assay_kube_attempt *attempt = arg;
 
+    attempt->log_over = true;
     attempt->log_missing = fault != NULL;
-    attempt->ending = true;
-    assay__kube_tick_soon(attempt->executor);
+    if (attempt->template != NULL) {
+        assay__kube_object_log_over(attempt);
+    } else {
+        attempt->ending = true;
+        assay__kube_tick_soon(attempt->executor);
+    }
 }
 
 static void
@@ -79,7 +84,7 @@ open_output(struct assay_kube_attempt *attempt)
 }
 
 void
-assay__kube_follow_log(struct assay_kube_attempt *attempt)
+assay__kube_follow_log(struct assay_kube_attempt *attempt, const char *pod, const char *container)
 {
     struct assay_kube_executor *executor = attempt->executor;
     assay_auto_free char *path = NULL;
@@ -87,8 +92,8 @@ assay__kube_follow_log(struct assay_kube_attempt *attempt)
     if (attempt->log != NULL)
         return;
     open_output(attempt);
-    path = assay_format("/api/v1/namespaces/%s/pods/%s/log?container=" ASSAY_KUBE_CONTAINER,
-                        attempt->space->name, attempt->name);
+    path = assay_format("/api/v1/namespaces/%s/pods/%s/log?container=%s", attempt->space->name, pod,
+                        container);
     attempt->log = assay_kube_log_new(&(struct assay_kube_log_options){
         .client = executor->client,
         .loop = executor->loop,
@@ -98,6 +103,17 @@ assay__kube_follow_log(struct assay_kube_attempt *attempt)
         .ended = on_log_ended,
         .arg = attempt,
     });
+}
+
+void
+assay__kube_reading_restart(struct assay_kube_attempt *attempt)
+{
+    on_pause(attempt);
+    attempt->log = assay_kube_log_end(attempt->log);
+    attempt->output = assay_output_log_close(attempt->output);
+    attempt->log_over = attempt->log_missing = false;
+    if (attempt->book != NULL)
+        assay_metric_book_restart(attempt->book);
 }
 
 assay_status

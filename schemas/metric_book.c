@@ -110,6 +110,18 @@ assay_metric_book_enter(struct assay_metric_book *book, const char *name, int64_
     return metric->name;
 }
 
+void
+assay_metric_book_restart(struct assay_metric_book *book)
+{
+    struct metric *metric, *next;
+
+    HASH_ITER(hh, book->metrics, metric, next)
+    {
+        metric->seen = false;
+        metric->next_step = 1;
+    }
+}
+
 bool
 assay_metric_book_has_objectives(const struct assay_metric_book *book)
 {

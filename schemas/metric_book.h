@@ -25,6 +25,9 @@ struct assay_metric_book *assay_metric_book_free(struct assay_metric_book *book)
 const char *assay_metric_book_enter(struct assay_metric_book *book, const char *name, int64_t step,
                                     double value, int64_t *ret_step);
 
+/* What was entered is forgotten, the names are not: the source begins anew. */
+void assay_metric_book_restart(struct assay_metric_book *book);
+
 bool assay_metric_book_has_objectives(const struct assay_metric_book *book);
 /* Last value of every metric seen, {"loss": 0.3}; new reference. */
 json_t *assay_metric_book_last(const struct assay_metric_book *book);

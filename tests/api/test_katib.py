@@ -52,8 +52,8 @@ class Submit(ApiTest):
     def test_what_can_not_run_here_says_so(self):
         text = (FOLDER / "12-random.yaml").read_text()
         answer = self.post(text, "")
-        self.refused(answer, 422, "invalid_study", "/spec/trialTemplate/trialSpec")
-        self.assertIn("can not run a template", answer.json["errors"][0]["message"])
+        self.refused(answer, 422, "invalid_study", "/spec/trialTemplate")
+        self.assertIn("has no cluster to run trials on", answer.json["errors"][0]["message"])
 
     def test_faults_of_the_study_are_at_their_places(self):
         text = (FOLDER / "12-random.yaml").read_text()

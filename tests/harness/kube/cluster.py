@@ -1,4 +1,4 @@
-"""Scheduler, kubelet and controllers for the API double: pods are scheduled on nodes with
+"""Scheduler and kubelet for the API double (operators.py has the controllers): pods are scheduled on nodes with
 GPUs, their containers run, and end as they do on a cluster.
 
 A container runs as a real process (its command, with paths below its volume mounts
@@ -22,11 +22,11 @@ import threading
 import time
 
 from .double import Double, Log
+from .operators import Operators, kind_named
 from .store import KINDS, ApiError, now
 
 PODS = next(k for k in KINDS if k.kind == "Pod")
 NODES = next(k for k in KINDS if k.kind == "Node")
-JOBS = next(k for k in KINDS if k.kind == "Job")
 EVENTS = next(k for k in KINDS if k.kind == "Event")
 SECRETS = next(k for k in KINDS if k.kind == "Secret")
 SUFFIXES = {"": 1, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "Ki": 2**10,
@@ -84,6 +84,7 @@ class Cluster:
     def __init__(self, double: Double, folder: pathlib.Path, nodes=None, images=None,
                  start_delay=0.0):
         self.double, self.store, self.folder = double, double.store, folder
+        self.operators = Operators(self)
         self.images, self.start_delay = images or {}, start_delay
         self.image_folders = {}       # image -> {path in it: folder}
         self.missing_images = set()   # can't be pulled
@@ -106,7 +107,7 @@ class Cluster:
 
     def __enter__(self):
         self.watchers = [self.store.watch(kind, None, lambda o: True, None)
-                         for kind in (PODS, JOBS)]
+                         for kind in [PODS, *self.operators.kinds]]
         self.threads = [threading.Thread(target=self.follow, args=(w,), daemon=True)
                         for w in self.watchers]
         self.threads.append(threading.Thread(target=self.schedule, daemon=True))
@@ -152,6 +153,19 @@ class Cluster:
                          "reason": "PreemptionByScheduler" if reason == "Preempted"
                          else "TerminationByKubelet", "message": message}]))
 
+    def objects(self, kind="Job"):
+        return self.store.list(kind_named(kind), None, lambda o: True)[0]
+
+    def admit(self, item):
+        """A suspended object may begin, as when Kueue has room for it."""
+        def resume(fresh):
+            for spec in (fresh["spec"], fresh["spec"].get("runPolicy") or {}):
+                if "suspend" in spec:
+                    spec["suspend"] = False
+            return fresh
+        meta = item["metadata"]
+        self.store.update(kind_named(item["kind"]), meta["namespace"], meta["name"], resume)
+
     def pods(self):
         return self.store.list(PODS, None, lambda o: True)[0]
 
@@ -170,7 +184,7 @@ class Cluster:
             if watcher.kind is PODS:
                 self.pod_changed(type_, item)
             else:
-                self.job_changed(type_, item)
+                self.operators.changed(type_, {**item, "kind": watcher.kind.kind})
 
     def pod_changed(self, type_, pod):
         uid = pod["metadata"]["uid"]
@@ -287,68 +301,6 @@ class Cluster:
             if known is None:
                 self.record(pod, "FailedScheduling", message, "Warning")
         return 0
-
-    # --- the job controller: one pod, tried again up to backoffLimit
-
-    def job_changed(self, type_, job):
-        meta = job["metadata"]
-        if type_ == "DELETED" or meta.get("deletionTimestamp") or job["spec"].get("suspend"):
-            return
-        status = job.get("status") or {}
-        if any(c["type"] in ("Complete", "Failed") for c in status.get("conditions") or []):
-            return
-        threading.Thread(target=self.run_job, args=(job,), daemon=True).start() \
-            if type_ == "ADDED" or not status.get("startTime") else None
-
-    def run_job(self, job):
-        meta, spec = job["metadata"], job["spec"]
-        try:
-            self.store.update(JOBS, meta["namespace"], meta["name"], lambda j: {
-                **j, "status": {"startTime": now(), "active": 1}})
-        except ApiError:
-            return
-        for attempt in range(1 + spec.get("backoffLimit", 6)):
-            template = spec["template"]
-            pod = self.store.create(PODS, meta["namespace"], {
-                "metadata": {**(template.get("metadata") or {}), "generateName": f"{meta['name']}-",
-                             "labels": {**((template.get("metadata") or {}).get("labels") or {}),
-                                        "job-name": meta["name"],
-                                        "batch.kubernetes.io/job-name": meta["name"]},
-                             "ownerReferences": [{"apiVersion": "batch/v1", "kind": "Job",
-                                                  "name": meta["name"], "uid": meta["uid"],
-                                                  "controller": True}]},
-                "spec": dict(template["spec"]), "status": {"phase": "Pending"}})
-            phase = self.wait_end(pod)
-            if phase == "Succeeded":
-                return self.end_job(job, "Complete", attempt)
-            if phase is None or self.closing.is_set():
-                return None
-        return self.end_job(job, "Failed", spec.get("backoffLimit", 6) + 1)
-
-    def wait_end(self, pod):
-        while not self.closing.wait(0.01):
-            try:
-                fresh = self.store.get(PODS, pod["metadata"]["namespace"], pod["metadata"]["name"])
-            except ApiError:
-                return None
-            if fresh["status"]["phase"] in ("Succeeded", "Failed"):
-                return fresh["status"]["phase"]
-        return None
-
-    def end_job(self, job, type_, failed):
-        condition = {"type": type_, "status": "True", "lastTransitionTime": now()}
-        if type_ == "Failed":
-            condition.update(reason="BackoffLimitExceeded",
-                             message="Job has reached the specified backoff limit")
-        try:
-            self.store.update(JOBS, job["metadata"]["namespace"], job["metadata"]["name"],
-                              lambda j: {**j, "status": {
-                                  "startTime": j["status"].get("startTime"),
-                                  "completionTime": now(), "failed": failed,
-                                  "succeeded": int(type_ == "Complete"),
-                                  "conditions": [condition]}})
-        except ApiError:
-            pass
 
 
 def selected(pod, node):

@@ -628,7 +628,7 @@ class Double:
 
     def __init__(self, tls_folder=None, rights=None, qps=None, history=100_000):
         self.store = stores.Store(history)
-        self.store.on_removed = self.collect_garbage
+        self.store.on_removed = self.removed
         self.logs = {}
         self.chaos, self.counts = Chaos(), Counts()
         self.rights, self.qps = rights, qps
@@ -641,7 +641,7 @@ class Double:
         self.tls_folder = tls_folder
         if tls_folder is not None:
             self.make_certificates()
-        for name in ("default", "kube-system", "assay"):
+        for name in ("default", "kube-system", "assay", "team"):
             self.store.create(KINDS[0], None, {"metadata": {"name": name}})
         self.threads = [threading.Thread(target=self.server.serve_forever, args=(0.05,),
                                          daemon=True),
@@ -728,12 +728,16 @@ class Double:
             grace = item["spec"].get("terminationGracePeriodSeconds", 30) if running else 0
         grace = int(grace) if running else 0
 
+        foreground = policy == "Foreground" and kind.kind != "Pod" and self.owns(meta["uid"])
+
         def mark(fresh):
             meta = fresh["metadata"]
             if meta.get("deletionTimestamp") and meta.get("deletionGracePeriodSeconds", 0) <= grace:
                 return fresh
             meta["deletionTimestamp"] = stores.now()
             meta["deletionGracePeriodSeconds"] = grace
+            if foreground:
+                meta["finalizers"] = [*(meta.get("finalizers") or []), "foregroundDeletion"]
             return fresh
         self.store.update(kind, namespace, name, mark, conditions.get("resourceVersion"),
                           conditions.get("uid"))
@@ -742,12 +746,39 @@ class Double:
         else:
             self.collect_garbage(meta["uid"])
 
+    def owns(self, uid):
+        """Whether there is anything yet that this object made."""
+        for kind, namespace, name in self.store.dependents.get(uid, []):
+            try:
+                item = self.store.get(kind, namespace, name)
+            except ApiError:
+                continue
+            if any(r["uid"] == uid for r in item["metadata"].get("ownerReferences") or []):
+                return True
+        return False
+
     def collect_garbage(self, owner):
-        for kind, namespace, name in self.store.dependents.pop(owner, []):
+        for kind, namespace, name in list(self.store.dependents.get(owner, [])):
             try:
                 self.delete(kind, self.store.get(kind, namespace, name))
             except ApiError:
                 pass  # gone by itself
+
+    def removed(self, item):
+        """What it made goes with it; what was deleted in the foreground after all it made."""
+        self.collect_garbage(item["metadata"]["uid"])
+        self.store.dependents.pop(item["metadata"]["uid"], None)
+        for ref in item["metadata"].get("ownerReferences") or []:
+            if self.owns(ref["uid"]):
+                continue
+            kind = next(k for k in KINDS if (k.api_version, k.kind) ==
+                        (ref["apiVersion"], ref["kind"]))
+            try:
+                owner = self.store.get(kind, item["metadata"]["namespace"], ref["name"])
+            except ApiError:
+                continue
+            if "foregroundDeletion" in (owner["metadata"].get("finalizers") or []):
+                self.store.remove(kind, owner["metadata"]["namespace"], ref["name"])
 
     # --- trouble
 

@@ -61,9 +61,12 @@ KINDS = [
     Kind("batch", "v1", "jobs", "Job"),
     Kind("kubeflow.org", "v1", "pytorchjobs", "PyTorchJob"),
     Kind("kubeflow.org", "v1", "tfjobs", "TFJob"),
+    Kind("kubeflow.org", "v1", "xgboostjobs", "XGBoostJob"),
+    Kind("kubeflow.org", "v1", "mpijobs", "MPIJob"),
     Kind("trainer.kubeflow.org", "v1alpha1", "trainjobs", "TrainJob"),
     Kind("ray.io", "v1", "rayjobs", "RayJob"),
     Kind("argoproj.io", "v1alpha1", "workflows", "Workflow"),
+    Kind("tekton.dev", "v1beta1", "pipelineruns", "PipelineRun"),
 ]
 
 
@@ -105,7 +108,7 @@ class Store:
         self.compacted = self.version  # versions up to this can't be watched from
         self.watchers = []
         self.dependents = collections.defaultdict(list)  # uid of an owner -> (kind, space, name)
-        self.on_removed = lambda uid: None  # with the lock held
+        self.on_removed = lambda item: None  # with the lock held
 
     # --- reading
 
@@ -216,7 +219,7 @@ class Store:
         item["metadata"]["resourceVersion"] = str(self.version)
         del self.objects[kind.title][key]
         self._tell(kind, "DELETED", item, item)
-        self.on_removed(item["metadata"]["uid"])
+        self.on_removed(item)
         return item
 
     def _tell(self, kind, type_, item, before):

@@ -64,9 +64,13 @@ build(const struct assay_study_spec *spec, struct assay_kube_template **ret_temp
         .budget = NAN,
         .token = "secret-token",
     };
-    struct assay_kube_template_options options = {"0a1b2c3d", "team", "http://assay:8080"};
+    struct assay_kube_template_options options = {
+        "0a1b2c3d", "team", {.url = "http://assay:8080", .runner_image = "runner:1"}};
+    json_t *secret = NULL;
+    assay_status rc = assay_kube_template_build(&launch, &options, ret_template, &secret, err);
 
-    return assay_kube_template_build(&launch, &options, ret_template, err);
+    json_decref(secret);
+    return rc;
 }
 
 /* What stands at a pointer of a document. */
