@@ -1,5 +1,5 @@
-"""Scheduler and kubelet for the API double (operators.py has the controllers): pods are scheduled on nodes with
-GPUs, their containers run, and end as they do on a cluster.
+"""Scheduler and kubelet for the API double (operators.py has the controllers): pods are
+scheduled on nodes with GPUs, their containers run, and end as they do on a cluster.
 
 A container runs as a real process (its command, with paths below its volume mounts
 replaced by folders of the test, also in what Secrets hold), unless its image is in
