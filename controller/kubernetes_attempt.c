@@ -447,6 +447,7 @@ look_at_waiting(struct assay_kube_attempt *attempt, int64_t now_us)
         assay__kube_end_soon(attempt, false, ASSAY_TRIAL_REASON_START_FAILED,
                              assay_strdup(attempt->waits));
     if (attempt->deadline_us > 0 && now_us > attempt->deadline_us && !attempt->stopping &&
+        attempt->space != NULL &&
         attempt->end.phase != ASSAY_KUBE_ENDED) {
         attempt->timed_out = attempt->stopping = true;
         assay__kube_send_delete(attempt);

@@ -92,7 +92,7 @@ assay__kube_follow_log(struct assay_kube_attempt *attempt, const char *pod, cons
     if (attempt->log != NULL)
         return;
     open_output(attempt);
-    path = assay_format("/api/v1/namespaces/%s/pods/%s/log?container=%s", attempt->space->name, pod,
+    path = assay_format("/api/v1/namespaces/%s/pods/%s/log?container=%s", attempt->namespace_, pod,
                         container);
     attempt->log = assay_kube_log_new(&(struct assay_kube_log_options){
         .client = executor->client,

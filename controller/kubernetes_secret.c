@@ -68,7 +68,7 @@ static void
 send_secret(struct assay_kube_attempt *attempt)
 {
     assay_auto_free char *path =
-        assay_format("/api/v1/namespaces/%s/secrets", attempt->space->name);
+        assay_format("/api/v1/namespaces/%s/secrets", attempt->namespace_);
 
     attempt->secret_at_us = 0;
     attempt->secret_call = assay_kube_send(attempt->executor->client,

@@ -43,7 +43,7 @@ def study(name, template, trials=2, parallel=2, kubernetes=None, **more):
 
 
 class Shared(unittest.TestCase):
-    """One cluster and one daemon for all tests of a class; each leaves nothing behind."""
+    """One cluster and one daemon for all tests of a class, which leave nothing behind."""
 
     rights = None
     token = None
@@ -66,7 +66,10 @@ class Shared(unittest.TestCase):
 
     @classmethod
     def finish(cls):
-        fault = cls.daemon.stop()
+        end = time.monotonic() + 60
+        while cls.left() and time.monotonic() < end:
+            time.sleep(0.1)
+        fault = cls.daemon.stop() or (cls.left() and f"left in the cluster: {cls.left()}")
         tail = cls.daemon.tail()
         cls.daemon.remove()
         if fault:
@@ -104,16 +107,17 @@ class Shared(unittest.TestCase):
         return [o for o in self.cluster.objects(kind) if
                 (o["metadata"].get("annotations") or {}).get("assay.dev/study-name") == name]
 
-    def tearDown(self):
-        def left():
-            return [f"{k.kind} {o['metadata']['name']}" for k in OURS
-                    for o in self.double.store.list(k, None, lambda o: True)[0]
-                    if "assay.dev/retained" not in (o["metadata"].get("labels") or {})]
-        end = time.monotonic() + 60
-        while left():
-            if time.monotonic() > end:
-                self.fail(f"left in the cluster: {left()}")
-            time.sleep(0.1)
+    def pods(self, name):
+        """The pods of a study's Jobs."""
+        owners = {o["metadata"]["uid"] for o in self.objects("Job", name)}
+        return [p for p in self.cluster.pods()
+                if p["metadata"]["ownerReferences"][0]["uid"] in owners]
+
+    @classmethod
+    def left(cls):
+        return [f"{k.kind} {o['metadata']['name']}" for k in OURS
+                for o in cls.double.store.list(k, None, lambda o: True)[0]
+                if "assay.dev/retained" not in (o["metadata"].get("labels") or {})]
 
 
 class Kinds(Shared):
@@ -134,6 +138,329 @@ class Kinds(Shared):
         self.assertEqual({o["metadata"]["labels"]["team"] for o in made}, {"x"})
         log = self.call("GET", "/job/trials/1/logs")
         self.assertEqual(log, f"loss={rows[0]['metrics']['loss']}\n")
+
+
+    def test_replicas(self):
+        """The master's log counts, what the workers print does not."""
+        self.image("noisy", lambda c: (c.print("loss=1000"), c.stopped.wait(30))[0])
+        template = {"apiVersion": "kubeflow.org/v1", "kind": "PyTorchJob", "spec": {
+            "pytorchReplicaSpecs": {
+                "Master": {"replicas": 1, "template": pod("quick", "pytorch", resources={
+                    "limits": {"nvidia.com/gpu": 1}})},
+                "Worker": {"replicas": 2, "template": pod("noisy", "pytorch", resources={
+                    "limits": {"nvidia.com/gpu": 1}})}}}}
+        _, rows = self.run_study("replicas", template)
+        for row in rows:
+            self.assertEqual(row["state"], "succeeded", row)
+            self.assertAlmostEqual(row["metrics"]["loss"], (row["parameters"]["x"] - 0.3) ** 2)
+            self.assertEqual(len(row["attempts"][0]["gpus"]), 3)
+
+    def test_ray(self):
+        self.image("ray", lambda c: loss(c) if c.spec["name"] == "ray-job-submitter" else
+                   c.stopped.wait(30) and None)
+        _, rows = self.run_study("ray", {
+            "apiVersion": "ray.io/v1", "kind": "RayJob", "spec": {
+                "entrypoint": "python train.py ${x}",
+                "rayClusterSpec": {"headGroupSpec": {"template": pod("ray", "ray-head")}}}})
+        self.assertEqual([row["state"] for row in rows], ["succeeded"] * 2, rows)
+
+    def test_a_pod_is_a_template_too(self):
+        _, rows = self.run_study("pod", {"apiVersion": "v1", "kind": "Pod", **pod("quick")})
+        self.assertEqual([row["state"] for row in rows], ["succeeded"] * 2, rows)
+
+    def test_retain(self):
+        template = {**job("quick"), "metadata": {"labels": {"assay.dev/retained": "test"}}}
+        template["spec"]["template"]["metadata"] = template["metadata"]
+        _, rows = self.run_study("retain", template, kubernetes={"retain": True})
+        self.assertEqual([row["state"] for row in rows], ["succeeded"] * 2, rows)
+        time.sleep(6)  # longer than what ended is kept
+        self.daemon.kill()
+        self.daemon.start()
+        time.sleep(1)
+        self.assertEqual(len(self.objects("Job", "retain")), 2)
+
+
+class Ends(Shared):
+    def test_exit_code(self):
+        def fails(container):
+            container.print("no such file: data.npz")
+            return 3
+        self.image("fails", fails)
+        row = self.run_one("exit", job("fails", backoffLimit=1))
+        self.assertEqual((row["state"], row["reason"]), ("failed", "exit_code"))
+        self.assertEqual(row["attempts"][0]["exit_code"], 3)
+        for words in ("the Job failed: BackoffLimitExceeded", "no such file: data.npz",
+                      'container "main" ended with exit code 3'):
+            self.assertIn(words, row["message"])
+
+    def test_second_pod(self):
+        """A Job that tries again is read again, from the new pod's beginning."""
+        runs = []
+
+        def second(container):
+            runs.append(container.pod["metadata"]["name"])
+            for step in range(1, 4):
+                container.print(f"loss={10 * len(runs) + step}")
+            return 1 if len(runs) == 1 else 0
+        self.image("second", second)
+        row = self.run_one("second", job("second", backoffLimit=2))
+        self.assertEqual(row["state"], "succeeded", row)
+        self.assertEqual(len(set(runs)), 2)
+        curve = self.call("GET", "/second/trials/1/measurements")["measurements"]
+        self.assertEqual([(m["step"], m["metrics"]["loss"]) for m in curve],
+                         [(1, 21.0), (2, 22.0), (3, 23.0)])
+        self.assertEqual(self.call("GET", "/second/trials/1/logs"), "loss=21\nloss=22\nloss=23\n")
+
+    def test_out_of_memory(self):
+        def grows(_container):
+            raise Killed("OOMKilled")
+        self.image("grows", grows)
+        row = self.run_one("memory", job("grows"))
+        self.assertEqual((row["state"], row["reason"]), ("failed", "out_of_memory"), row)
+
+    def test_eviction_is_retried_apart(self):
+        seen = []
+
+        def once(container):
+            seen.append(container.pod["metadata"]["name"])
+            if len(seen) == 1:
+                threading.Thread(target=self.cluster.evict, args=(container.pod,)).start()
+                container.stopped.wait(30)
+                return 1
+            container.print("loss=0.5")
+            return 0
+        self.image("once", once)
+        row = self.run_one("evicted", job("once"), infrastructure_retries=2)
+        self.assertEqual(row["state"], "succeeded", row)
+        self.assertEqual([a["state"] for a in row["attempts"]], ["lost", "exited"])
+        self.assertIn("Evicted: The node was low on resource", row["attempts"][0]["message"])
+
+    def test_timeout(self):
+        self.image("endless", lambda c: c.stopped.wait(60) and None)
+        row = self.run_one("late", job("endless"), timeout="1s")
+        self.assertEqual((row["state"], row["reason"]), ("failed", "timeout"), row)
+
+    def test_own_deadline(self):
+        self.image("endless", lambda c: c.stopped.wait(60) and None)
+        template = job("endless")
+        template["spec"]["template"]["spec"]["activeDeadlineSeconds"] = 1
+        row = self.run_one("deadline", template)
+        self.assertEqual((row["state"], row["reason"]), ("failed", "timeout"), row)
+
+    def test_no_metric(self):
+        self.image("silent", lambda c: c.print("all fine but silent"))
+        row = self.run_one("silent", job("silent"))
+        self.assertEqual((row["state"], row["reason"]), ("failed", "no_objective"))
+        self.assertIn("all fine but silent", row["message"])
+
+    def test_no_such_pod(self):
+        row = self.run_one("labels", job("quick"),
+                           kubernetes={"primary_pod_labels": {"role": "chief"}})
+        self.assertEqual((row["state"], row["reason"]), ("failed", "no_objective"))
+        self.assertIn('MetricsUnavailable: of the Job\'s pods none was there to be read with the '
+                      'labels {"role": "chief"}', row["message"])
+
+    def test_early_stop(self):
+        def curve(container):
+            x = float(container.spec["command"][-1])
+            for step in range(1, 400):
+                container.print(f"epoch={step} loss={x + 1 / step}")
+                if container.stopped.wait(0.02):
+                    return 143
+            return 0
+        self.image("curve", curve)
+        text = study("stopped", job("curve"), trials=12, parallel=4)
+        text["early_stopping"] = {"name": "median", "settings": {"min_trials": 3,
+                                                                 "warmup_steps": 3}}
+        self.call("POST", "", text)
+        self.assertEqual(base.wait_final(self.daemon, "stopped", 120)["state"], "succeeded")
+        self.assertEqual({row["state"] for row in self.trials("stopped")},
+                         {"stopped", "succeeded"})
+
+    def test_cancel_waits_for_the_pods(self):
+        """The object goes after its pods, so that nothing runs when the trial is over."""
+        ended = threading.Event()
+
+        def slow(container):
+            container.print("loss=1")
+            container.stopped.wait(60)
+            time.sleep(0.3)
+            ended.set()
+            return 143
+        self.image("slow", slow)
+        self.call("POST", "", study("cancelled", job("slow"), trials=1, parallel=1))
+        base.wait_for(lambda: any(p["status"]["phase"] == "Running"
+                                  for p in self.pods("cancelled")), "its pod runs", 40)
+        self.call("POST", "/cancelled/cancel")
+        self.assertEqual(base.wait_final(self.daemon, "cancelled", 40)["state"], "cancelled")
+        self.assertTrue(ended.is_set())
+
+
+class Waits(Shared):
+    def test_suspended(self):
+        template = {**job("quick", suspend=True),
+                    "metadata": {"labels": {"kueue.x-k8s.io/queue-name": "small"}}}
+        self.call("POST", "", study("queued", template, trials=1, parallel=1))
+        self.assertEqual(self.message_of("queued"), "Suspended: the Job waits in the queue small")
+        self.assertEqual(self.pods("queued"), [])
+        self.cluster.admit(self.objects("Job", "queued")[0])
+        self.assertEqual(base.wait_final(self.daemon, "queued", 40)["state"], "succeeded")
+
+    def test_preempted_by_its_queue(self):
+        """Suspended while it runs: its pods go, and come again when it is admitted."""
+        runs, go = [], threading.Event()
+
+        def run(container):
+            runs.append(container.pod["metadata"]["name"])
+            container.print(f"loss={len(runs)}")
+            while len(runs) == 1 and not container.stopped.wait(0.05):
+                pass
+            go.wait(30)
+            return 143 if len(runs) == 1 else 0
+        self.image("run", run)
+        self.call("POST", "", study("preempted", job("run", suspend=False), trials=1, parallel=1))
+        base.wait_for(lambda: runs, "it runs", 40)
+        item = self.objects("Job", "preempted")[0]
+        meta = item["metadata"]
+
+        def suspend(fresh):
+            fresh["spec"]["suspend"] = True
+            return fresh
+        kind = next(k for k in KINDS if k.kind == "Job")
+        self.double.store.update(kind, meta["namespace"], meta["name"], suspend)
+        go.set()
+        base.wait_for(lambda: not self.pods("preempted"), "its pod is gone", 40)
+        self.cluster.admit(item)
+        self.assertEqual(base.wait_final(self.daemon, "preempted", 40)["state"], "succeeded")
+        row = self.trials("preempted")[0]
+        self.assertEqual((len(row["attempts"]), row["metrics"]["loss"]), (1, 2.0), row)
+
+    def test_unschedulable(self):
+        template = job("quick")
+        template["spec"]["template"]["spec"]["containers"][0]["resources"] = {
+            "limits": {"nvidia.com/gpu": "80"}}
+        self.call("POST", "", study("big", template, trials=1))
+        self.assertIn("Unschedulable: 0/1 nodes are available: 1 Insufficient nvidia.com/gpu.",
+                      self.message_of("big"))
+        self.call("POST", "/big/cancel")
+        base.wait_final(self.daemon, "big", 40)
+
+    def test_restart(self):
+        """A daemon that is killed finds its objects again, and what it left behind."""
+        runs, go = [], threading.Event()
+
+        def held(container):
+            runs.append(container.pod["metadata"]["name"])
+            container.print("loss=3")
+            go.wait(60)
+            container.print("loss=0.25")
+        self.image("held", held)
+        self.call("POST", "", study("restarted", job("held")))
+        self.call("POST", "", study("before", job("quick")))
+        base.wait_final(self.daemon, "before", 60)
+        base.wait_for(lambda: len(runs) == 2, "two pods run", 40)
+        self.daemon.kill()
+        left = self.objects("Job", "before")
+        self.daemon.start()
+        go.set()
+        self.assertEqual(base.wait_final(self.daemon, "restarted", 60)["state"], "succeeded")
+        self.assertEqual(len(runs), 2)
+        for row in self.trials("restarted"):
+            self.assertEqual((row["state"], len(row["attempts"])), ("succeeded", 1), row)
+            curve = self.call("GET", f"/restarted/trials/{row['number']}/measurements")
+            self.assertEqual([m["metrics"]["loss"] for m in curve["measurements"]], [3.0, 0.25])
+        print(f"{len(left)} objects of a study that had ended were left by the kill")
+
+
+def may(verb, resource, group, namespace):
+    """Pods and Jobs in one namespace, and no other kind."""
+    return namespace in ("assay", None) and group in ("", "batch")
+
+
+class Refusals(Shared):
+    rights = {"good": may}
+    token = "good"
+
+    def refused(self, name, template, **more):
+        """What the trial says of an object that never was."""
+        row = self.run_one(name, template, **more)
+        self.assertEqual((row["state"], row["reason"]), ("failed", "start_failed"), row)
+        return row["message"]
+
+    def invalid(self, text):
+        with self.assertRaises(base.Refused) as caught:
+            self.call("POST", "", text)
+        self.assertEqual(caught.exception.status, 422)
+        return caught.exception.problem["errors"]
+
+    def test_rejected_by_the_server(self):
+        template = job("quick")
+        del template["spec"]["template"]["spec"]["restartPolicy"]
+        message = self.refused("rejected", template)
+        self.assertIn("spec.template.spec.restartPolicy", message)
+        self.assertRegex(message, 'Job(.batch)? "assay-')
+
+    def test_unknown_kind(self):
+        message = self.refused("farm", {"apiVersion": "farm.example/v1", "kind": "Farm",
+                                        "spec": {"template": pod("quick")}},
+                               kubernetes={"success": "status.ok", "failure": "status.bad"})
+        self.assertEqual(message, "the cluster has no kind Farm: it does not serve "
+                         "farm.example/v1: the server could not find the requested resource (404)")
+
+    def test_unknown_kind_of_a_known_group(self):
+        message = self.refused("jobs", {"apiVersion": "batch/v1", "kind": "Jobs",
+                                        "spec": {"template": pod("quick")}},
+                               kubernetes={"success": "status.ok", "failure": "status.bad"})
+        self.assertEqual(message, "the cluster has no kind Jobs in batch/v1")
+
+    def test_forbidden_namespace(self):
+        message = self.refused("away", job("quick"), kubernetes={"namespace": "kube-system"})
+        self.assertRegex(message, r'cannot list resource "(pods|jobs)" in API group "(batch)?" in '
+                         'the namespace "kube-system"')
+
+    def test_forbidden_kind(self):
+        message = self.refused("forbidden", {
+            "apiVersion": "kubeflow.org/v1", "kind": "PyTorchJob", "spec": {
+                "pytorchReplicaSpecs": {"Master": {"template": pod("quick", "pytorch")}}}})
+        self.assertIn('cannot list resource "pytorchjobs" in API group "kubeflow.org"', message)
+
+    def test_left_over_substitution(self):
+        text = study("left", job("quick"))
+        text["trial"]["kubernetes"]["template"]["spec"]["template"]["spec"]["containers"][0][
+            "args"] = ["${y}", "${trialParameters.z}", "${open"]
+        at = "/trial/kubernetes/template/spec/template/spec/containers/0/args/"
+        self.assertEqual([e["pointer"] for e in self.invalid(text)],
+                         [at + "0", at + "1", at + "2"])
+
+    def test_expired_token(self):
+        self.double.rights["good"], kept = None, self.double.rights["good"]
+        try:
+            self.call("POST", "", study("expired", job("quick"), trials=1))
+            self.assertIn("Unauthorized (401)", self.message_of("expired"))
+        finally:
+            self.double.rights["good"] = kept
+        self.assertEqual(base.wait_final(self.daemon, "expired", 60)["state"], "succeeded")
+
+    def test_metrics_without_pods(self):
+        errors = self.invalid(study("blind", {"apiVersion": "batch/v1", "kind": "Job",
+                                              "spec": {"x": "${x}"}}))
+        self.assertEqual(errors[0]["pointer"], "/trial/kubernetes/template")
+
+    def test_unreadable_kubeconfig(self):
+        config = self.folder / "broken"
+        config.write_text("clusters: [}")
+        daemon = Assayd(base.BUILD, "--kubeconfig", str(config))
+        try:
+            for form in (study("none", job("quick")),
+                         study("none", {"apiVersion": "v1", "kind": "Pod", **pod("quick")})):
+                with self.assertRaises(base.Refused) as caught:
+                    base.call(daemon, "POST", base.STUDIES, form)
+                error = caught.exception.problem["errors"][0]
+                self.assertEqual(error["pointer"], "/trial/kubernetes")
+                self.assertIn(str(config), error["message"])
+        finally:
+            self.assertFalse(daemon.stop())
+            daemon.remove()
 
 
 if __name__ == "__main__":
