@@ -267,17 +267,6 @@ class Rights(Kube):
         self.assertEqual((row["state"], row["reason"]), ("failed", "start_failed"))
         self.assertIn('cannot create resource "pods"', row["message"])
 
-    def test_the_manifests_fit_together(self):
-        folder = ROOT / "deploy/kubernetes"
-        files = yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"]
-        self.assertEqual(sorted(files + ["kustomization.yaml"]),
-                         sorted(p.name for p in folder.iterdir()))
-        objects = {o["kind"]: o for o in (yaml.safe_load((folder / f).read_text()) for f in files)}
-        binding = objects["RoleBinding"]
-        self.assertEqual(binding["roleRef"]["name"], objects["Role"]["metadata"]["name"])
-        self.assertEqual(binding["subjects"][0]["name"],
-                         objects["ServiceAccount"]["metadata"]["name"])
-
 
 class Restarts(Kube):
     def test_restart_adopts(self):

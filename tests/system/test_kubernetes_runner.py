@@ -12,8 +12,10 @@ import tempfile
 import textwrap
 import unittest
 
+import yaml
+
 import base
-from harness.assayd import Assayd
+from harness.assayd import ROOT, Assayd
 from harness.kube.cluster import PODS, SECRETS, Cluster
 from harness.kube.double import Double
 
@@ -76,6 +78,7 @@ def free_port():
 class Runner(unittest.TestCase):
     nodes = {f"node-{n}": {"cpu": "64", "memory": "256Gi", "pods": "100"} for n in (1, 2, 4)}
     with_runner = True
+    rights = None
 
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
@@ -87,14 +90,15 @@ class Runner(unittest.TestCase):
         os.link(BUNDLE, image / "assay-runner") if os.stat(BUNDLE).st_dev == os.stat(image).st_dev \
             else (image / "assay-runner").write_bytes(BUNDLE.read_bytes())
         (image / "assay-runner").chmod(0o755)
-        self.double = Double()
+        self.double = Double(rights=self.rights and {"assayd": self.rights})
         self.double.__enter__()
         self.addCleanup(self.double.__exit__, None, None, None)
         self.cluster = Cluster(self.double, self.folder / "cluster", self.nodes)
         self.cluster.image_folders[IMAGE] = {"/usr/local/libexec/assay": image}
         self.cluster.__enter__()
         self.addCleanup(self.cluster.__exit__, None, None, None)
-        config = self.double.write_kubeconfig(self.folder / "kubeconfig", None)
+        config = self.double.write_kubeconfig(self.folder / "kubeconfig",
+                                              self.rights and "assayd")
         listen = f"127.0.0.1:{free_port()}"
         options = ["--kube-url", f"http://{listen}", "--kube-runner-image", IMAGE]
         self.daemon = Assayd(base.BUILD, "--kubeconfig", str(config), "--kube-qps", "2000",
@@ -295,6 +299,37 @@ class Crashes(Runner):
         self.assertEqual([a["state"] for a in row["attempts"]], ["lost", "exited"], row)
         self.assertEqual(sorted(self.curve("n", 1)), list(range(1, 41)))
         self.assertRegex(self.log("n", 1), "from [1-9]")
+
+
+class Rights(Runner):
+    """With the rights of deploy/kubernetes and no more; and none of them is for nothing."""
+
+    role = yaml.safe_load((ROOT / "deploy/kubernetes/trials-role.yaml").read_text())
+
+    def rights(self, verb, resource, group, namespace):
+        asked = (verb, resource, group)
+        granted = namespace == "assay" and asked in self.granted()
+        self.asked.add(asked)
+        return granted
+
+    def granted(self):
+        return {(verb, resource, group) for rule in self.role["rules"] for verb in rule["verbs"]
+                for resource in rule["resources"] for group in rule["apiGroups"]}
+
+    def test_what_is_used_is_what_is_granted(self):
+        self.asked = set()
+        base.call(self.daemon, "POST", base.STUDIES,
+                  self.study("u", "file", "metrics.log", "10000", 0.05, trials=1))
+        base.wait_for(lambda: (base.all_trials(self.daemon, "u") or [{}])[0].get("steps"),
+                      "the first step", 60)
+        self.daemon.kill()
+        self.daemon.start()
+        base.call(self.daemon, "POST", f"{base.STUDIES}/u/cancel")
+        base.wait_final(self.daemon, "u", 60)
+        self.wait_nothing_left()
+        pods = {asked for asked in self.granted() if asked[2] == ""}
+        self.assertLessEqual(pods - {("get", "pods", "")}, self.asked)  # a get only after a 409
+        self.assertLessEqual(self.asked, self.granted())
 
 
 class Without(Runner):

@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+"""deploy/: the manifests and the image's recipe agree with each other, with the options of
+assayd, with what its programs need, and with what they do."""
+
+import json
+import pathlib
+import re
+import shutil
+import subprocess
+import unittest
+
+import yaml
+
+from base import BUILD, ROOT
+
+KUBERNETES = ROOT / "deploy" / "kubernetes"
+DOCKERFILE = ROOT / "deploy" / "image" / "Dockerfile"
+RUNNER = re.search(r'ASSAY_KUBE_RUNNER_IN_IMAGE "(.*)"',
+                   (ROOT / "controller" / "kube_runner.h").read_text())[1]
+
+
+def options_of_assayd():
+    found = yaml.safe_load((ROOT / "schemas" / "config.yaml").read_text())["options"]
+    return {o["name"]: o for o in found}
+
+
+def stages():
+    """The recipe: stage name -> list of (instruction, text), lines joined."""
+    text = re.sub(r"^\s*#.*\n", "", DOCKERFILE.read_text(), flags=re.MULTILINE)
+    found, name = {}, None
+    for line in re.sub(r"\\\n", " ", text).splitlines():
+        if not line.strip():
+            continue
+        word, rest = line.split(None, 1)
+        if word == "FROM":
+            name = re.fullmatch(r"\S+ AS (\S+)", rest)[1]
+            found[name] = []
+        found[name].append((word, re.sub(r"\s+", " ", rest.strip())))
+    return found
+
+
+def packages_of(stage):
+    """What the stage installs."""
+    text = next(t for w, t in stage if w == "RUN" and "apt-get install" in t)
+    listed = re.search(r"--no-install-recommends (.*?) &&", text)[1]
+    return listed.split()
+
+
+class Manifests(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.kustomization = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text())
+        cls.objects = [o for f in cls.kustomization["resources"]
+                       for o in yaml.safe_load_all((KUBERNETES / f).read_text())]
+
+    def one(self, kind, name=None):
+        found = [o for o in self.objects if o["kind"] == kind and
+                 name in (None, o["metadata"]["name"])]
+        self.assertEqual(len(found), 1, (kind, name))
+        return found[0]
+
+    def setUp(self):
+        self.pod = self.one("Deployment")["spec"]["template"]
+        self.container = self.pod["spec"]["containers"][0]
+        self.arguments = dict(a.removeprefix("--").split("=", 1) if "=" in a else
+                              (a.removeprefix("--"), "") for a in self.container["args"])
+
+    def test_every_file_is_listed(self):
+        self.assertEqual(sorted(self.kustomization["resources"] + ["kustomization.yaml"]),
+                         sorted(p.name for p in KUBERNETES.iterdir()))
+
+    def test_the_account_has_the_role(self):
+        binding, account = self.one("RoleBinding"), self.one("ServiceAccount")
+        self.assertEqual(binding["roleRef"]["name"], self.one("Role")["metadata"]["name"])
+        self.assertEqual(binding["subjects"][0]["name"], account["metadata"]["name"])
+        self.assertEqual(binding["subjects"][0]["namespace"], self.kustomization["namespace"])
+        self.assertEqual(self.pod["spec"]["serviceAccountName"], account["metadata"]["name"])
+
+    def test_options_exist(self):
+        options = options_of_assayd()
+        for name, value in self.arguments.items():
+            self.assertIn(name, options)
+            self.assertEqual(options[name]["type"] == "bool", value == "", name)
+        known = {o["environment"] for o in options.values() if "environment" in o}
+        for variable in self.container["env"]:
+            self.assertIn(variable["name"], known)
+
+    def test_assayd_takes_them(self):
+        """assayd itself reads the command line; --help afterwards keeps it from starting."""
+        done = subprocess.run([str(BUILD / "bin" / "assayd"), *self.container["args"], "--help"],
+                              capture_output=True, text=True, timeout=30)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_addresses_agree(self):
+        port = int(self.arguments["listen"].rsplit(":", 1)[1])
+        service = self.one("Service")
+        namespace = self.kustomization["namespace"]
+        self.assertEqual(self.container["ports"][0]["containerPort"], port)
+        self.assertEqual(service["spec"]["ports"][0]["targetPort"],
+                         self.container["ports"][0]["name"])
+        self.assertEqual(service["spec"]["selector"], self.pod["metadata"]["labels"])
+        self.assertEqual(self.one("Deployment")["spec"]["selector"]["matchLabels"],
+                         self.pod["metadata"]["labels"])
+        self.assertEqual(self.arguments["kube-url"],
+                         f"https://{service['metadata']['name']}.{namespace}.svc:"
+                         f"{service['spec']['ports'][0]['port']}")
+        self.assertEqual(self.arguments["kube-namespace"], namespace)
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+            get = self.container[probe]["httpGet"]
+            self.assertEqual((get["port"], get["scheme"]), ("https", "HTTPS"))
+            self.assertIn(get["path"], ("/healthz", "/readyz"))
+        recipe = dict(stages()["assay"])
+        self.assertEqual(int(recipe["EXPOSE"]), port)
+
+    def test_files_are_mounted(self):
+        mounts = {m["mountPath"]: m for m in self.container["volumeMounts"]}
+        volumes = {v["name"]: v for v in self.pod["spec"]["volumes"]}
+        self.assertEqual({m["name"] for m in mounts.values()}, set(volumes))
+        for option in ("tls-cert", "tls-key", "kube-url-ca"):
+            folder = str(pathlib.PurePosixPath(self.arguments[option]).parent)
+            self.assertIn("secret", volumes[mounts[folder]["name"]])
+        data = re.search(r"ASSAYD_DATA=(\S+)", dict(stages()["assay"])["ENV"])[1]
+        self.assertEqual(volumes[mounts[data]["name"]].get("emptyDir"), {})
+        self.assertEqual(mounts[f"{data}/token"]["subPath"], "token")
+
+    def test_nothing_but_needed_rights(self):
+        for context, wanted in ((self.pod["spec"]["securityContext"], {"runAsNonRoot": True}),
+                                (self.container["securityContext"],
+                                 {"allowPrivilegeEscalation": False, "capabilities":
+                                  {"drop": ["ALL"]}, "readOnlyRootFilesystem": True})):
+            self.assertEqual({**context, **wanted}, context)
+        for rule in self.one("Role")["rules"]:
+            self.assertNotIn("*", rule["verbs"] + rule["resources"] + rule["apiGroups"])
+        secrets = [r for r in self.one("Role")["rules"] if "secrets" in r["resources"]]
+        self.assertEqual([r["verbs"] for r in secrets], [["create"]])
+
+    def test_policies_select_what_there_is(self):
+        trial = {"app.kubernetes.io/managed-by": "assay"}
+        self.assertIn('"app.kubernetes.io/managed-by", "assay"',
+                      (ROOT / "controller" / "kube_pod.c").read_text())
+        own = self.one("NetworkPolicy", "assayd")["spec"]
+        self.assertEqual(own["podSelector"]["matchLabels"], self.pod["metadata"]["labels"])
+        self.assertEqual(own["ingress"][0]["ports"][0]["port"], self.container["ports"][0]["name"])
+        self.assertIn({"podSelector": {"matchLabels": trial}}, own["ingress"][0]["from"])
+        trials = self.one("NetworkPolicy", "assay-trials")["spec"]
+        self.assertEqual(trials["podSelector"]["matchLabels"], trial)
+
+    def test_one_image(self):
+        variable = next(v for v in self.container["env"]
+                        if v["name"] == "ASSAYD_KUBE_RUNNER_IMAGE")
+        image = self.kustomization["images"][0]
+        self.assertEqual(variable["value"], self.container["image"])
+        self.assertEqual(self.container["image"], f"{image['name']}:{image['newTag']}")
+        self.assertIn(f'VERSION "{image["newTag"]}"', (ROOT / "api" / "assayd.c").read_text())
+
+    @unittest.skipUnless(shutil.which("kubectl"), "needs kubectl")
+    def test_kustomize_takes_it(self):
+        done = subprocess.run(["kubectl", "kustomize", str(KUBERNETES)], capture_output=True,
+                              text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        made = list(yaml.safe_load_all(done.stdout))
+        self.assertEqual(sorted(o["kind"] for o in made), sorted(o["kind"] for o in self.objects))
+
+
+class Image(unittest.TestCase):
+    def setUp(self):
+        self.stages = stages()
+
+    def test_the_stages(self):
+        self.assertEqual(list(self.stages), ["build", "runner", "assay"])
+        self.assertEqual(self.stages["runner"][0][1], "scratch AS runner")
+        for name in ("runner", "assay"):
+            words = dict(self.stages[name])
+            self.assertEqual(words["USER"], "65532:65532")
+            self.assertTrue(words["COPY"].startswith("--from=build /out/usr/local"))
+            json.loads(words["ENTRYPOINT"])
+        self.assertIn(RUNNER, dict(self.stages["runner"])["COPY"])
+        made = next(t for w, t in self.stages["build"] if w == "RUN" and t.startswith("make "))
+        self.assertIn("install DESTDIR=/out PREFIX=/usr/local", made)
+        self.assertTrue(RUNNER.startswith("/usr/local/libexec/assay/"))
+
+    def test_what_the_build_needs(self):
+        """The same packages as ./quickstart's, less what only running and testing need."""
+        text = (ROOT / "quickstart").read_text()
+        quickstart = set(re.search(r"build_packages=\((.*?)\)", text, re.DOTALL)[1].split())
+        quickstart |= {"libcurl4-gnutls-dev", "nodejs", "npm"}
+        self.assertEqual(set(packages_of(self.stages["build"])),
+                         quickstart - {"postgresql", "python3-sklearn"})
+
+    @unittest.skipUnless(shutil.which("dpkg"), "needs Debian")
+    def test_what_the_programs_need(self):
+        """Every library that a program is linked with comes from a package that is installed."""
+        listed = set(packages_of(self.stages["assay"]))
+        needed = set()
+        for program in ("assayd", "assay", "assay-suggest", "assay-runner"):
+            text = subprocess.run(["readelf", "-d", str(BUILD / "bin" / program)], check=True,
+                                  capture_output=True, text=True).stdout
+            needed |= set(re.findall(r"\(NEEDED\).*\[(.*)\]", text))
+        cache = subprocess.run(["/sbin/ldconfig", "-p"], check=True, capture_output=True,
+                               text=True).stdout
+        for library in sorted(needed):
+            if library.startswith("libcurl"):  # either flavour will do here
+                self.assertIn("libcurl3-gnutls", listed)
+                continue
+            path = re.search(rf"^\s*{re.escape(library)} .*=> (\S+)", cache, re.MULTILINE)[1]
+            owner = subprocess.run(["dpkg", "-S", str(pathlib.Path(path).resolve())],
+                                   capture_output=True, text=True).stdout.split(":")[0]
+            if owner in ("", "libc6", "libgcc-s1", "libstdc++6"):
+                continue
+            self.assertIn(owner, listed, library)
+
+
+if __name__ == "__main__":
+    unittest.main()
