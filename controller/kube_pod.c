@@ -766,7 +766,7 @@ read_end_of_sidecar(const json_t *status, struct assay_kube_pod_status *ret)
     if (ret->state != ASSAY_TRIAL_SUCCEEDED || end == NULL ||
         json_integer_value(json_object_get(end, "exitCode")) == 0)
         return;
-    ret->lost = true;
+    ret->lost = ret->metrics_missing = true;
     ret->state = ASSAY_TRIAL_FAILED;
     ret->reason = ASSAY_TRIAL_REASON_RUNNER_LOST;
     free(ret->sentence);

@@ -65,6 +65,7 @@ struct assay_kube_pod_status {
     bool has_log;  /* the container has been started at least once */
     /* ENDED: as in struct assay_attempt_end. */
     bool lost;
+    bool metrics_missing; /* lost for that alone: the command had ended well */
     enum assay_trial_state state;
     enum assay_trial_reason reason;
     int exit_code, signal;

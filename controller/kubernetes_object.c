@@ -123,7 +123,8 @@ static void
 conclude(struct assay_kube_attempt *attempt)
 {
     attempt->end.phase = ASSAY_KUBE_ENDED;
-    if (attempt->verdict.phase == ASSAY_KUBE_OBJECT_SUCCEEDED) {
+    if (attempt->verdict.phase == ASSAY_KUBE_OBJECT_SUCCEEDED &&
+        !attempt->pod_end.metrics_missing) {
         assay__kube_tell_started(attempt);
         conclude_success(attempt);
     } else {

@@ -271,6 +271,62 @@ class Preparation(Runner):
         self.wait_nothing_left()
 
 
+class Templates(Runner):
+    """A sidecar reads what the containers of a template write."""
+
+    def job(self, name, how, where, epochs="3", image="user/image", **more):
+        study = self.study(name, how, where, **more)
+        command = [sys.executable, str(self.folder / "train.py"), how, where, "${x}", epochs, "0"]
+        container = {"name": "main", "image": image, "command": command, "volumeMounts": [
+            {"name": "kept", "mountPath": "/kept"}], "env": [
+                {"name": "ASSAY_CHECKPOINT_DIR", "value": "/kept/c"},
+                {"name": "ASSAY_PARAMETERS_FILE", "value": str(self.folder / "parameters")}]}
+        del study["trial"]["command"]
+        study["trial"]["kubernetes"] = {"template": {
+            "apiVersion": "batch/v1", "kind": "Job", "spec": {"backoffLimit": 0, "template": {
+                "spec": {"restartPolicy": "Never", "containers": [container], "initContainers": [
+                    {"name": "make", "image": "user/image", "command": ["mkdir", "/kept/c"],
+                     "volumeMounts": container["volumeMounts"]}],
+                    "volumes": [{"name": "kept", "emptyDir": {}}]}}}}}
+        return study
+
+    def setUp(self):
+        super().setUp()
+        (self.folder / "parameters").write_text("{}")
+
+    def test_file_and_tensorboard(self):
+        for how, where in (("file", "/var/log/out/metrics.log"), ("tensorboard", "/kept/c/runs")):
+            found, rows = self.run_study(self.job(how, how, where))
+            self.assertEqual(found["state"], "succeeded", rows)
+            for row in rows:
+                self.assertEqual((row["state"], len(row["attempts"])), ("succeeded", 1), row)
+                curve = self.curve(how, row["number"])
+                self.assertEqual(sorted(curve), [1, 2, 3])
+                self.assertAlmostEqual(row["metrics"]["loss"], row["parameters"]["x"] + 1 / 3, 5)
+                self.assertIn("from 0", self.log(how, row["number"]))
+        self.wait_nothing_left()
+
+    def test_metrics_unavailable(self):
+        """The command ends well, what reads its metrics does not: another attempt."""
+        broken = self.folder / "broken"
+        broken.mkdir()
+        (broken / "assay-runner").write_text("#!/bin/sh\ntrap 'exit 3' TERM\n"
+                                            "while :; do sleep 0.05; done\n")
+        (broken / "assay-runner").chmod(0o755)
+        good = self.cluster.image_folders[IMAGE]["/usr/local/libexec/assay"]
+        self.cluster.image_folders[IMAGE] = {"/usr/local/libexec/assay": broken}
+        base.call(self.daemon, "POST", base.STUDIES, self.job(
+            "u", "file", "/var/log/out/metrics.log", trials=1, trial={"infrastructure_retries": 9}))
+        base.wait_for(lambda: any(a["state"] == "lost" for row in base.all_trials(self.daemon, "u")
+                                  for a in row["attempts"]), "a lost attempt", 60)
+        self.cluster.image_folders[IMAGE] = {"/usr/local/libexec/assay": good}
+        self.assertEqual(base.wait_final(self.daemon, "u", 90)["state"], "succeeded")
+        row = base.all_trials(self.daemon, "u")[0]
+        self.assertEqual(row["state"], "succeeded", row)
+        self.assertIn("MetricsUnavailable", row["attempts"][0]["message"])
+        self.wait_nothing_left()
+
+
 class Crashes(Runner):
     def test_the_daemon_goes_away(self):
         """The commands go on; what they measured meanwhile is told to the next daemon."""

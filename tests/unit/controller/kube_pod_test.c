@@ -216,6 +216,8 @@ restricted_by_default(void **state)
 /* --- causes --- */
 
 #define CONTAINER(state) "{\"containerStatuses\":[{\"name\":\"trial\",\"state\":{" state "}}],"
+#define SIDECAR(state)                                                                         \
+    "\"initContainerStatuses\":[{\"name\":\"assay-metrics\",\"state\":{" state "}}]"
 #define EXITED(code, reason) \
     CONTAINER("\"terminated\":{\"exitCode\":" #code ",\"reason\":\"" reason "\"}")
 
@@ -266,6 +268,18 @@ static const struct {
     {"{\"phase\":\"Failed\",\"initContainerStatuses\":[{\"name\":\"setup\",\"state\":{\"terminated\":"
      "{\"exitCode\":2,\"reason\":\"Error\"}}}]}",
      ASSAY_KUBE_ENDED, false, ASSAY_TRIAL_REASON_START_FAILED, "container \"setup\""},
+    {EXITED(0, "Completed") "\"phase\":\"Running\"," SIDECAR("\"running\":{}") "}",
+     ASSAY_KUBE_RUNNING, false, ASSAY_TRIAL_REASON_NONE, NULL}, /* it tells the last metrics */
+    {EXITED(3, "Error") "\"phase\":\"Running\"," SIDECAR("\"running\":{}") "}",
+     ASSAY_KUBE_RUNNING, false, ASSAY_TRIAL_REASON_NONE, NULL},
+    {EXITED(0, "Completed") "\"phase\":\"Succeeded\","
+     SIDECAR("\"terminated\":{\"exitCode\":0}") "}",
+     ASSAY_KUBE_ENDED, false, ASSAY_TRIAL_REASON_NONE, NULL},
+    {EXITED(0, "Completed") "\"phase\":\"Succeeded\","
+     SIDECAR("\"terminated\":{\"exitCode\":137}") "}",
+     ASSAY_KUBE_ENDED, true, ASSAY_TRIAL_REASON_RUNNER_LOST, "MetricsUnavailable"},
+    {EXITED(3, "Error") "\"phase\":\"Failed\"," SIDECAR("\"terminated\":{\"exitCode\":137}") "}",
+     ASSAY_KUBE_ENDED, false, ASSAY_TRIAL_REASON_EXIT_CODE, "exit code 3"},
     {"{\"phase\":\"Failed\"}", ASSAY_KUBE_ENDED, true, ASSAY_TRIAL_REASON_RUNNER_LOST,
      "the pod failed"},
     {"{}", ASSAY_KUBE_PENDING, false, ASSAY_TRIAL_REASON_NONE, NULL},
