@@ -29,7 +29,7 @@
 #define HTTP_THREADS 2
 #define CONNECTIONS_MAX 2048u
 #define IDLE_S 60u
-#define FILES_WANTED 8192
+#define FILES_WANTED 65536
 /* Connections besides those of the read threads: writer, engine, this thread, psql. */
 #define CONNECTIONS_OTHER 8
 #define SHARED_BUFFERS_MIB 128

@@ -18,10 +18,12 @@
 
 #define ANSWER_BYTES_MAX ((size_t)64 << 20)
 #define CONNECT_MS 10000L
-#define CONNECTIONS_MAX 2000L
 /* Requests under way, streams apart: each costs memory here and a place in the server's
  * queues, and more at a time would not be answered sooner. */
 #define AT_ONCE_MAX 64
+/* Streams that can wait; over HTTP/1.1 each holds a connection. */
+#define STREAMS_MAX 6000
+#define CONNECTIONS_MAX (STREAMS_MAX + AT_ONCE_MAX + 100L)
 /* Of a stream: 1,000 of them must be small. */
 #define STREAM_BUFFER_BYTES 4096L
 /* A stream that says nothing, not even a keep-alive, ends by TCP's own count. */
@@ -77,7 +79,11 @@ struct assay_kube_client {
     struct assay_random random;
     uint64_t sent;
     size_t open;
-    size_t at_once; /* under way, streams apart */
+    size_t at_once, streams; /* under way; streams: those that can wait */
+    /* What the server speaks, as the last answer said.  Until one has come, one request goes
+     * alone: over HTTP/2 the others need no connection of their own, and over HTTP/1.1 they
+     * must not wait for each other's. */
+    enum { SPEAKS_UNKNOWN, SPEAKS_HTTP1, SPEAKS_HTTP2 } speaks;
     bool pumping, closed;
     bool inside;    /* curl is calling back */
     bool cancelled; /* some call was, meanwhile */
@@ -117,6 +123,7 @@ leave(struct assay_kube_call *call)
 {
     TAILQ_REMOVE(&call->client->active, call, link);
     call->client->at_once -= !call->stream;
+    call->client->streams -= call->stream && call->background;
 }
 
 static void
@@ -189,9 +196,14 @@ on_header(char *bytes, size_t size, size_t n, void *arg)
     static const char name[] = "retry-after:";
     struct assay_kube_call *call = arg;
     double seconds;
+    long version = 0;
 
     n *= size;
-    call->begun = true;
+    if (!call->begun) {
+        call->begun = true;
+        curl_easy_getinfo(call->easy, CURLINFO_HTTP_VERSION, &version);
+        call->client->speaks = version == CURL_HTTP_VERSION_2_0 ? SPEAKS_HTTP2 : SPEAKS_HTTP1;
+    }
     if (n > sizeof name && strncasecmp(bytes, name, sizeof name - 1) == 0) {
         assay_auto_free char *text = assay_strndup(bytes + sizeof name - 1, n - sizeof name + 1);
 
@@ -348,6 +360,7 @@ begin(struct assay_kube_call *call)
 
     call->easy = easy;
     call->tries++;
+    call->begun = false;
     call->retry_after_us = 0;
     call->fault[0] = '\0';
     assay_buffer_clear(&call->answer);
@@ -356,7 +369,8 @@ begin(struct assay_kube_call *call)
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "assayd");
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L); /* rather one more stream than a connection */
+    /* Rather one more stream than a connection. */
+    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, client->speaks == SPEAKS_HTTP1 ? 0L : 1L);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, KEEPALIVE_S);
@@ -378,6 +392,7 @@ begin(struct assay_kube_call *call)
     TAILQ_INSERT_TAIL(&client->active, call, link);
     client->sent++;
     client->at_once += !call->stream;
+    client->streams += call->stream && call->background;
     if (call->stream) /* its turn may have come late */
         call->deadline_us = assay_monotonic_us() + call->timeout_us;
     if (call->stream && !uv_is_active((uv_handle_t *)&client->begin_timer))
@@ -421,6 +436,7 @@ pump(struct assay_kube_client *client)
     if (client->closed || client->pumping)
         return;
     client->pumping = true;
+    /* What may not go now goes when the beginning or end of another has pumped again. */
     refill(client);
     while (!client->closed && (call = next_waiting(client, call)) != NULL) {
         if (!call->stream && call->deadline_us <= now_us) {
@@ -433,8 +449,11 @@ pump(struct assay_kube_client *client)
             wake_us = ASSAY_MIN(wake_us, ASSAY_MIN(call->not_before_us, call->deadline_us));
             continue;
         }
-        if (!call->stream && client->at_once >= AT_ONCE_MAX)
-            continue; /* the end of one pumps again */
+        if (client->speaks == SPEAKS_UNKNOWN && !TAILQ_EMPTY(&client->active))
+            break;
+        if (call->stream ? call->background && client->streams >= STREAMS_MAX
+                         : client->at_once >= AT_ONCE_MAX)
+            continue;
         if (client->exec != NULL && !assay_kube_exec_ready(client->exec)) {
             assay_kube_exec_run(client->exec);
             break; /* its end pumps again */

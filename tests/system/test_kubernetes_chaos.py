@@ -19,6 +19,7 @@ NODES = {f"gpu-{i}": {"cpu": "64", "memory": "256Gi", "nvidia.com/gpu": "4"} for
 class Chaos(Kube):
     nodes = NODES
     needs_double = True
+    tls = True
 
     def setUp(self):
         super().setUp()
