@@ -251,8 +251,10 @@ set_trust(CURL *easy, const struct assay_kube_client *client)
 
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, config->insecure ? 0L : 1L);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, config->insecure ? 0L : 2L);
-    if (client->ca.path != NULL)
+    if (client->ca.path != NULL) { /* it alone: the system's authorities are read no more */
         curl_easy_setopt(easy, CURLOPT_CAINFO, client->ca.path);
+        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+    }
     if (config->proxy_url != NULL)
         curl_easy_setopt(easy, CURLOPT_PROXY, config->proxy_url);
     if (client->connect_to != NULL)
