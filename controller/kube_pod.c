@@ -193,6 +193,8 @@ add_ours(json_t *env, const struct assay_launch *launch, const struct assay_kube
         add_variable(env, "ASSAY_OUTPUT_DIR", places->output);
     if (places->parameters != NULL)
         add_variable(env, "ASSAY_PARAMETERS_FILE", places->parameters);
+    if (places->ca != NULL)
+        add_variable(env, "ASSAY_CA_FILE", places->ca);
 }
 
 assay_status
@@ -315,9 +317,26 @@ parameters_source(void)
                      "metadata.annotations['" PARAMETERS_ANNOTATION "']");
 }
 
+static json_t *
+ca_source(const char *secret)
+{
+    return json_pack("{s:{s:s, s:[{s:s, s:s}]}}", "secret", "secretName", secret, "items", "key",
+                     ASSAY_KUBE_CA_KEY, "path", ASSAY_KUBE_CA_KEY);
+}
+
+/* What the container has without a runner, which would bring it. */
+static void
+add_own_files(json_t *volumes, json_t *mounts, const struct assay_kube_places *places)
+{
+    add_volume(volumes, mounts, ASSAY_KUBE_PARAMETERS_PATH, parameters_source(), NULL, true);
+    if (places->ca != NULL)
+        add_volume(volumes, mounts, ASSAY_KUBE_CA_PATH, ca_source(places->secret), NULL, true);
+}
+
 static void
 add_volumes(json_t *pod_spec, json_t *container, const struct assay_launch *launch,
-            const char *owner, const struct assay_kubernetes_spec *spec, bool wrapped)
+            const char *owner, const struct assay_kubernetes_spec *spec,
+            const struct assay_kube_places *places)
 {
     json_t *volumes = json_array(), *mounts = json_array();
 
@@ -341,8 +360,8 @@ add_volumes(json_t *pod_spec, json_t *container, const struct assay_launch *laun
     }
     add_volume(volumes, mounts, ASSAY_KUBE_OUTPUT_PATH, json_pack("{s:{}}", "emptyDir"), NULL,
                false);
-    if (!wrapped)
-        add_volume(volumes, mounts, ASSAY_KUBE_PARAMETERS_PATH, parameters_source(), NULL, true);
+    if (places != NULL)
+        add_own_files(volumes, mounts, places);
     json_object_set_new(pod_spec, "volumes", volumes);
     json_object_set_new(container, "volumeMounts", mounts);
 }
@@ -425,7 +444,8 @@ set_security(json_t *pod_spec, json_t *container, const struct assay_kubernetes_
 
 static json_t *
 build_pod_spec(const struct assay_launch *launch, const char *owner,
-               const struct assay_kubernetes_spec *spec, json_t *container_taken, bool wrapped)
+               const struct assay_kubernetes_spec *spec, json_t *container_taken,
+               const struct assay_kube_places *places)
 {
     const struct assay_trial_spec *trial = launch->spec->trial;
     json_t *affinity = build_affinity(spec);
@@ -438,7 +458,7 @@ build_pod_spec(const struct assay_launch *launch, const char *owner,
         json_object_set_new(pod_spec, "activeDeadlineSeconds",
                             json_integer((trial->timeout_us + ASSAY_SECOND_US - 1) /
                                          ASSAY_SECOND_US));
-    add_volumes(pod_spec, container_taken, launch, owner, spec, wrapped);
+    add_volumes(pod_spec, container_taken, launch, owner, spec, places);
     set_security(pod_spec, container_taken, spec);
     json_object_set_new(pod_spec, "containers", json_pack("[o]", container_taken));
     set_copy(pod_spec, "nodeSelector", spec->node_selector);
@@ -503,6 +523,7 @@ build_from(const struct assay_launch *launch, const struct assay_kubernetes_spec
         .output = ASSAY_KUBE_OUTPUT_PATH,
         .secret = name,
         .parameters = ASSAY_KUBE_PARAMETERS_PATH "/" PARAMETERS_FILE,
+        .ca = reach->ca != NULL ? ASSAY_KUBE_CA_PATH "/" ASSAY_KUBE_CA_KEY : NULL,
     };
     bool wraps = assay_kube_runner_wraps(launch->spec->trial, spec, launch->parent, reach);
     json_t *container, *labels, *pod_spec, *secret = NULL;
@@ -525,7 +546,7 @@ build_from(const struct assay_launch *launch, const struct assay_kubernetes_spec
         json_decref(labels);
         return rc;
     }
-    pod_spec = build_pod_spec(launch, options->owner, spec, container, wraps);
+    pod_spec = build_pod_spec(launch, options->owner, spec, container, wraps ? NULL : &places);
     if (wraps)
         assay_kube_runner_wrap(launch, reach->runner_image, name, pod_spec, container);
     ret_built->secret = secret;

@@ -39,7 +39,7 @@ struct assay_kube_places {
     const char *url;
     const char *checkpoints, *output; /* folders in the container */
     const char *secret;               /* with `url`: the one that has the token */
-    const char *parameters;           /* a file in the container */
+    const char *parameters, *ca;      /* files in the container */
 };
 /* The variables of trial.environment and, unless `places` is NULL, Assay's own, as a
  * container's "env". */

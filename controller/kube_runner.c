@@ -348,6 +348,8 @@ assay_kube_runner_secret(const struct assay_launch *launch, const char *name,
         json_decref(job);
         json_object_set_new(data, JOB_FILE, json_string(text.data));
     }
+    if (reach->ca != NULL)
+        json_object_set_new(data, ASSAY_KUBE_CA_KEY, json_string(reach->ca));
     *ret_secret = json_pack("{s:s, s:s, s:s, s:{s:s, s:O?}, s:b, s:o}", "apiVersion", "v1",
                             "kind", "Secret", "type", "Opaque", "metadata", "name", name,
                             "labels", assay_json_unconst(labels), "immutable", 1, "stringData",

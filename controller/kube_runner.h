@@ -22,8 +22,10 @@
 #define ASSAY_KUBE_OUTPUT_PATH "/assay/output"
 #define ASSAY_KUBE_PARENT_PATH "/assay/parent" /* the checkpoint to go on from */
 #define ASSAY_KUBE_PARAMETERS_PATH "/assay/parameters" /* without a runner: parameters.json */
-/* Key of the attempt's Secret with the token alone. */
+#define ASSAY_KUBE_CA_PATH "/assay/ca"
+/* Keys of the attempt's Secret: the token, and the authorities to trust, where there are. */
 #define ASSAY_KUBE_TOKEN_KEY "token"
+#define ASSAY_KUBE_CA_KEY "ca.pem"
 
 /* The runner tells the end so long after the command's grace, at most. */
 #define ASSAY_KUBE_RUNNER_GRACE_MORE_US (5 * ASSAY_SECOND_US)
@@ -66,8 +68,8 @@ ASSAY_MUST_CHECK assay_status assay_kube_runner_add_sidecar(const struct assay_l
                                                             const char *container,
                                                             struct assay_error *err);
 
-/* The attempt's Secret, without an owner: its token, and with `with_job` what the runner
- * has to do. */
+/* The attempt's Secret, without an owner: its token, the authorities to trust, and with
+ * `with_job` what the runner has to do. */
 ASSAY_MUST_CHECK assay_status assay_kube_runner_secret(const struct assay_launch *launch,
                                                        const char *name, const json_t *labels,
                                                        const struct assay_kube_reach *reach,

@@ -176,7 +176,7 @@ class Metrics(Runner):
 
     def test_stops(self):
         """By a rule and by a user: the command gets SIGTERM at once and its grace."""
-        study = self.study("rule", "file", "metrics.log", "60", 0.05, trials=8,
+        study = self.study("rule", "file", "metrics.log", "40", 0.05, trials=6,
                            early_stopping={"name": "median",
                                            "settings": {"min_trials": 2, "warmup_steps": 3}})
         study["limits"]["parallel"] = 2
@@ -187,7 +187,7 @@ class Metrics(Runner):
         for row in stopped:
             self.assertEqual(row["reason"], "stopped_by_rule")
             self.assertIn("saved at", self.log("rule", row["number"]))
-            self.assertLess(len(self.curve("rule", row["number"])), 60)
+            self.assertLess(len(self.curve("rule", row["number"])), 40)
 
         base.call(self.daemon, "POST", base.STUDIES,
                   self.study("user", "file", "metrics.log", "10000", 0.05, trials=1))
@@ -216,7 +216,6 @@ class Metrics(Runner):
         row = self.run_study(study)[1][0]
         self.assertEqual(row["reason"], "start_failed", row)
         self.assertIn("there is no program /no/such", row["message"])
-        self.wait_nothing_left()
 
 
 class Preparation(Runner):
@@ -236,7 +235,6 @@ class Preparation(Runner):
             last = int(row["budget"])
             self.assertEqual(sorted(self.curve("asha", row["number"])), list(range(1, last + 1)))
             self.assertIn(f"from {last // 2}\n", self.log("asha", row["number"]))
-        self.wait_nothing_left()
 
     def test_goes_on_from_another_trials_checkpoint(self):
         study = self.study("pbt", "file", "metrics.log", "${budget}", trials=30,
@@ -250,7 +248,6 @@ class Preparation(Runner):
         for row in copies:
             self.assertIn(f"from {int(row['why']['from_budget'])}\n",
                           self.log("pbt", row["number"]))
-        self.wait_nothing_left()
 
     def test_code_from_git(self):
         repository = self.folder / "repository"
@@ -268,7 +265,6 @@ class Preparation(Runner):
         row = self.run_study(study)[1][0]
         self.assertEqual(row["reason"], "start_failed", row)
         self.assertIn("/no/such/repository", row["message"])
-        self.wait_nothing_left()
 
 
 class Templates(Runner):
@@ -324,7 +320,6 @@ class Templates(Runner):
         row = base.all_trials(self.daemon, "u")[0]
         self.assertEqual(row["state"], "succeeded", row)
         self.assertIn("MetricsUnavailable", row["attempts"][0]["message"])
-        self.wait_nothing_left()
 
 
 class Crashes(Runner):
@@ -341,7 +336,6 @@ class Crashes(Runner):
             self.assertEqual((row["state"], len(row["attempts"])), ("succeeded", 1), row)
             self.assertEqual(sorted(self.curve("k", row["number"])), list(range(1, 41)))
             self.assertEqual(self.log("k", row["number"]).count("from 0"), 1)
-        self.wait_nothing_left()
 
     def test_a_node_goes_away(self):
         study = self.study("n", "file", "metrics.log", "40", 0.05, trials=1, kubernetes={
@@ -353,7 +347,7 @@ class Crashes(Runner):
         self.assertEqual(base.wait_final(self.daemon, "n", 90)["state"], "succeeded")
         row = base.all_trials(self.daemon, "n")[0]
         self.assertEqual([a["state"] for a in row["attempts"]], ["lost", "exited"], row)
-        self.assertEqual(sorted(self.curve("n", 1)), list(range(1, 41)))
+        self.assertEqual(max(self.curve("n", 1)), 40)  # what was never told went with the node
         self.assertRegex(self.log("n", 1), "from [1-9]")
 
 

@@ -174,6 +174,38 @@ round_a_command(void **state)
     close_fixture(&f);
 }
 
+/* Without a runner it gets the token, the authorities and the parameters all the same. */
+static void
+a_command_alone(void **state)
+{
+    struct fixture f;
+    struct assay_kube_pod_options options = {.owner = "abc", .reach = reach};
+    struct assay_error err = {0};
+    json_t *pod, *secret;
+    bool reports;
+
+    (void)state;
+    open_fixture(&f, "\"command\":[\"train\"],\"kubernetes\":{\"image\":\"train\"}");
+    assert_int_equal(assay_kube_pod_build(&f.launch, &options, &pod, &secret, &reports, &err), 0);
+    assert_false(reports);
+    expect(pod, "spec/initContainers", NULL);
+    expect(pod, "spec/containers/0/env/@ASSAY_TOKEN/valueFrom",
+           "{\"secretKeyRef\":{\"key\":\"token\",\"name\":\"assay-abc-7-12-2\"}}");
+    expect(pod, "spec/containers/0/env/@ASSAY_CA_FILE/value", "\"/assay/ca/ca.pem\"");
+    expect(pod, "spec/containers/0/env/@ASSAY_PARAMETERS_FILE/value",
+           "\"/assay/parameters/parameters.json\"");
+    expect(pod, "spec/volumes/2/downwardAPI/items/0/fieldRef/fieldPath",
+           "\"metadata.annotations['assay.dev/parameters']\"");
+    assert_string_equal(json_string_value(json_object_get(at(pod, "metadata/annotations"),
+                                                          "assay.dev/parameters")),
+                        "{\"lr\":0.25}");
+    expect(pod, "spec/volumes/3/secret/secretName", "\"assay-abc-7-12-2\"");
+    expect(secret, "stringData", "{\"ca.pem\":\"PEM\",\"token\":\"secret-token\"}");
+    json_decref(pod);
+    json_decref(secret);
+    close_fixture(&f);
+}
+
 /* Git runs in the init container, with what the study gives to reach its server. */
 static void
 code_from_git(void **state)
@@ -350,7 +382,8 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_a_command),     cmocka_unit_test(code_from_git),
+        cmocka_unit_test(round_a_command),     cmocka_unit_test(a_command_alone),
+        cmocka_unit_test(code_from_git),
         cmocka_unit_test(only_where_needed),   cmocka_unit_test(a_checkpoint_needs_it),
         cmocka_unit_test(beside_a_command),    cmocka_unit_test(what_can_not_be_shared),
     };
