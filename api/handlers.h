@@ -53,6 +53,14 @@ enum assay_step assay_handle_dashboard(struct assay_request *request);
 /* Answers 200 with the study as the store has it; on a read thread. */
 enum assay_step assay_answer_study(struct assay_request *request);
 
+/* ASSAY_PENDING when the project of the path exists; else it has been answered. */
+enum assay_step assay_check_project(struct assay_request *request);
+
+/* What answers 200 with the one trial that a call of the engine gives back; `arg` is the
+ * request. */
+void assay_answer_trial(void *arg, assay_status status, const struct assay_error *err,
+                        const struct assay_engine_answer *answer);
+
 /* {"count","client"} of an ask; false with faults. */
 struct assay_ask {
     int64_t count;

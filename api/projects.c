@@ -81,8 +81,8 @@ assay_handle_projects_create(struct assay_request *request)
 
 /* --- tokens */
 
-static enum assay_step
-check_project(struct assay_request *request)
+enum assay_step
+assay_check_project(struct assay_request *request)
 {
     struct assay_error err = {0};
     bool exists;
@@ -104,7 +104,7 @@ assay_handle_tokens_list(struct assay_request *request)
     json_t *list;
     assay_status status;
 
-    if (check_project(request) == ASSAY_ANSWERED)
+    if (assay_check_project(request) == ASSAY_ANSWERED)
         return ASSAY_ANSWERED;
     status = assay_store_tokens(request->store, request->path.project, &list, &err);
     if (status != ASSAY_OK)

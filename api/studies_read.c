@@ -14,23 +14,6 @@ text_or_null(const char *text)
     return text != NULL ? json_string(text) : json_null();
 }
 
-/* A list that is empty may belong to a project that is not there. */
-static enum assay_step
-check_project(struct assay_request *request)
-{
-    struct assay_error err = {0};
-    bool exists;
-    assay_status status =
-        assay_store_project_exists(request->store, request->path.project, &exists, &err);
-
-    if (status != ASSAY_OK)
-        return assay_answer_error(request, status, &err);
-    if (!exists)
-        return assay_answer_problem(request, ASSAY_E_NOT_FOUND, "there is no project %s",
-                                    request->path.project);
-    return ASSAY_PENDING;
-}
-
 enum assay_step
 assay_handle_studies_list(struct assay_request *request)
 {
@@ -56,7 +39,8 @@ assay_handle_studies_list(struct assay_request *request)
         json_decref(list);
         return assay_answer_error(request, status, &err);
     }
-    if (json_array_size(list) == 0 && check_project(request) == ASSAY_ANSWERED) {
+    /* A list that is empty may belong to a project that is not there. */
+    if (json_array_size(list) == 0 && assay_check_project(request) == ASSAY_ANSWERED) {
         json_decref(list);
         return ASSAY_ANSWERED;
     }

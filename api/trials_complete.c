@@ -86,9 +86,9 @@ assay_completion_decode(const json_t *body, const char *pointer, struct assay_fa
     return faults->count == before;
 }
 
-static void
-done(void *arg, assay_status status, const struct assay_error *err,
-     const struct assay_engine_answer *answer)
+void
+assay_answer_trial(void *arg, assay_status status, const struct assay_error *err,
+                   const struct assay_engine_answer *answer)
 {
     struct assay_request *request = arg;
 
@@ -111,6 +111,6 @@ assay_handle_trial_complete(struct assay_request *request)
     }
     assay_request_forget_json(request);
     assay_engine_complete(request->service->engine, request->study_id, request->path.number,
-                          assay_request_attempt(request), &completion, done, request);
+                          assay_request_attempt(request), &completion, assay_answer_trial, request);
     return ASSAY_PENDING;
 }

@@ -809,7 +809,7 @@ check_stop(struct check *check)
     struct assay_proposer *proposer = open_study(check, spec);
     json_auto_t *history = random_history(&twenty, spec, 300);
     bool exhausted, fine = proposer != NULL && tell(check, proposer, history);
-    int64_t numbers[ASSAY_PROPOSER_ASK_MAX], start_us, took_us;
+    int64_t numbers[ASSAY_PROPOSER_ASK_MAX], start_us, computed_us, took_us;
     struct assay_error err = {0};
     json_t *trials = NULL;
 
@@ -820,16 +820,19 @@ check_stop(struct check *check)
     for (size_t i = 0; i < ASSAY_COUNT(numbers); i++)
         numbers[i] = 301 + (int64_t)i;
     assay_host_set_stop(true);
-    start_us = assay_processor_us();
+    start_us = assay_monotonic_us();
+    computed_us = assay_processor_us();
     if (assay_proposer_ask(proposer, numbers, ASSAY_COUNT(numbers), &trials, &exhausted, &err) !=
             ASSAY_OK &&
         err.status != ASSAY_E_UNAVAILABLE)
         fine = fail(check, "told to stop it failed otherwise: %s", err.message);
-    took_us = assay_processor_us() - start_us;
+    computed_us = assay_processor_us() - computed_us;
+    took_us = assay_monotonic_us() - start_us;
     assay_host_set_stop(false);
     json_decref(trials);
-    if (fine && took_us > STOP_US)
-        fine = fail(check, "it computed for %.3g s after should_stop() said to stop",
+    /* A busy machine makes nobody deaf; one that sleeps is given longer. */
+    if (fine && (computed_us > STOP_US || took_us > 10 * STOP_US))
+        fine = fail(check, "it went on for %.3g s after should_stop() said to stop",
                     (double)took_us / ASSAY_SECOND_US);
     assay_proposer_free(proposer);
     return fine;

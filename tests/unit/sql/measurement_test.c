@@ -1,35 +1,10 @@
 /* Measurements and curves on a real cluster, and thinning by itself. */
-#include "tests/unit/sql/harness.h"
+#include "tests/unit/sql/database.h"
 
 #include <stdlib.h>
 
 #include "common/number.h"
 #include "sql/curve.h"
-
-static struct harness *h;
-
-static int
-set_up(void **state)
-{
-    (void)state;
-    h = harness_start();
-    return 0;
-}
-
-static int
-tear_down(void **state)
-{
-    (void)state;
-    harness_stop(h);
-    return 0;
-}
-
-#define NEED_DATABASE()                                                                            \
-    do {                                                                                           \
-        (void)state;                                                                               \
-        if (h == NULL)                                                                             \
-            skip();                                                                                \
-    } while (0)
 
 /* A study with running trials 1 … n and metrics 0 "loss", 1 "accuracy". */
 static int64_t

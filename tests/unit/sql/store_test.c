@@ -1,33 +1,8 @@
 /* The store's calls on a real cluster. */
-#include "tests/unit/sql/harness.h"
+#include "tests/unit/sql/database.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-static struct harness *h;
-
-static int
-set_up(void **state)
-{
-    (void)state;
-    h = harness_start();
-    return 0;
-}
-
-static int
-tear_down(void **state)
-{
-    (void)state;
-    harness_stop(h);
-    return 0;
-}
-
-#define NEED_DATABASE()                                                                            \
-    do {                                                                                           \
-        (void)state;                                                                               \
-        if (h == NULL)                                                                             \
-            skip();                                                                                \
-    } while (0)
 
 static void
 migrating_twice_changes_nothing(void **state)

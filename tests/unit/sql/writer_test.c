@@ -1,35 +1,10 @@
 /* The writer: one bad set in a batch, ownership, and the database killed under it. */
-#include "tests/unit/sql/harness.h"
+#include "tests/unit/sql/database.h"
 
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/wait.h>
-
-static struct harness *h;
-
-static int
-set_up(void **state)
-{
-    (void)state;
-    h = harness_start();
-    return 0;
-}
-
-static int
-tear_down(void **state)
-{
-    (void)state;
-    harness_stop(h);
-    return 0;
-}
-
-#define NEED_DATABASE()                                                                            \
-    do {                                                                                           \
-        (void)state;                                                                               \
-        if (h == NULL)                                                                             \
-            skip();                                                                                \
-    } while (0)
 
 static void
 add_trial(struct assay_changes *changes, int64_t study, int64_t number)

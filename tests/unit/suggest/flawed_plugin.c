@@ -101,10 +101,10 @@ SUGGEST(suggest_outside)
 
 SUGGEST(suggest_deaf)
 {
-    const struct timespec time = {.tv_sec = 3};
+    clock_t end = clock() + 3 * CLOCKS_PER_SEC;
 
-    if (n > 100)
-        nanosleep(&time, NULL);
+    while (n > 100 && clock() < end)
+        continue;
     return example_suggest(cookie, numbers, n, suggestions, ret_count, error, error_size);
 }
 
