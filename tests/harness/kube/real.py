@@ -53,7 +53,7 @@ class RemoteStore:
                 del self.own.connection
                 if attempt == 2:
                     raise
-        found = json.loads(text)
+        found = json.loads(text) if text[:1] == b"{" else {"message": text.decode()}
         if answer.status >= 300:
             raise ApiError(answer.status, found.get("reason", ""), found.get("message", ""))
         return found
@@ -114,7 +114,10 @@ class RemoteStore:
 
     def follow(self, watcher):
         kind = watcher.kind
-        items, version = self.list(kind, watcher.namespace, watcher.accepts)
+        try:
+            items, version = self.list(kind, watcher.namespace, watcher.accepts)
+        except ApiError:
+            return  # a kind that this server does not have
         for item in items:
             watcher.put(("ADDED", item))
         while not watcher.closed:
@@ -259,6 +262,8 @@ class Real:
         except ApiError as error:
             if error.code != 409:
                 raise
+            if item["kind"] == "Role":  # of an earlier version
+                self.store.call("PUT", f"{path}/{item['metadata']['name']}", item)
 
     def prepare(self):
         """The namespace, held to the restricted standard, with the account and its rights."""
