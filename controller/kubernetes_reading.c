@@ -120,16 +120,25 @@ assay_status
 assay__kube_reading_prepare(struct assay_kube_attempt *attempt, const struct assay_study_spec *spec,
                             struct assay_error *err)
 {
-    size_t n = spec->n_objectives + spec->n_constraints;
-    assay_auto_free const char **names = assay_zalloc(n + 1, sizeof *names);
+    const struct assay_trial_spec *trial = spec->trial;
+    size_t n = 0, more = json_array_size(trial->metrics_names);
+    assay_auto_free const char **names =
+        assay_zalloc(spec->n_objectives + spec->n_constraints + more + 1, sizeof *names);
+    assay_status rc;
 
-    if (spec->trial->metrics_from != ASSAY_METRICS_STDOUT || attempt->reports)
+    if (trial->metrics_from != ASSAY_METRICS_STDOUT || attempt->reports)
         return ASSAY_OK;
-    for (size_t i = 0; i < n; i++)
-        names[i] = i < spec->n_objectives ? spec->objectives[i].metric
-                                          : spec->constraints[i - spec->n_objectives].metric;
+    for (size_t i = 0; i < spec->n_objectives; i++)
+        names[n++] = spec->objectives[i].metric;
+    for (size_t i = 0; i < spec->n_constraints; i++)
+        names[n++] = spec->constraints[i].metric;
+    for (size_t i = 0; i < more; i++)
+        names[n++] = json_string_value(json_array_get(trial->metrics_names, i));
     attempt->book = assay_metric_book_new(names, n, spec->n_objectives);
-    return assay_metric_pattern_new(names, n, spec->trial->metrics_filter, &attempt->pattern, err);
+    rc = assay_metric_pattern_new(names, n, trial->metrics_filter, &attempt->pattern, err);
+    if (rc == ASSAY_OK && trial->metrics_count_steps)
+        assay_metric_pattern_count_steps(attempt->pattern);
+    return rc;
 }
 
 /* What it printed last, where that helps to understand the end. */

@@ -89,6 +89,10 @@ build_metrics(const struct assay_study_spec *spec, const json_t *values, json_t 
     json_object_set_new(metrics, "filter", text_or_null(trial->metrics_filter));
     json_object_set_new(metrics, "objectives", objectives);
     json_object_set_new(metrics, "constraints", constraints);
+    if (trial->metrics_names != NULL)
+        json_object_set(metrics, "names", trial->metrics_names);
+    if (trial->metrics_count_steps)
+        json_object_set_new(metrics, "count_steps", json_true());
     json_object_set_new(job, "metrics", metrics);
     return rc;
 }

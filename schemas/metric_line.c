@@ -22,6 +22,7 @@ struct assay_metric_pattern {
     size_t *lengths;
     size_t n_names;
     struct assay_filter *filter; /* NULL = the formats of the header */
+    bool counts_steps;
 };
 
 static const char *const step_keys[] = {"step", "epoch", "global_step"};
@@ -49,6 +50,12 @@ assay_metric_pattern_new(const char *const *names, size_t n_names, const char *f
     pattern->n_names = n_names;
     *ret_pattern = pattern;
     return ASSAY_OK;
+}
+
+void
+assay_metric_pattern_count_steps(struct assay_metric_pattern *pattern)
+{
+    pattern->counts_steps = true;
 }
 
 struct assay_metric_pattern *
@@ -622,5 +629,5 @@ assay_metric_line_read(const struct assay_metric_pattern *pattern, const char *b
     } else if (!read_json(pattern, ret_line->text.data, &step, ret_line)) {
         read_text(pattern, ret_line->text.data, &step, ret_line);
     }
-    ret_line->step = step.rank >= 0 ? step.value : -1;
+    ret_line->step = step.rank >= 0 && !pattern->counts_steps ? step.value : -1;
 }

@@ -35,6 +35,9 @@ ASSAY_MUST_CHECK assay_status assay_metric_pattern_new(const char *const *names,
                                                        const char *filter,
                                                        struct assay_metric_pattern **ret_pattern,
                                                        struct assay_error *err);
+/* Steps that stand in a line are not taken: each value is the next one of its metric.
+ * Before the first line is read. */
+void assay_metric_pattern_count_steps(struct assay_metric_pattern *pattern);
 struct assay_metric_pattern *assay_metric_pattern_free(struct assay_metric_pattern *pattern);
 /* Index of a known name, or -1. */
 ptrdiff_t assay_metric_pattern_find(const struct assay_metric_pattern *pattern, const char *name,
@@ -52,7 +55,7 @@ struct assay_metric_pair {
 struct assay_metric_line {
     struct assay_metric_pair pairs[ASSAY_METRIC_LINE_PAIRS_MAX];
     size_t count;
-    int64_t step; /* -1 = none in the line */
+    int64_t step; /* -1 = none in the line, or not taken */
     struct assay_buffer names;
     struct assay_buffer text; /* the line without control sequences */
 };

@@ -83,6 +83,8 @@ struct assay_trial_spec {
     char *metrics_path;  /* file, tensorboard: path or folder; prometheus: URL; else NULL */
     char *metrics_filter; /* the user's own line pattern, see schemas/filter.h; NULL = the
                            * default formats */
+    json_t *metrics_names;  /* further known names, an array of strings; NULL = none */
+    bool metrics_count_steps; /* see assay_metric_pattern_count_steps */
     int64_t gpus;
     double cpus;          /* 0 = not said */
     int64_t memory_bytes; /* 0 = not said */

@@ -178,10 +178,15 @@ decode_code(void *target, const json_t *value, const char *pointer, struct assay
     check_no_option(trial->git_revision, pointer, "revision", faults);
 }
 
+#define METRIC_NAMES_MAX 200
+
 struct metrics_file {
-    int from;
+    int from, steps;
     char *path, *url, *filter;
+    const json_t *names;
 };
+
+static const char *const step_words[] = {"named", "counted", NULL};
 
 static const struct assay_field metrics_fields[] = {
     {.key = "from", .kind = ASSAY_FIELD_ENUM, .names = metrics_froms,
@@ -190,6 +195,9 @@ static const struct assay_field metrics_fields[] = {
     {.key = "url", .kind = ASSAY_FIELD_STRING, .offset = offsetof(struct metrics_file, url)},
     {.key = "filter", .kind = ASSAY_FIELD_STRING,
      .offset = offsetof(struct metrics_file, filter)},
+    {.key = "names", .kind = ASSAY_FIELD_ARRAY, .offset = offsetof(struct metrics_file, names)},
+    {.key = "steps", .kind = ASSAY_FIELD_ENUM, .names = step_words,
+     .offset = offsetof(struct metrics_file, steps)},
 };
 
 /* A member that this `from` must have or can not have. */
@@ -236,6 +244,24 @@ check_metrics_filter(const char *filter, const char *pointer, struct assay_fault
     assay_filter_free(compiled);
 }
 
+static json_t *
+decode_metric_names(const json_t *names, const char *pointer, struct assay_faults *faults)
+{
+    assay_auto_free char *at = assay_pointer_key(pointer, "names");
+    json_t *name;
+    size_t i;
+
+    if (json_array_size(names) > METRIC_NAMES_MAX)
+        assay_fault_add(faults, at, NULL, "at most 200 names", "there are too many names");
+    json_array_foreach (names, i, name) {
+        assay_auto_free char *here = assay_pointer_index(at, i);
+
+        if (!json_is_string(name) || !assay_metric_name_valid(json_string_value(name)))
+            assay_fault_type(faults, here, name, "the name of a metric");
+    }
+    return json_deep_copy(names);
+}
+
 static void
 decode_metrics(void *target, const json_t *value, const char *pointer,
                struct assay_faults *faults)
@@ -254,6 +280,9 @@ decode_metrics(void *target, const json_t *value, const char *pointer,
         check_metrics_member("filter", file.filter != NULL,
                              file.from == ASSAY_METRICS_STDOUT || file.from == ASSAY_METRICS_FILE,
                              false, file.from, pointer, faults);
+        check_metrics_member("steps", file.steps != 0,
+                             file.from == ASSAY_METRICS_STDOUT || file.from == ASSAY_METRICS_FILE,
+                             false, file.from, pointer, faults);
         check_metrics_url(file.url, pointer, faults);
         check_metrics_filter(file.filter, pointer, faults);
     }
@@ -262,6 +291,9 @@ decode_metrics(void *target, const json_t *value, const char *pointer,
     if (file.path != NULL)
         free(file.url);
     trial->metrics_filter = file.filter;
+    trial->metrics_count_steps = file.steps == 1;
+    if (file.names != NULL)
+        trial->metrics_names = decode_metric_names(file.names, pointer, faults);
 }
 
 static const struct assay_field resource_fields[] = {
@@ -365,6 +397,7 @@ assay__trial_spec_free(struct assay_trial_spec *trial)
     free(trial->directory);
     free(trial->metrics_path);
     free(trial->metrics_filter);
+    json_decref(trial->metrics_names);
     json_decref(trial->kubernetes);
     free(trial);
     return NULL;
@@ -396,6 +429,10 @@ encode_metrics(const struct assay_trial_spec *trial)
     set_text(json, trial->metrics_from == ASSAY_METRICS_PROMETHEUS ? "url" : "path",
              trial->metrics_path);
     set_text(json, "filter", trial->metrics_filter);
+    if (trial->metrics_names != NULL)
+        json_object_set(json, "names", trial->metrics_names);
+    if (trial->metrics_count_steps)
+        json_object_set_new(json, "steps", json_string("counted"));
     return json;
 }
 

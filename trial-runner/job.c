@@ -67,14 +67,18 @@ read_metrics(struct assay_job *job, const json_t *metrics)
 {
     const json_t *objectives = json_object_get(metrics, "objectives");
     const json_t *constraints = json_object_get(metrics, "constraints");
+    const json_t *names = json_object_get(metrics, "names");
 
     job->metrics_path = take_text(metrics, "path");
     job->metrics_filter = take_text(metrics, "filter");
-    job->metrics = assay_zalloc(json_array_size(objectives) + json_array_size(constraints) + 1,
+    job->metrics = assay_zalloc(json_array_size(objectives) + json_array_size(constraints) +
+                                    json_array_size(names) + 1,
                                 sizeof *job->metrics);
+    job->count_steps = json_is_true(json_object_get(metrics, "count_steps"));
     add_names(job, objectives);
     job->n_objectives = job->n_metrics;
     add_names(job, constraints);
+    add_names(job, names);
     return parse_metrics_from(json_string_value(json_object_get(metrics, "from")),
                               &job->metrics_from) &&
            job->n_objectives > 0;

@@ -29,7 +29,8 @@ struct assay_job {
     char *git_url, *git_revision; /* NULL unless the code is fetched */
     enum assay_job_metrics metrics_from;
     char *metrics_path, *metrics_filter; /* NULL = none */
-    const char **metrics;                /* known names: objectives, then constraints */
+    bool count_steps;                    /* see assay_metric_pattern_count_steps */
+    const char **metrics;                /* known names: objectives first */
     size_t n_metrics, n_objectives;
     json_t *parameters;
     double budget; /* NaN = none */

@@ -31,6 +31,8 @@ assay_metric_intake_new(const struct assay_job *job, struct assay_metric_intake 
         assay_metric_intake_free(intake);
         return rc;
     }
+    if (job->count_steps)
+        assay_metric_pattern_count_steps(intake->pattern);
     *ret_intake = intake;
     return ASSAY_OK;
 }

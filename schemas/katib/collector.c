@@ -239,10 +239,31 @@ translate_kind(struct assay_translation *t, const struct collector_file *file, j
     default:
         break;
     }
-    if (file->kind == STDOUT || file->kind == IN_FILE || file->kind == CUSTOM)
+    if (file->kind == STDOUT || file->kind == IN_FILE || file->kind == CUSTOM) {
         translate_filter(t, file, metrics);
-    else if (filtered)
+        /* Katib knows no steps, and takes every value there is. */
+        json_object_set_new(metrics, "steps", json_string("counted"));
+    } else if (filtered) {
         assay_fault_add(t->faults, FILTERS, NULL, NULL, "this collector reads no lines to filter");
+    }
+}
+
+/* The metrics that Katib asks its collector for besides the objective. */
+static void
+add_names(const struct assay_katib *k, json_t *metrics)
+{
+    const json_t *additional = json_object_get(k->spec.objective, "additionalMetricNames");
+    json_t *names = json_array(), *name;
+    size_t i;
+
+    json_array_foreach (additional, i, name) { /* faults are told with the objective */
+        if (json_is_string(name) && assay_metric_name_valid(json_string_value(name)))
+            json_array_append(names, name);
+    }
+    if (json_array_size(names) > 0)
+        json_object_set(metrics, "names", names);
+    json_decref(names);
+    assay__place(k->t, "/trial/metrics/names", "/spec/objective/additionalMetricNames");
 }
 
 void
@@ -265,4 +286,5 @@ assay__katib_collector(struct assay_katib *k)
                                     &file, t->faults);
     if (fine)
         translate_kind(t, &file, metrics);
+    add_names(k, metrics);
 }

@@ -208,13 +208,14 @@ katibs_collectors(void **state)
 {
     (void)state;
     CHECK("02-median-stop-with-json-format",
-          {"/trial/metrics", "{'from': 'file', 'path': '/katib/mnist.json'}"});
+          {"/trial/metrics", "{'from': 'file', 'path': '/katib/mnist.json', 'names': ['loss'],"
+                             " 'steps': 'counted'}"});
     CHECK("19-tfjob-mnist-with-summaries",
           {"/trial/metrics", "{'from': 'tensorboard', 'path': '/mnist-with-summaries-logs/test'}"});
     CHECK("21-custom-metrics-collector",
-          {"/trial/metrics", "{'from': 'file', 'path': '/katib/mnist.log'}"});
+          {"/trial/metrics", "{'from': 'file', 'path': '/katib/mnist.log', 'steps': 'counted'}"});
     CHECK("23-file-metrics-collector", {"/trial/metrics/path", "'/katib/mnist.log'"});
-    CHECK("12-random", {"/trial/metrics", "{'from': 'stdout'}"});
+    CHECK("12-random", {"/trial/metrics", "{'from': 'stdout', 'steps': 'counted'}"});
 }
 
 static void

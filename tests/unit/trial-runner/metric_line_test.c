@@ -277,7 +277,28 @@ a_book_counts_steps(void **state)
                          i < ASSAY_METRIC_BOOK_NAMES_MAX - 1);
     }
     assert_non_null(assay_metric_book_enter(book, "valid_1 auc", -1, 1, &step));
+    assay_metric_book_restart(book);
+    assert_false(assay_metric_book_has_objectives(book));
+    assert_non_null(assay_metric_book_enter(book, "loss", -1, 0.5, &step));
+    assert_int_equal(step, 1);
     assay_metric_book_free(book);
+}
+
+static void
+steps_need_not_be_taken(void **state)
+{
+    struct assay_metric_pattern *pattern;
+    struct assay_metric_line line = {0};
+
+    (void)state;
+    assert_int_equal(assay_metric_pattern_new(known, ASSAY_COUNT(known), NULL, &pattern, NULL),
+                     ASSAY_OK);
+    assay_metric_pattern_count_steps(pattern);
+    assay_metric_line_read(pattern, "epoch=3 loss=0.5", 16, &line);
+    assert_int_equal(line.count, 1);
+    assert_int_equal(line.step, -1);
+    assay_metric_line_done(&line);
+    assay_metric_pattern_free(pattern);
 }
 
 int
@@ -295,6 +316,7 @@ main(void)
         cmocka_unit_test(the_locale_does_not_matter),
         cmocka_unit_test(streams_are_cut_into_lines),
         cmocka_unit_test(a_book_counts_steps),
+        cmocka_unit_test(steps_need_not_be_taken),
     };
 
     return cmocka_run_group_tests_name("metric lines", tests, NULL, NULL);
