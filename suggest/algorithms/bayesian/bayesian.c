@@ -12,11 +12,8 @@
 #include "suggest/algorithms/bayesian/explain.h"
 #include "suggest/algorithms/bayesian/kernel.h"
 #include "suggest/algorithms/bayesian/maximise.h"
-#include "suggest/algorithms/start.h"
+#include "suggest/algorithms/bayesian/startup.h"
 
-#define STARTUP_MIN 5
-#define STARTUP_MAX 20
-#define VALUES_MIN 2
 /* Of a larger batch asked for in one call, the rest is spread over the space: with so
  * many unknown results the model has nothing left to say. */
 #define BATCH_BY_MODEL 64
@@ -27,9 +24,9 @@
 
 struct bayesian {
     struct assay_algorithm_base base; /* first */
-    struct assay_start start;
-    uint64_t startup; /* trials */
-    double *signs;    /* -1: values are those of a maximised metric, turned */
+    struct assay_gp_startup startup;
+    struct assay_gp_sources sources;
+    double *signs; /* -1: values are those of a maximised metric, turned */
     struct assay_gp_features features;
     struct assay_gp_model model;
     bool learned; /* the model holds the history as it is */
@@ -48,22 +45,20 @@ bayesian_create(const struct assay_plugin_study *study, void **ret_instance,
     struct bayesian *bayesian = ASSAY_NEW(struct bayesian);
     json_t *settings = assay_algorithm_settings(study);
     json_int_t startup = json_integer_value(json_object_get(settings, "startup_trials"));
-    size_t n;
 
     json_decref(settings);
     assay_gp_prepare();
     assay_algorithm_base_init(&bayesian->base, study);
-    n = bayesian->base.transform.n_dimensions;
-    assay_start_init(&bayesian->start, &bayesian->base);
-    bayesian->startup = startup > 0
-                            ? (uint64_t)startup
-                            : ASSAY_MIN(ASSAY_MAX(n + 1, (size_t)STARTUP_MIN), (size_t)STARTUP_MAX);
     bayesian->signs = assay_alloc((size_t)study->n_objectives, sizeof *bayesian->signs);
     for (size_t i = 0; i < study->n_objectives; i++)
         bayesian->signs[i] = study->signs != NULL ? study->signs[i] : 1.0;
     assay_gp_features_init(&bayesian->features, &bayesian->base.transform);
     assay_gp_model_init(&bayesian->model, &bayesian->features, bayesian->base.n_objectives,
                         bayesian->base.n_constraints, study->seed);
+    assay_gp_sources_init(&bayesian->sources, &bayesian->features, study);
+    assay_gp_model_follow(&bayesian->model, &bayesian->sources);
+    assay_gp_startup_init(&bayesian->startup, &bayesian->base, &bayesian->model.belief,
+                          &bayesian->sources, startup > 0 ? (uint64_t)startup : 0);
     *ret_instance = bayesian;
     return ASSAY_PLUGIN_OK;
 }
@@ -73,10 +68,11 @@ bayesian_destroy(void *instance)
 {
     struct bayesian *bayesian = instance;
 
+    assay_gp_startup_done(&bayesian->startup);
     assay_gp_model_done(&bayesian->model);
+    assay_gp_sources_done(&bayesian->sources);
     assay_gp_features_done(&bayesian->features);
     free(bayesian->signs);
-    assay_start_done(&bayesian->start);
     assay_algorithm_base_done(&bayesian->base);
     free(bayesian);
 }
@@ -145,16 +141,6 @@ take_tally(const struct bayesian *bayesian, const struct assay_batch *batch)
 
 /* --- proposing --- */
 
-static void
-propose_spread(struct bayesian *bayesian, int64_t number, const char *phase,
-               const struct assay_plugin_suggestion *suggestion)
-{
-    assay_start_point(&bayesian->start, &bayesian->base, number, suggestion->point);
-    snprintf(suggestion->why, suggestion->why_size,
-             "{\"proposed_by\": \"bayesian\", \"phase\": \"%s\", \"point\": \"%s\"}", phase,
-             number > 1 ? "sequence" : "centre");
-}
-
 /* The best point by a rule. */
 static enum assay_gp_found
 search_by(struct bayesian *bayesian, enum assay_gp_rule rule, const struct assay_batch *batch,
@@ -169,7 +155,7 @@ search_by(struct bayesian *bayesian, enum assay_gp_rule rule, const struct assay
     found = assay_gp_maximise(
         &(struct assay_gp_search){
             .model = &bayesian->model,
-            .sequence = &bayesian->start.sequence,
+            .sequence = &bayesian->startup.start.sequence,
             .history = bayesian->base.history,
             .batch = batch,
         },
@@ -223,20 +209,27 @@ suggest_one(struct bayesian *bayesian, int64_t number, const struct assay_batch 
 {
     const struct assay_algorithm_base *base = &bayesian->base;
     enum assay_gp_found found = ASSAY_GP_NONE_UNTRIED;
+    struct assay_gp_trend trend;
+    enum assay_gp_start phase;
     struct assay_random random;
     struct tally tally;
 
     if (assay_exhausted(base->history, batch, base->space))
         return ASSAY_PLUGIN_EXHAUSTED;
     tally = take_tally(bayesian, batch);
-    if (tally.valued < VALUES_MIN || tally.told + batch->n_given < bayesian->startup ||
-        batch->n_given >= BATCH_BY_MODEL) {
-        propose_spread(bayesian, number, batch->n_given < BATCH_BY_MODEL ? "startup" : "spread",
-                       suggestion);
+    phase = assay_gp_startup_judge(&bayesian->startup, tally.told + batch->n_given, tally.valued,
+                                   &trend);
+    if (phase == ASSAY_GP_START_INTERRUPTED) {
+        found = ASSAY_GP_INTERRUPTED;
+    } else if (phase == ASSAY_GP_STARTED && batch->n_given < BATCH_BY_MODEL) {
+        found = propose_by_model(bayesian, number, batch, &tally, suggestion);
+    } else {
+        if (batch->n_given < BATCH_BY_MODEL)
+            assay_gp_startup_propose(&bayesian->startup, &trend, number, batch, suggestion);
+        else
+            assay_gp_startup_spread(&bayesian->startup, number, suggestion);
         if (assay_untried(base->history, batch, base->space, suggestion->point))
             found = ASSAY_GP_FOUND;
-    } else {
-        found = propose_by_model(bayesian, number, batch, &tally, suggestion);
     }
     free(tally.pending);
     if (found == ASSAY_GP_FOUND)

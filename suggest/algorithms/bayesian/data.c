@@ -164,6 +164,24 @@ assay_gp_data_sample(const struct assay_gp_data *data, const double *y, bool nea
     return gather(marked, data->n, ret_chosen);
 }
 
+size_t
+assay_gp_data_best(const struct assay_gp_data *data, size_t output, size_t n, size_t *ret_rows)
+{
+    const double *y = assay_gp_data_output(data, output);
+    assay_auto_free struct ranked *ranked = assay_alloc(data->n + 1, sizeof *ranked);
+    size_t found = 0;
+
+    for (size_t i = 0; i < data->n; i++) {
+        if (!isnan(y[i]))
+            ranked[found++] = (struct ranked){.key = y[i], .row = i};
+    }
+    qsort(ranked, found, sizeof *ranked, compare_ranked);
+    n = ASSAY_MIN(n, found);
+    for (size_t i = 0; i < n; i++)
+        ret_rows[i] = ranked[i].row;
+    return n;
+}
+
 static size_t
 best_row(const double *order, size_t n)
 {

@@ -34,6 +34,10 @@ const double *assay_gp_data_output(const struct assay_gp_data *data, size_t outp
 size_t assay_gp_data_sample(const struct assay_gp_data *data, const double *y, bool near_zero,
                             size_t n_valued, size_t n_max, uint64_t seed, size_t *ret_chosen);
 
+/* The n rows with the lowest values of an output, best first; returns how many there are. */
+size_t assay_gp_data_best(const struct assay_gp_data *data, size_t output, size_t n,
+                          size_t *ret_rows);
+
 /* The rows of a local model: the n_near nearest to the best one in squared distance
  * weighted by the groups' `log_weights`, the n_best best and a random rest up to n_max.
  * Best: lowest in `order` (n items, NaN last). */

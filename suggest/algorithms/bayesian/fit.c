@@ -180,6 +180,7 @@ assay_gp_fit_make(const struct assay_gp_sample *sample, const struct assay_gp_fi
     if (done) {
         memcpy(ret_fit->theta, best.theta, t * sizeof *best.theta);
         ret_fit->warp = best.warp;
+        ret_fit->score = best.score;
     }
     return done;
 }

@@ -17,6 +17,7 @@
 struct assay_gp_fit {
     double *theta; /* n_groups + 2 items, owned by the caller */
     size_t warp;   /* strength's index */
+    double score;  /* mean leave-one-out log density of the values in their own units */
 };
 
 /* What is fitted to; all borrowed. */

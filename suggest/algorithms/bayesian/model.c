@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/memory.h"
+#include "suggest/algorithms/bayesian/trust.h"
 #include "suggest/pareto/domination.h"
 #include "suggest/pareto/subset.h"
 
@@ -15,6 +16,8 @@
 #define DOUBT 0.02
 #define REFERENCE_MARGIN 0.1
 #define RANGE_MIN 0.1
+/* Trials by which what the user expects is judged. */
+#define JUDGED_MAX 100
 
 void
 assay_gp_model_init(struct assay_gp_model *model, const struct assay_gp_features *features,
@@ -50,6 +53,16 @@ assay_gp_model_done(struct assay_gp_model *model)
     assay_gp_data_done(&model->data);
     free(model->order);
     *model = (struct assay_gp_model){0};
+}
+
+void
+assay_gp_model_follow(struct assay_gp_model *model, struct assay_gp_sources *sources)
+{
+    model->sources = sources->n > 0 ? sources : NULL;
+    for (size_t i = 0; i < model->n_objectives; i++) {
+        model->surfaces[i].trend.sources = model->sources;
+        model->surfaces[i].trend.objective = i;
+    }
 }
 
 /* --- learning --- */
@@ -112,6 +125,29 @@ is_known(const struct assay_gp_model *model, size_t output)
     return n >= 2;
 }
 
+/* How far the trials bear out what the user expects. */
+static void
+set_trust(struct assay_gp_model *model)
+{
+    const struct assay_gp_data *data = &model->data;
+    size_t columns = model->features->n_columns, n = 0, step = data->n / JUDGED_MAX + 1;
+    assay_auto_free double *roots = assay_alloc(columns + 1, sizeof *roots);
+    double said[JUDGED_MAX], found[JUDGED_MAX];
+
+    model->trust = 1.0;
+    if (model->belief.n == 0)
+        return;
+    for (size_t c = 0; c < columns; c++)
+        roots[c] = 1.0;
+    for (size_t i = data->n - 1; i < data->n && n < JUDGED_MAX; i -= step) {
+        if (isnan(model->order[i]))
+            continue;
+        found[n] = model->order[i];
+        said[n++] = -assay_gp_belief_at(&model->belief, roots, &data->rows[i * columns], 0.0, NULL);
+    }
+    model->trust = assay_gp_trust(said, found, n, 1.0);
+}
+
 bool
 assay_gp_model_learn(struct assay_gp_model *model, const struct assay_history *history)
 {
@@ -124,6 +160,9 @@ assay_gp_model_learn(struct assay_gp_model *model, const struct assay_history *h
     assay_gp_data_init(data, model->features, history, model->n_objectives, model->n_bounds);
     ASSAY_ASSERT(data->n_valued >= 2);
     set_order(model);
+    set_trust(model);
+    if (model->sources != NULL && !assay_gp_sources_learn(model->sources))
+        return false;
     for (size_t i = 0; i < n; i++) {
         model->surfaces[i].n_chosen = 0;
         if (is_known(model, i) &&
@@ -292,7 +331,7 @@ assay_gp_model_pend(struct assay_gp_model *model, const double *const *points, s
     begin_worth(model);
     worth->rule = rule_for(model, rule);
     worth->belief = &model->belief;
-    worth->strength = assay_gp_belief_strength(trials);
+    worth->strength = model->trust * assay_gp_belief_strength(trials);
     fantasies = worth->rule == ASSAY_GP_LOG_EI;
     ASSAY_ASSERT(!fantasies || n <= ASSAY_GP_FANTASY_PENDING_MAX);
     for (size_t i = 0; i < placed; i++)

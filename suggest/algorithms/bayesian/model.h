@@ -28,7 +28,9 @@ struct assay_gp_model {
     uint64_t seed;
     size_t n_objectives, n_bounds;
     struct assay_gp_surface *surfaces; /* objectives, bounds, failing */
+    struct assay_gp_sources *sources;  /* borrowed; NULL: none */
     struct assay_gp_belief belief;
+    double trust; /* in the belief */
     struct assay_gp_worth worth;
     /* Of the history last learned: */
     struct assay_gp_data data;
@@ -40,6 +42,10 @@ struct assay_gp_model {
 void assay_gp_model_init(struct assay_gp_model *model, const struct assay_gp_features *features,
                          size_t n_objectives, size_t n_bounds, uint64_t seed);
 void assay_gp_model_done(struct assay_gp_model *model);
+
+/* From now on learns from earlier studies as well, which are borrowed.  Before it learns
+ * anything. */
+void assay_gp_model_follow(struct assay_gp_model *model, struct assay_gp_sources *sources);
 
 /* Learns a history with at least two values.  False when interrupted: learn again. */
 ASSAY_MUST_CHECK bool assay_gp_model_learn(struct assay_gp_model *model,

@@ -11,6 +11,9 @@
 #define FIRST_LEVEL 8
 #define EXPLORE_UP_TO 160
 #define FIT_ROWS_MAX 400
+/* So much less (in logarithms) the values may be expected with sources before these are
+ * dropped. */
+#define BENEFIT_OF_DOUBT 2.0
 
 void
 assay_gp_surface_init(struct assay_gp_surface *surface, const struct assay_gp_features *features,
@@ -30,6 +33,7 @@ assay_gp_surface_done(struct assay_gp_surface *surface)
     free(surface->held);
     free(surface->chosen);
     free(surface->z);
+    free(surface->trends);
     free(surface->row_means);
     *surface = (struct assay_gp_surface){0};
 }
@@ -63,6 +67,33 @@ scheduled(size_t n)
     return m;
 }
 
+/* With the trend of sources and without it: whichever predicts the values better. */
+static bool
+fit_or_drop(const struct assay_gp_surface *surface, const struct assay_gp_sample *sample,
+            const struct assay_gp_fit *start, bool explore, struct assay_gp_known_fit *known)
+{
+    size_t n_theta = surface->features->n_groups + 2;
+    assay_auto_free double *theta = assay_alloc(n_theta, sizeof *theta);
+    struct assay_gp_sample plain = *sample;
+    struct assay_gp_fit with = {.theta = theta};
+
+    plain.trend = NULL;
+    if (!assay_gp_fit_make(&plain, start, explore, &known->fit))
+        return false;
+    known->trended = false;
+    if (!(surface->trend.trust > 0.0))
+        return true;
+    if (!assay_gp_fit_make(sample, start, explore, &with))
+        return false;
+    known->trended = with.score > known->fit.score - BENEFIT_OF_DOUBT / (double)sample->n;
+    if (!known->trended)
+        return true;
+    memcpy(known->fit.theta, theta, n_theta * sizeof *theta);
+    known->fit.warp = with.warp;
+    known->fit.score = with.score;
+    return true;
+}
+
 /* The fit to the first `m` values, from `known` if it is that one already. */
 static bool
 fit_to(struct assay_gp_surface *surface, const struct assay_gp_data *data, const double *y,
@@ -72,7 +103,8 @@ fit_to(struct assay_gp_surface *surface, const struct assay_gp_data *data, const
     size_t room = ASSAY_MIN(m, (size_t)FIT_ROWS_MAX);
     assay_auto_free size_t *chosen = assay_alloc(room + 1, sizeof *chosen);
     assay_auto_free double *rows = assay_alloc(room * columns + 1, sizeof *rows);
-    assay_auto_free double *values = assay_alloc(room + 1, sizeof *values);
+    assay_auto_free double *values = assay_alloc(2 * room + 1, sizeof *values);
+    double *trends = values + room;
     size_t n = assay_gp_data_sample(data, y, surface->kind != ASSAY_GP_OBJECTIVE, m, room,
                                     surface->seed, chosen);
     uint64_t key = mix(start != NULL ? start->key : 1, &(uint64_t){m}, 1);
@@ -81,24 +113,29 @@ fit_to(struct assay_gp_surface *surface, const struct assay_gp_data *data, const
         memcpy(&rows[i * columns], &data->rows[chosen[i] * columns], columns * sizeof *rows);
         values[i] = y[chosen[i]];
     }
-    key = mix(mix(mix(key, rows, n * columns), values, n), &surface->middle, 1);
-    if (known->fit.theta != NULL && known->key == key)
-        return true;
+    assay_gp_trend_judge(&surface->trend, data, y, m);
+    assay_gp_trend_at(&surface->trend, NULL, rows, n, trends, NULL);
+    key = mix(mix(mix(mix(key, rows, n * columns), values, n), &surface->middle, 1), trends, n);
     if (known->fit.theta == NULL)
         known->fit.theta = assay_zalloc(surface->features->n_groups + 2, sizeof(double));
-    known->key = 0;
-    if (!assay_gp_fit_make(
-            &(struct assay_gp_sample){
-                .features = surface->features,
-                .kind = surface->kind,
-                .n = n,
-                .rows = rows,
-                .y = values,
-                .middle = surface->middle,
-            },
-            start != NULL ? &start->fit : NULL, m <= EXPLORE_UP_TO, &known->fit))
-        return false;
-    known->key = key;
+    if (known->key != key) {
+        known->key = 0;
+        if (!fit_or_drop(surface,
+                         &(struct assay_gp_sample){
+                             .features = surface->features,
+                             .kind = surface->kind,
+                             .n = n,
+                             .rows = rows,
+                             .y = values,
+                             .middle = surface->middle,
+                             .trend = trends,
+                         },
+                         start != NULL ? &start->fit : NULL, m <= EXPLORE_UP_TO, known))
+            return false;
+        known->key = key;
+    }
+    if (!known->trended)
+        assay_gp_trend_drop(&surface->trend);
     return true;
 }
 
@@ -215,6 +252,10 @@ assay_gp_surface_place(struct assay_gp_surface *surface, const struct assay_gp_d
         if (isnan(surface->z[i]))
             surface->z[i] = worst;
     }
+    free(surface->trends);
+    surface->trends = assay_alloc(surface->n_chosen + room + 1, sizeof *surface->trends);
+    assay_gp_trend_at(&surface->trend, NULL, surface->held, surface->n_chosen, surface->trends,
+                      NULL);
 }
 
 void
@@ -222,14 +263,20 @@ assay_gp_surface_pend(struct assay_gp_surface *surface, const double *rows, size
                       const double *draws, size_t n_draws)
 {
     struct assay_gp_posterior *posterior = &surface->posterior;
+    size_t n_chosen = surface->n_chosen, all = n_chosen + n;
+    size_t n_means = n > 0 && draws != NULL ? n_draws : 1;
+    assay_auto_free double *residuals = assay_alloc(n_chosen + 1, sizeof *residuals);
 
     assay_gp_posterior_truncate(posterior, surface->n_chosen);
     for (size_t i = 0; i < n; i++)
         assay_gp_posterior_append(posterior, &rows[i * surface->features->n_columns]);
     surface->n_pending = n;
+    assay_gp_trend_at(&surface->trend, NULL, rows, n, &surface->trends[n_chosen], NULL);
+    for (size_t i = 0; i < n_chosen; i++)
+        residuals[i] = surface->z[i] - surface->trends[i];
     free(surface->row_means);
-    surface->row_means =
-        assay_alloc((surface->n_chosen + n) * ASSAY_MAX(n_draws, (size_t)1) + 1, sizeof(double));
-    assay_gp_posterior_learn(posterior, surface->z, surface->n_chosen, draws, n_draws,
-                             surface->row_means);
+    surface->row_means = assay_alloc(all * n_means + 1, sizeof(double));
+    assay_gp_posterior_learn(posterior, residuals, n_chosen, draws, n_draws, surface->row_means);
+    for (size_t i = 0; i < all * n_means; i++)
+        surface->row_means[i] += surface->trends[i % all];
 }

@@ -19,6 +19,7 @@
 #include "suggest/algorithms/bayesian/data.h"
 #include "suggest/algorithms/bayesian/fit.h"
 #include "suggest/algorithms/bayesian/posterior.h"
+#include "suggest/algorithms/bayesian/trend.h"
 
 #define ASSAY_GP_FIT_LEVELS 32
 
@@ -26,6 +27,7 @@
 struct assay_gp_known_fit {
     uint64_t key;
     struct assay_gp_fit fit; /* theta NULL: none yet */
+    bool trended;            /* sources help to predict */
 };
 
 struct assay_gp_surface {
@@ -33,6 +35,7 @@ struct assay_gp_surface {
     enum assay_gp_values kind;
     uint64_t seed;
     bool impute; /* rows without a value count as the worst there is (not in the fit) */
+    struct assay_gp_trend trend; /* set `sources` and `objective` to learn from others too */
     struct assay_gp_known_fit levels[ASSAY_GP_FIT_LEVELS], last;
     struct assay_gp_posterior posterior;
     uint64_t base_key; /* of the fit and rows that the factor begins with; 0 = none */
@@ -42,7 +45,8 @@ struct assay_gp_surface {
     size_t n_valued, n_fitted; /* values; those that hyperparameters were fitted to */
     size_t *chosen;            /* rows of the data in the posterior, in its order */
     size_t n_chosen, n_pending;
-    double *z; /* the chosen rows' warped values */
+    double *z; /* the chosen rows' warped values, and their trend */
+    double *trends;
     struct assay_gp_warp warp;
     double middle;     /* see warp.h */
     double *row_means; /* n_means lots: the means at the chosen and the pending rows */

@@ -24,6 +24,7 @@ clear(struct assay_gp_worth *worth)
     for (size_t i = 0; i < worth->n_parts; i++) {
         free(worth->parts[i].ratios);
         free(worth->parts[i].own);
+        free(worth->parts[i].trends);
     }
     free(worth->parts);
     free(worth->work);
@@ -78,6 +79,13 @@ assay_gp_worth_ready(struct assay_gp_worth *worth)
     size_t columns = worth->features->n_columns, scratch = 0;
 
     set_roots(worth);
+    for (size_t i = 0; i < worth->n_parts; i++) {
+        struct assay_gp_part *part = &worth->parts[i];
+
+        if (!(part->surface->trend.trust > 0.0))
+            continue;
+        part->trends = assay_alloc(3 * ASSAY_GP_BATCH, sizeof *part->trends);
+    }
     for (size_t i = 0; i < worth->n_parts && worth->n_parts > 1; i++) {
         struct assay_gp_part *part = &worth->parts[i];
 
@@ -109,6 +117,31 @@ own_rows(const struct assay_gp_worth *worth, const struct assay_gp_part *part, c
     return part->own;
 }
 
+/* What the sources say, on top of what is predicted of the rest. */
+static void
+add_trend(const struct assay_gp_worth *worth, struct assay_gp_part *part, const double *scaled,
+          size_t k, enum assay_gp_detail detail)
+{
+    const struct assay_gp_trend *trend = &part->surface->trend;
+    double *values = part->trends, *doubts = values + ASSAY_GP_BATCH;
+    double *factors = doubts + ASSAY_GP_BATCH;
+    size_t n_means = part->moments.n_means;
+
+    if (part->trends == NULL)
+        return;
+    if (detail == ASSAY_GP_SLOPES)
+        assay_gp_trend_prepare(trend, worth->roots, scaled, k, values, doubts);
+    else
+        assay_gp_trend_at(trend, worth->roots, scaled, k, values,
+                          detail == ASSAY_GP_MOMENTS ? doubts : NULL);
+    for (size_t i = 0; i < k * n_means; i++)
+        part->moments.means[i] += values[i / n_means];
+    for (size_t j = 0; j < k && detail != ASSAY_GP_MEANS; j++) {
+        factors[j] = sqrt(1.0 + doubts[j] * doubts[j] / part->surface->posterior.signal);
+        part->moments.sds[j] *= factors[j];
+    }
+}
+
 static void
 predict(struct assay_gp_worth *worth, const double *scaled, size_t k, enum assay_gp_detail detail)
 {
@@ -119,6 +152,7 @@ predict(struct assay_gp_worth *worth, const double *scaled, size_t k, enum assay
                                    detail, &part->moments);
         for (size_t j = 0; j < k && detail == ASSAY_GP_MEANS; j++)
             part->moments.sds[j] = SCREEN_SD;
+        add_trend(worth, part, scaled, k, detail);
     }
 }
 
@@ -203,6 +237,29 @@ value_at(struct assay_gp_worth *worth, size_t j, bool slopes)
     return value;
 }
 
+/* By the chain rule: from the derivatives by the moments of the whole to those by trend and
+ * doubt, whose gradients are added, and to those by the moments of the rest. */
+static void
+pull_trend(const struct assay_gp_worth *worth, struct assay_gp_part *part, size_t k,
+           double *gradients)
+{
+    double *by_values = part->trends, *doubts = by_values + ASSAY_GP_BATCH;
+    const double *factors = doubts + ASSAY_GP_BATCH;
+    size_t n_means = part->moments.n_means;
+
+    for (size_t j = 0; j < k; j++) {
+        double *sd = &part->moments.sds[j], *by_sd = &part->moments.by_sds[j];
+
+        by_values[j] = 0.0;
+        for (size_t s = 0; s < n_means; s++)
+            by_values[j] += part->moments.means[j * n_means + s];
+        *sd /= factors[j];
+        doubts[j] *= *by_sd * *sd / (factors[j] * part->surface->posterior.signal);
+        *by_sd *= factors[j];
+    }
+    assay_gp_trend_pull(&part->surface->trend, worth->roots, k, by_values, doubts, gradients);
+}
+
 /* The gradients of all surfaces, in the scale of the worth. */
 static void
 pull(struct assay_gp_worth *worth, const double *scaled, size_t k, double *ret_gradients)
@@ -210,19 +267,18 @@ pull(struct assay_gp_worth *worth, const double *scaled, size_t k, double *ret_g
     size_t columns = worth->features->n_columns;
     double *mine = worth->work;
 
-    if (worth->parts[0].ratios == NULL) {
-        assay_gp_posterior_pull(&worth->parts[0].surface->posterior, scaled, k, true,
-                                ret_gradients);
-        return;
-    }
     memset(ret_gradients, 0, k * columns * sizeof *ret_gradients);
     for (size_t i = 0; i < worth->n_parts; i++) {
         struct assay_gp_part *part = &worth->parts[i];
 
-        assay_gp_posterior_pull(&part->surface->posterior, part->own, k, true, mine);
+        if (part->trends != NULL)
+            pull_trend(worth, part, k, ret_gradients);
+        assay_gp_posterior_pull(&part->surface->posterior,
+                                part->ratios != NULL ? part->own : scaled, k, true, mine);
         for (size_t j = 0; j < k; j++) {
             for (size_t c = 0; c < columns; c++)
-                ret_gradients[j * columns + c] += part->ratios[c] * mine[j * columns + c];
+                ret_gradients[j * columns + c] +=
+                    (part->ratios != NULL ? part->ratios[c] : 1.0) * mine[j * columns + c];
         }
     }
 }

@@ -23,6 +23,7 @@ struct assay_gp_part {
     /* inner state */
     double *ratios; /* its roots over those of the worth; NULL: all 1 */
     double *own;    /* rows in its own scale */
+    double *trends; /* of a batch: trends, doubts, by what these stretch sds; NULL: none */
     struct assay_gp_moments moments;
 };
 

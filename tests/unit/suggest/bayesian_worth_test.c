@@ -25,6 +25,7 @@ struct bed {
     struct assay_gp_features features;
     struct assay_history *history;
     struct assay_gp_model model;
+    struct assay_gp_sources sources;
     struct assay_random random;
 };
 
@@ -39,14 +40,20 @@ draw_point(struct bed *bed, double *ret_point)
 }
 
 static void
+evaluate(const double *point, size_t m, double *ret_values)
+{
+    for (size_t k = 0; k < m; k++)
+        ret_values[k] = pow(point[1] - (double)k, 2.0) + log(point[2]) * cos((double)k) +
+                        (isnan(point[4]) ? 0.5 : point[4]) * (double)k;
+}
+
+static void
 tell_random(struct bed *bed, int64_t number, size_t m, size_t c, double shift)
 {
     double point[16], values[8], bounds[4];
 
     draw_point(bed, point);
-    for (size_t k = 0; k < m; k++)
-        values[k] = pow(point[1] - (double)k, 2.0) + log(point[2]) * cos((double)k) +
-                    (isnan(point[4]) ? 0.5 : point[4]) * (double)k;
+    evaluate(point, m, values);
     for (size_t k = 0; k < c; k++)
         bounds[k] = number % 9 == 4 ? NAN : point[1] / 3.0 - (double)k + shift;
     assay_history_tell(bed->history,
@@ -61,9 +68,47 @@ tell_random(struct bed *bed, int64_t number, size_t m, size_t c, double shift)
                        });
 }
 
+/* Sources of 100 trials of the same function each, in another unit. */
+static void
+follow(struct bed *bed, size_t m, size_t n_sources, uint64_t seed)
+{
+    double points[3][100][16], values[3][100][8];
+    struct assay_plugin_trial trials[3][100];
+    const struct assay_plugin_trial *pointers[3][100];
+    struct assay_plugin_source sources[3];
+    const struct assay_plugin_source *source_pointers[3];
+
+    assert_true(n_sources <= 3);
+    for (size_t s = 0; s < n_sources; s++) {
+        for (size_t i = 0; i < 100; i++) {
+            draw_point(bed, points[s][i]);
+            evaluate(points[s][i], m, values[s][i]);
+            for (size_t k = 0; k < m; k++)
+                values[s][i][k] = 5.0 + 3.0 * values[s][i][k];
+            trials[s][i] = (struct assay_plugin_trial){.number = (int64_t)i + 1,
+                                                       .state = ASSAY_PLUGIN_SUCCEEDED,
+                                                       .point = points[s][i],
+                                                       .values = values[s][i],
+                                                       .budget = NAN,
+                                                       .steps = -1};
+            pointers[s][i] = &trials[s][i];
+        }
+        sources[s] =
+            (struct assay_plugin_source){.name = "earlier", .n_trials = 100, .trials = pointers[s]};
+        source_pointers[s] = &sources[s];
+    }
+    assay_gp_sources_init(&bed->sources, &bed->features,
+                          &(struct assay_plugin_study){.space = bed->space,
+                                                       .n_objectives = m,
+                                                       .seed = seed,
+                                                       .n_sources = n_sources,
+                                                       .sources = source_pointers});
+    assay_gp_model_follow(&bed->model, &bed->sources);
+}
+
 static void
 bed_init(struct bed *bed, const char *parameters, size_t n, size_t m, size_t c, double shift,
-         uint64_t seed)
+         size_t n_sources, uint64_t seed)
 {
     bed->random = test_random(seed);
     bed->parameters = space_of(parameters);
@@ -75,6 +120,7 @@ bed_init(struct bed *bed, const char *parameters, size_t n, size_t m, size_t c, 
     for (size_t i = 0; i < n; i++)
         tell_random(bed, (int64_t)i + 1, m, c, shift);
     assay_gp_model_init(&bed->model, &bed->features, m, c, seed);
+    follow(bed, m, n_sources, seed);
     assert_true(n == 0 || assay_gp_model_learn(&bed->model, bed->history));
 }
 
@@ -82,6 +128,7 @@ static void
 bed_done(struct bed *bed)
 {
     assay_gp_model_done(&bed->model);
+    assay_gp_sources_done(&bed->sources);
     assay_history_free(bed->history);
     assay_gp_features_done(&bed->features);
     assay_transform_done(&bed->transform);
@@ -157,23 +204,32 @@ test_slopes(void **state ASSAY_UNUSED)
         size_t m, c, pending;
         double shift;
         enum assay_gp_rule rule, expected;
+        size_t sources;
     } cases[] = {
-        {1, 0, 0, 0.0, ASSAY_GP_LOG_EI, ASSAY_GP_LOG_EI},
-        {1, 0, 4, 0.0, ASSAY_GP_LOG_EI, ASSAY_GP_LOG_EI},
-        {1, 0, 20, 0.0, ASSAY_GP_UCB, ASSAY_GP_UCB},
-        {1, 0, 20, 0.0, ASSAY_GP_PE, ASSAY_GP_PE},
-        {1, 2, 0, 0.0, ASSAY_GP_LOG_EI, ASSAY_GP_LOG_EI},
-        {1, 2, 3, 0.0, ASSAY_GP_LOG_EI, ASSAY_GP_LOG_EI},
-        {1, 2, 20, 0.0, ASSAY_GP_PE, ASSAY_GP_PE},
-        {1, 1, 0, 9.0, ASSAY_GP_LOG_EI, ASSAY_GP_FEASIBILITY},
-        {1, 1, 3, 9.0, ASSAY_GP_LOG_EI, ASSAY_GP_FEASIBILITY},
-        {2, 0, 0, 0.0, ASSAY_GP_LOG_EI, ASSAY_GP_LOG_EHVI},
-        {2, 2, 3, 0.0, ASSAY_GP_LOG_EI, ASSAY_GP_LOG_EHVI},
-        {3, 0, 2, 0.0, ASSAY_GP_LOG_EI, ASSAY_GP_LOG_EHVI},
-        {4, 1, 0, 0.0, ASSAY_GP_LOG_EI, ASSAY_GP_LOG_EHVI},
-        {6, 0, 2, 0.0, ASSAY_GP_LOG_EI, ASSAY_GP_LOG_EHVI},
-        {2, 1, 2, 9.0, ASSAY_GP_LOG_EI, ASSAY_GP_FEASIBILITY},
+        {1, 0, 0, 0.0, ASSAY_GP_LOG_EI, ASSAY_GP_LOG_EI, 0},
+        {1, 0, 4, 0.0, ASSAY_GP_LOG_EI, ASSAY_GP_LOG_EI, 0},
+        {1, 0, 20, 0.0, ASSAY_GP_UCB, ASSAY_GP_UCB, 0},
+        {1, 0, 20, 0.0, ASSAY_GP_PE, ASSAY_GP_PE, 0},
+        {1, 2, 0, 0.0, ASSAY_GP_LOG_EI, ASSAY_GP_LOG_EI, 0},
+        {1, 2, 3, 0.0, ASSAY_GP_LOG_EI, ASSAY_GP_LOG_EI, 0},
+        {1, 2, 20, 0.0, ASSAY_GP_PE, ASSAY_GP_PE, 0},
+        {1, 1, 0, 9.0, ASSAY_GP_LOG_EI, ASSAY_GP_FEASIBILITY, 0},
+        {1, 1, 3, 9.0, ASSAY_GP_LOG_EI, ASSAY_GP_FEASIBILITY, 0},
+        {2, 0, 0, 0.0, ASSAY_GP_LOG_EI, ASSAY_GP_LOG_EHVI, 0},
+        {2, 2, 3, 0.0, ASSAY_GP_LOG_EI, ASSAY_GP_LOG_EHVI, 0},
+        {3, 0, 2, 0.0, ASSAY_GP_LOG_EI, ASSAY_GP_LOG_EHVI, 0},
+        {4, 1, 0, 0.0, ASSAY_GP_LOG_EI, ASSAY_GP_LOG_EHVI, 0},
+        {6, 0, 2, 0.0, ASSAY_GP_LOG_EI, ASSAY_GP_LOG_EHVI, 0},
+        {2, 1, 2, 9.0, ASSAY_GP_LOG_EI, ASSAY_GP_FEASIBILITY, 0},
+        {1, 0, 0, 0.0, ASSAY_GP_LOG_EI, ASSAY_GP_LOG_EI, 1},
+        {1, 0, 4, 0.0, ASSAY_GP_LOG_EI, ASSAY_GP_LOG_EI, 3},
+        {1, 0, 20, 0.0, ASSAY_GP_PE, ASSAY_GP_PE, 1},
+        {1, 2, 3, 0.0, ASSAY_GP_LOG_EI, ASSAY_GP_LOG_EI, 2},
+        {2, 1, 2, 0.0, ASSAY_GP_LOG_EI, ASSAY_GP_LOG_EHVI, 2},
+        {1, 1, 3, 9.0, ASSAY_GP_LOG_EI, ASSAY_GP_FEASIBILITY, 1},
     };
+
+    size_t trusted = 0;
 
     for (size_t k = 0; k < ASSAY_COUNT(cases); k++) {
         struct assay_random random = test_random(k);
@@ -181,7 +237,9 @@ test_slopes(void **state ASSAY_UNUSED)
         double points[20][16];
         struct bed bed;
 
-        bed_init(&bed, mixed_space, 40, cases[k].m, cases[k].c, cases[k].shift, 30 + k);
+        bed_init(&bed, mixed_space, 40, cases[k].m, cases[k].c, cases[k].shift, cases[k].sources,
+                 30 + k);
+        trusted += bed.model.surfaces[0].trend.trust > 0.5;
         for (size_t i = 0; i < cases[k].pending; i++) {
             draw_point(&bed, points[i]);
             pending[i] = points[i];
@@ -193,6 +251,8 @@ test_slopes(void **state ASSAY_UNUSED)
         }
         bed_done(&bed);
     }
+    print_message("%zu with sources\n", trusted);
+    assert_true(trusted >= 4);
 }
 
 /* --- improvement of hypervolume --- */
@@ -338,7 +398,7 @@ test_belief_is_a_density(void **state ASSAY_UNUSED)
     size_t n = 200000, columns;
     struct bed bed;
 
-    bed_init(&bed, mixed_space, 0, 1, 0, 0.0, 40);
+    bed_init(&bed, mixed_space, 0, 1, 0, 0.0, 0, 40);
     columns = bed.features.n_columns;
     for (size_t i = 0; i < n; i++) {
         double unit[16], point[16], row[32], ones[32], density;
