@@ -127,7 +127,7 @@ check_plugins(void)
     signal(SIGBUS, SIG_DFL);
     signal(SIGABRT, SIG_DFL);
     /* Every plugin that is loaded: here the flawed one, so some fail. */
-    assert_false(assay_plugin_check(file, 4 * ASSAY_SECOND_US));
+    assert_false(assay_plugin_check(file, 20 * ASSAY_SECOND_US));
     assert_int_equal(fstat(file, &found), 0);
     text = assay_zalloc((size_t)found.st_size + 1, 1);
     assert_int_equal(pread(file, text, (size_t)found.st_size, 0), found.st_size);
@@ -178,9 +178,9 @@ test_flaws_are_found(void **state ASSAY_UNUSED)
         {"endless", "one int", "no word that the space is used up", "huge range"},
         {"few", "one int", "used up after 10 of 13 points", "batches"},
         {"outside", "scales", "proposed a point outside of the space", "single value"},
-        {"deaf", "told to stop", "went on for 3", "batches"},
+        {"deaf", "told to stop", "went on for", "batches"},
         {"crashing", "values nan and infinite", "ended by signal 11", "one double"},
-        {"looping", "a constant objective", "no answer within 4 s", "batches"},
+        {"looping", "a constant objective", "no answer within 20 s", "batches"},
         {"leaking", "memory", "left", "batches"},
         {"silent", "learning curves", "without a sentence", NULL},
         {"growing", "time and memory, 6,000 trials", "memory grows", "learning curves"},
