@@ -162,6 +162,54 @@ class Manifests(unittest.TestCase):
         self.assertEqual(sorted(o["kind"] for o in made), sorted(o["kind"] for o in self.objects))
 
 
+class Kinds(unittest.TestCase):
+    """The rights for templates, a component for each operator."""
+
+    folder = ROOT / "deploy" / "kinds"
+
+    def setUp(self):
+        self.components = {d.name: list(yaml.safe_load_all((d / "role.yaml").read_text()))
+                           for d in sorted(self.folder.iterdir())}
+
+    def test_each_is_a_component(self):
+        account = yaml.safe_load((KUBERNETES / "trials-rolebinding.yaml").read_text())["subjects"]
+        for name, (role, binding) in self.components.items():
+            with self.subTest(name):
+                made = yaml.safe_load((self.folder / name / "kustomization.yaml").read_text())
+                self.assertEqual((made["kind"], made["resources"]), ("Component", ["role.yaml"]))
+                self.assertEqual(role["metadata"]["name"], f"assay-trials-{name}")
+                self.assertEqual(binding["roleRef"]["name"], role["metadata"]["name"])
+                self.assertEqual(binding["subjects"], account)
+
+    def test_as_little_as_pods(self):
+        pods = yaml.safe_load((KUBERNETES / "trials-role.yaml").read_text())["rules"][0]["verbs"]
+        for name, (role, _) in self.components.items():
+            for rule in role["rules"]:
+                self.assertEqual(rule["verbs"], pods, name)
+                self.assertEqual(len(rule["apiGroups"]), 1, name)
+
+    def test_every_known_kind_has_one(self):
+        """And there is none for a kind that nobody knows."""
+        text = (ROOT / "schemas" / "kubernetes_kind.c").read_text()
+        known = set(re.findall(r'\.group = "([^"]+)", \.kind = "(\w+)"', text))
+        known |= {("kubeflow.org", k) for k in re.findall(r'KUBEFLOW_KIND\("(\w+)"', text)}
+        granted = {(rule["apiGroups"][0], resource) for role, _ in self.components.values()
+                   for rule in role["rules"] for resource in rule["resources"]}
+        self.assertEqual(granted, {(group, kind.lower() + "s") for group, kind in known})
+
+    def test_each_is_said(self):
+        text = (ROOT / "deploy" / "README.md").read_text()
+        for name in self.components:
+            self.assertIn(f"`{name}`", text)
+
+    @unittest.skipUnless(shutil.which("kubectl"), "needs kubectl")
+    def test_kustomize_takes_them(self):
+        for name in self.components:
+            done = subprocess.run(["kubectl", "kustomize", str(self.folder / name)],
+                                  capture_output=True, text=True, timeout=60)
+            self.assertEqual(done.returncode, 0, done.stderr)
+
+
 class Image(unittest.TestCase):
     def setUp(self):
         self.stages = stages()

@@ -7,8 +7,10 @@ import threading
 import time
 import unittest
 
+import yaml
+
 import base
-from harness.assayd import Assayd
+from harness.assayd import ROOT, Assayd
 from harness.kube.cluster import Cluster, Killed
 from harness.kube.double import Double
 from harness.kube.store import KINDS
@@ -178,6 +180,33 @@ class Kinds(Shared):
         self.daemon.start()
         time.sleep(1)
         self.assertEqual(len(self.objects("Job", "retain")), 2)
+
+
+    def test_examples(self):
+        """examples/kubernetes, with an image that prints what is asked for."""
+        self.image("registry.example/digits:1", lambda c: c.print("epoch=1 val_accuracy=0.9"))
+        stop = threading.Event()
+
+        def queue():
+            while not stop.wait(0.05):
+                for item in self.cluster.objects("Job"):
+                    if item["spec"].get("suspend"):
+                        self.cluster.admit(item)
+        thread = threading.Thread(target=queue, daemon=True)
+        thread.start()
+        names = []
+        for path in sorted((ROOT / "examples/kubernetes").glob("*.yaml")):
+            text = yaml.safe_load(path.read_text())
+            text["limits"]["trials"], text["limits"]["parallel"] = 2, 1
+            text["trial"]["kubernetes"].pop("gpu", None)  # the node has no such label
+            self.call("POST", "", text)
+            names.append(text["name"])
+        for name in names:
+            found = base.wait_final(self.daemon, name, 60)
+            self.assertEqual((found["state"], found["best"]["value"]), ("succeeded", 0.9), found)
+        self.assertEqual(len(self.trials("digits-distributed")[0]["attempts"][0]["gpus"]), 4)
+        stop.set()
+        thread.join()
 
 
 class Ends(Shared):
@@ -373,13 +402,24 @@ class Waits(Shared):
 
 
 def may(verb, resource, group, namespace):
-    """Pods and Jobs in one namespace, and no other kind."""
-    return namespace in ("assay", None) and group in ("", "batch")
+    """What deploy/ gives for trials and for Jobs, in one namespace."""
+    return namespace == "assay" and any(
+        verb in rule["verbs"] and resource in rule["resources"] and group in rule["apiGroups"]
+        for rule in RULES)
+
+
+RULES = [rule for file in ("kubernetes/trials-role.yaml", "kinds/jobs/role.yaml")
+         for role in yaml.safe_load_all((ROOT / "deploy" / file).read_text())
+         for rule in role.get("rules", [])]
 
 
 class Refusals(Shared):
     rights = {"good": may}
     token = "good"
+
+    def test_rights_are_enough(self):
+        found, rows = self.run_study("enough", job("quick"))
+        self.assertEqual(found["state"], "succeeded", rows)
 
     def refused(self, name, template, **more):
         """What the trial says of an object that never was."""
