@@ -15,8 +15,8 @@ assay__post(struct assay_engine *engine, struct assay__command *command)
 {
     pthread_mutex_lock(&engine->lock);
     STAILQ_INSERT_TAIL(&engine->inbox, command, link);
+    uv_async_send(&engine->wake); /* locked: what it leads to may free the engine */
     pthread_mutex_unlock(&engine->lock);
-    uv_async_send(&engine->wake);
 }
 
 static void
@@ -102,16 +102,23 @@ open_parts(struct assay_engine *engine, struct assay_error *err)
     return status;
 }
 
+/* What makes commits. */
 static void
-close_loop(struct assay_engine *engine)
+close_sources(struct assay_engine *engine)
 {
     for (size_t i = 0; i < ASSAY__EXECUTORS; i++) {
         if (engine->executors[i].handle != NULL)
             engine->executors[i].type->close(engine->executors[i].handle);
     }
     assay_suggest_host_close(engine->host);
-    uv_close((uv_handle_t *)&engine->wake, NULL);
     uv_close((uv_handle_t *)&engine->tick, NULL);
+}
+
+static void
+close_loop(struct assay_engine *engine)
+{
+    close_sources(engine);
+    uv_close((uv_handle_t *)&engine->wake, NULL);
 }
 
 static struct assay_engine *
@@ -220,14 +227,22 @@ begin_drain(struct assay_engine *engine, struct assay__command *command)
     answer_busy(engine, command);
 }
 
+/* Pods go on and tell of themselves until here. */
 static void
-finish_loop(struct assay_engine *engine, struct assay__command *command)
+finish_sources(struct assay_engine *engine, struct assay__command *command)
 {
     struct assay__study *study, *next;
 
     HASH_ITER(hh, engine->studies, study, next)
         assay__study_drop(study, "the daemon is stopping");
-    close_loop(engine);
+    close_sources(engine);
+    answer_busy(engine, command);
+}
+
+static void
+finish_loop(struct assay_engine *engine, struct assay__command *command)
+{
+    uv_close((uv_handle_t *)&engine->wake, NULL);
     answer_busy(engine, command);
 }
 
@@ -269,6 +284,13 @@ assay_engine_stop(struct assay_engine *engine)
 {
     if (engine == NULL)
         return NULL;
+    /* The writer answers every commit, and the answer needs the engine. */
+    for (int64_t busy = ask_engine(engine, finish_sources); busy > 0;
+         busy = ask_engine(engine, answer_busy)) {
+        struct timespec pause = {.tv_nsec = 2 * 1000 * 1000};
+
+        nanosleep(&pause, NULL);
+    }
     ask_engine(engine, finish_loop);
     pthread_join(engine->thread, NULL);
     return engine_free(engine);
@@ -283,7 +305,7 @@ assay_engine_check_resources(struct assay_engine *engine, const struct assay_stu
     if (spec->trial == NULL)
         return;
     executor = assay__executor_for(engine, spec->trial);
-    executor->type->check(executor->handle, spec->trial, pointer, faults);
+    executor->type->check(executor->handle, spec->project, spec->trial, pointer, faults);
 }
 
 char *
@@ -294,7 +316,8 @@ assay_engine_unable(struct assay_engine *engine, const struct assay_study_spec *
     if (spec->trial == NULL)
         return NULL;
     executor = assay__executor_for(engine, spec->trial);
-    return executor->type->unable != NULL ? executor->type->unable(executor->handle) : NULL;
+    return executor->type->unable != NULL ? executor->type->unable(executor->handle, spec->trial)
+                                          : NULL;
 }
 
 void

@@ -101,10 +101,11 @@ struct assay_executor_type {
                                           struct assay_executor **ret_executor,
                                           struct assay_error *err);
     /* Whether a trial of this study could ever run here; any thread. */
-    void (*check)(const struct assay_executor *executor, const struct assay_trial_spec *trial,
-                  const char *pointer, struct assay_faults *faults);
+    void (*check)(const struct assay_executor *executor, const char *project,
+                  const struct assay_trial_spec *trial, const char *pointer,
+                  struct assay_faults *faults);
     /* (optional) Why nothing can run here at all, or NULL.  Caller frees; any thread. */
-    char *(*unable)(const struct assay_executor *executor);
+    char *(*unable)(const struct assay_executor *executor, const struct assay_trial_spec *trial);
     /* Whether one more attempt of this study fits now, beside what runs and what was
      * promised to attempts that are not started yet (their commit is under way). */
     bool (*fits)(const struct assay_executor *executor, const struct assay_trial_spec *trial,

@@ -342,7 +342,10 @@ assay_kube_config_read(const char *path, const char *context, struct assay_kube_
         else if (status != ASSAY_OK && err != NULL)
             *err = one;
     }
-    if (status == ASSAY_OK)
+    if (status == ASSAY_OK && context != NULL && merged.n_sources == 0)
+        status = assay_fail(err, ASSAY_E_NOT_FOUND,
+                            "there is no kubeconfig, so there is no context \"%s\"", context);
+    else if (status == ASSAY_OK)
         status = merged.n_sources > 0 ? take_context(&merged, context, config, err)
                                       : take_service_account(config, err);
     for (size_t i = 0; i < n; i++)

@@ -24,18 +24,9 @@
 #define CA_BYTES_MAX ((size_t)256 * 1024) /* it goes with every trial */
 #define OWNER_FILE "kubernetes-owner"
 #define OWNER_LENGTH_MAX 20
-
-static struct assay_kube_executor *
-mine(struct assay_executor *handle)
-{
-    return (struct assay_kube_executor *)(void *)handle;
-}
-
-static const struct assay_kube_executor *
-mine_const(const struct assay_executor *handle)
-{
-    return (const struct assay_kube_executor *)(const void *)handle;
-}
+/* Of kube-namespace: each project's trials run in a namespace of its own. */
+#define PROJECT "${project}"
+#define NAMESPACE_LENGTH_MAX 63
 
 static void
 on_tick(uv_timer_t *timer)
@@ -102,6 +93,7 @@ free_executor(struct assay_kube_executor *executor)
     free(executor->url_ca);
     free(executor->runner_image);
     free(executor->namespace_);
+    free(executor->watched_path);
     free(executor->selector);
     free(executor->fault);
     free(executor);
@@ -122,10 +114,9 @@ on_tick_closed(uv_handle_t *handle)
     free_executor(executor);
 }
 
-static void
-kubernetes_close(struct assay_executor *handle)
+void
+assay__kube_close(struct assay_kube_executor *executor)
 {
-    struct assay_kube_executor *executor = mine(handle);
     struct assay_kube_attempt *attempt, *next;
 
     executor->closing = true;
@@ -164,13 +155,33 @@ open_cluster(struct assay_kube_executor *executor, const struct assay_kubernetes
     return ASSAY_OK;
 }
 
-static assay_status
-kubernetes_open(const struct assay_executor_options *options, struct assay_executor **ret_executor,
-                struct assay_error *err)
+/* The namespace of a project's trials, unless their study names one. */
+static char *
+own_namespace(const struct assay_kube_executor *executor, const char *project)
+{
+    const char *at = strstr(executor->namespace_, PROJECT);
+    char *name;
+
+    if (at == NULL)
+        return assay_strdup(executor->namespace_);
+    name = assay_format("%.*s%s%s", (int)(at - executor->namespace_), executor->namespace_, project,
+                        at + strlen(PROJECT));
+    for (char *c = name; *c != '\0'; c++) { /* names of projects may have what labels may not */
+        if (*c == '.' || *c == '_')
+            *c = '-';
+    }
+    return name;
+}
+
+assay_status
+assay__kube_open(const struct assay_executor_options *options,
+                 const struct assay_kube_contexts *contexts, const char *context,
+                 struct assay_kube_executor **ret_executor, struct assay_error *err)
 {
     struct assay_kube_executor *executor = ASSAY_NEW(struct assay_kube_executor);
     assay_status rc;
 
+    executor->contexts = contexts;
     executor->events = options->events;
     executor->loop = options->loop;
     executor->data_dir = assay_strdup(options->data_dir);
@@ -185,16 +196,25 @@ kubernetes_open(const struct assay_executor_options *options, struct assay_execu
         free_executor(executor);
         return rc;
     }
+    if (context == NULL) {
+        executor->watched_path = assay_format("%s/kubernetes-watched.json", options->data_dir);
+    } else {
+        assay_auto_free char *escaped = assay__kube_escape(context);
+
+        executor->watched_path =
+            assay_format("%s/kubernetes-watched-%s.json", options->data_dir, escaped);
+    }
     executor->selector = assay_format("assay.dev%%2Fdaemon%%3D%s", executor->owner);
     uv_timer_init(executor->loop, &executor->tick);
     executor->tick.data = executor;
     if (open_cluster(executor, &options->kubernetes) == ASSAY_OK) {
         /* What a former daemon left there is looked for at once. */
-        if (options->kubernetes.kubeconfig != NULL)
+        if (options->kubernetes.kubeconfig != NULL &&
+            strstr(executor->namespace_, PROJECT) == NULL)
             assay__kube_space_pods(executor, executor->namespace_);
         assay__kube_spaces_recall(executor);
     }
-    *ret_executor = (struct assay_executor *)(void *)executor;
+    *ret_executor = executor;
     return ASSAY_OK;
 }
 
@@ -224,14 +244,39 @@ check_runner(const struct assay_kube_executor *executor, const struct assay_tria
     assay_faults_done(&ignored);
 }
 
+/* A project that has a namespace of its own has no other. */
 static void
-kubernetes_check(const struct assay_executor *handle, const struct assay_trial_spec *trial,
-                 const char *pointer, struct assay_faults *faults)
+check_namespace(const struct assay_kube_executor *executor, const char *project,
+                const struct assay_trial_spec *trial, const char *pointer,
+                struct assay_faults *faults)
 {
-    const struct assay_kube_executor *executor = mine_const(handle);
+    const char *wanted = json_string_value(json_object_get(trial->kubernetes, "namespace"));
+    assay_auto_free char *at = assay_format("%s/kubernetes/namespace", pointer);
+    assay_auto_free char *own = NULL;
 
+    if (executor->namespace_ == NULL || strstr(executor->namespace_, PROJECT) == NULL)
+        return;
+    own = own_namespace(executor, project);
+    if (strlen(own) > NAMESPACE_LENGTH_MAX || !assay_kubernetes_name_valid(own))
+        assay_fault_add(faults, at, NULL, NULL,
+                        "the trials of this project would run in the namespace \"%s\", which can "
+                        "not be the name of one", own);
+    else if (wanted != NULL && strcmp(wanted, own) != 0) {
+        json_auto_t *found = json_string(wanted);
+
+        assay_fault_add(faults, at, found, own,
+                        "the trials of this project run in the namespace \"%s\"", own);
+    }
+}
+
+void
+assay__kube_check(const struct assay_kube_executor *executor, const char *project,
+                  const struct assay_trial_spec *trial, const char *pointer,
+                  struct assay_faults *faults)
+{
+    check_namespace(executor, project, trial, pointer, faults);
     if (executor->config == NULL && trial->n_command == 0)
-        return; /* valid; kubernetes_unable says that it can not be run */
+        return; /* valid; kubernetes_contexts.c says that it can not be run */
     check_runner(executor, trial, pointer, faults);
     if (trial->n_command == 0 && trial->metrics_from != ASSAY_METRICS_PUSH &&
         !assay_kube_template_has_pods(trial->kubernetes, assay_kube_runner_watches(trial)))
@@ -239,25 +284,6 @@ kubernetes_check(const struct assay_executor *handle, const struct assay_trial_s
                "an object with spec.containers somewhere in it",
                "no pod is described in the template, so its metrics can not be read there; push "
                "them");
-}
-
-static char *
-kubernetes_unable(const struct assay_executor *handle)
-{
-    const struct assay_kube_executor *executor = mine_const(handle);
-
-    return executor->config != NULL
-               ? NULL
-               : assay_format("this service has no cluster to run trials on: %s", executor->fault);
-}
-
-static bool
-kubernetes_fits(const struct assay_executor *handle, const struct assay_trial_spec *trial,
-                const struct assay_promised *promised)
-{
-    (void)trial;
-    (void)promised;
-    return mine_const(handle)->config != NULL; /* the cluster's scheduler has the queue */
 }
 
 static assay_status
@@ -298,7 +324,6 @@ prepare(struct assay_kube_executor *executor, const struct assay_launch *launch)
     attempt->executor = executor;
     attempt->key = launch->key;
     attempt->name = assay_kube_pod_name(executor->owner, &launch->key);
-    attempt->namespace_ = assay_strdup(namespace_ != NULL ? namespace_ : executor->namespace_);
     attempt->gpus = launch->spec->trial->gpus;
     attempt->grace_us = launch->spec->trial->grace_us;
     HASH_ADD_KEYPTR(hh, executor->attempts, attempt->name, strlen(attempt->name), attempt);
@@ -307,6 +332,8 @@ prepare(struct assay_kube_executor *executor, const struct assay_launch *launch)
                              assay_strdup(executor->fault));
         return attempt;
     }
+    attempt->namespace_ = namespace_ != NULL ? assay_strdup(namespace_)
+                                             : own_namespace(executor, launch->project);
     rc = build(attempt, launch, &err);
     if (rc == ASSAY_OK)
         rc = assay__kube_reading_prepare(attempt, launch->spec, &err);
@@ -318,30 +345,25 @@ prepare(struct assay_kube_executor *executor, const struct assay_launch *launch)
     return attempt;
 }
 
-static void
-kubernetes_start(struct assay_executor *handle, const struct assay_launch *launch)
+void
+assay__kube_start(struct assay_kube_executor *executor, const struct assay_launch *launch)
 {
-    struct assay_kube_attempt *attempt = prepare(mine(handle), launch);
+    struct assay_kube_attempt *attempt = prepare(executor, launch);
 
-    if (attempt->ending) {
-        assay__kube_tick_soon(mine(handle));
+    assay__kube_tick_soon(executor);
+    if (attempt->ending)
         return;
-    }
     if (attempt->template == NULL || assay__kube_object_ready(attempt))
         assay__kube_send_create(attempt);
     else
         attempt->create_at_us = assay_monotonic_us(); /* once it is */
-    assay__kube_tick_soon(mine(handle));
 }
 
-static void
-kubernetes_adopt(struct assay_executor *handle, const struct assay_launch *launch,
-                 const json_t *gpus)
+void
+assay__kube_adopt(struct assay_kube_executor *executor, const struct assay_launch *launch)
 {
-    struct assay_kube_executor *executor = mine(handle);
     struct assay_kube_attempt *attempt = find(executor, &launch->key);
 
-    (void)gpus;          /* the cluster's own to count */
     if (attempt != NULL) /* the engine loaded its study afresh */
         assay__kube_attempt_free(attempt);
     attempt = prepare(executor, launch);
@@ -357,11 +379,11 @@ kubernetes_adopt(struct assay_executor *handle, const struct assay_launch *launc
         assay__kube_send_get(attempt);
 }
 
-static void
-kubernetes_stop(struct assay_executor *handle, const struct assay_attempt_key *key,
-                int64_t grace_us)
+void
+assay__kube_stop(struct assay_kube_executor *executor, const struct assay_attempt_key *key,
+                 int64_t grace_us)
 {
-    struct assay_kube_attempt *attempt = find(mine(handle), key);
+    struct assay_kube_attempt *attempt = find(executor, key);
 
     if (attempt == NULL || attempt->done || attempt->ending || attempt->stopping)
         return;
@@ -375,32 +397,3 @@ kubernetes_stop(struct assay_executor *handle, const struct assay_attempt_key *k
     if (attempt->space != NULL && (attempt->call == NULL || attempt->seen))
         assay__kube_send_delete(attempt); /* else when it is known whether the object is there */
 }
-
-static void
-kubernetes_release(struct assay_executor *handle, const struct assay_attempt_key *key)
-{
-    (void)handle;
-    (void)key; /* the cluster counts */
-}
-
-static void
-kubernetes_forget(struct assay_executor *handle, int64_t study_id)
-{
-    (void)handle;
-    (void)study_id; /* the local executor removes the folder; pods are leftovers by now */
-}
-
-const struct assay_executor_type assay_executor_kubernetes = {
-    .name = "kubernetes",
-    .goes_on = true,
-    .open = kubernetes_open,
-    .check = kubernetes_check,
-    .unable = kubernetes_unable,
-    .fits = kubernetes_fits,
-    .start = kubernetes_start,
-    .adopt = kubernetes_adopt,
-    .stop = kubernetes_stop,
-    .release = kubernetes_release,
-    .forget = kubernetes_forget,
-    .close = kubernetes_close,
-};

@@ -1,6 +1,7 @@
 /* What the files of the Kubernetes executor share; nobody else includes this.
  *
- *   kubernetes_executor.c  what the engine calls; opening, closing, the clock
+ *   kubernetes_contexts.c  what the engine calls; an executor for each context
+ *   kubernetes_executor.c  one cluster's: opening, closing, start and stop, the clock
  *   kubernetes_attempt.c   one attempt: its object is created, found again, deleted; its end told
  *   kubernetes_pods.c      the pod form: what an attempt's pod says about it
  *   kubernetes_object.c    the template form: its object, and the pod of it that is read
@@ -31,6 +32,7 @@
 #define ASSAY__KUBE_REQUEST_US (30 * ASSAY_SECOND_US)
 
 struct assay_kube_executor;
+struct assay_kube_contexts;
 
 /* Where the API has the objects of one kind. */
 struct assay_kube_resource {
@@ -121,13 +123,17 @@ struct assay_kube_attempt {
     struct assay_kube_pod_status end; /* ENDED once it is known */
 };
 
+/* One context of the kubeconfig. */
 struct assay_kube_executor {
+    const struct assay_kube_contexts *contexts; /* which it is one of */
     struct assay_executor_events events;
     uv_loop_t *loop;
     uv_timer_t tick;
     bool closing;
     int rounds; /* of the loop until everything is closed */
-    char *data_dir, *owner, *namespace_, *selector;
+    char *data_dir, *owner, *selector;
+    char *namespace_;   /* of trials whose study names none; "${project}" may stand in it */
+    char *watched_path; /* the file for `remembered` */
     char *url, *url_ca, *runner_image; /* see assay__kube_reach */
     int64_t log_bytes;
     struct assay_kube_config *config; /* NULL: `fault` says why */
@@ -140,7 +146,27 @@ struct assay_kube_executor {
     struct assay_kube_attempt *attempts; /* by the name of the object */
 };
 
-/* --- the clock (kubernetes_executor.c) --- */
+/* --- contexts (kubernetes_contexts.c) --- */
+
+/* Whether the object is an attempt's of another context, which may be of the same cluster. */
+bool assay__kube_known_elsewhere(const struct assay_kube_executor *executor, const char *name);
+
+/* --- one cluster (kubernetes_executor.c) --- */
+
+/* `context` NULL: the service's own.  The rest as in struct assay_executor_type. */
+ASSAY_MUST_CHECK assay_status assay__kube_open(const struct assay_executor_options *options,
+                                               const struct assay_kube_contexts *contexts,
+                                               const char *context,
+                                               struct assay_kube_executor **ret_executor,
+                                               struct assay_error *err);
+void assay__kube_check(const struct assay_kube_executor *executor, const char *project,
+                       const struct assay_trial_spec *trial, const char *pointer,
+                       struct assay_faults *faults);
+void assay__kube_start(struct assay_kube_executor *executor, const struct assay_launch *launch);
+void assay__kube_adopt(struct assay_kube_executor *executor, const struct assay_launch *launch);
+void assay__kube_stop(struct assay_kube_executor *executor, const struct assay_attempt_key *key,
+                      int64_t grace_us);
+void assay__kube_close(struct assay_kube_executor *executor);
 
 /* Every attempt is looked at from the loop. */
 void assay__kube_tick_soon(struct assay_kube_executor *executor);

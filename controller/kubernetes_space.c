@@ -13,8 +13,6 @@
 #include "common/number.h"
 #include "controller/kubernetes_internal.h"
 
-/* In the data directory: where a later daemon looks for what this one left. */
-#define MEMORY_FILE "kubernetes-watched.json"
 #define MEMORY_MAX 1000
 
 static const char *
@@ -57,7 +55,7 @@ delete_leftover(struct assay_kube_space *space, const json_t *object, const char
 
     if (json_object_get(metadata, "deletionTimestamp") != NULL ||
         json_array_size(json_object_get(metadata, "ownerReferences")) > 0 ||
-        assay_kube_object_is_kept(object))
+        assay_kube_object_is_kept(object) || assay__kube_known_elsewhere(space->executor, name))
         return;
     assay_log(ASSAY_LOG_INFO, "%s %s/%s is left over: no attempt is its own", space->what,
               space->name, name);
@@ -160,7 +158,6 @@ static void
 remember(struct assay_kube_space *space)
 {
     struct assay_kube_executor *executor = space->executor;
-    assay_auto_free char *path = assay_format("%s/" MEMORY_FILE, executor->data_dir);
     json_t *entry = json_pack("{s:s, s:s, s:s}", "namespace", space->name, "apiVersion",
                               space->api_version != NULL ? space->api_version : "v1", "kind",
                               space->kind != NULL ? space->kind : "Pod");
@@ -176,7 +173,7 @@ remember(struct assay_kube_space *space)
     if (!there) {
         json_array_append(executor->remembered, entry);
         assay_json_print(executor->remembered, 0, &text);
-        if (assay_file_replace(path, text.data, text.length, 0600, &err) < 0)
+        if (assay_file_replace(executor->watched_path, text.data, text.length, 0600, &err) < 0)
             assay_log(ASSAY_LOG_WARNING, "%s", err.message);
     }
     json_decref(entry);
@@ -366,8 +363,7 @@ assay__kube_spaces_tidy(struct assay_kube_executor *executor)
 static json_t *
 read_memory(const struct assay_kube_executor *executor)
 {
-    assay_auto_free char *path = assay_format("%s/" MEMORY_FILE, executor->data_dir);
-    json_t *json = json_load_file(path, 0, NULL);
+    json_t *json = json_load_file(executor->watched_path, 0, NULL);
 
     if (json_is_array(json))
         return json;

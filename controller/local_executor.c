@@ -174,8 +174,8 @@ local_fits(const struct assay_executor *handle, const struct assay_trial_spec *t
 }
 
 static void
-local_check(const struct assay_executor *handle, const struct assay_trial_spec *trial,
-            const char *pointer, struct assay_faults *faults)
+local_check(const struct assay_executor *handle, const char *project ASSAY_UNUSED,
+            const struct assay_trial_spec *trial, const char *pointer, struct assay_faults *faults)
 {
     const struct assay__local_executor *executor = local_const(handle);
     size_t gpus = assay__local_gpus_total(executor->gpus);

@@ -56,8 +56,8 @@ struct assay_config {
     char *kubeconfig;
     /* Context of the kubeconfig; its current one when not set. NULL = not set. */
     char *kube_context;
-    /* Namespace of trials whose study names none; the context's when not set. NULL = not
-     * set. */
+    /* Namespace of trials whose study names none; the context's when not set. ${project} in
+     * it stands for the study's project, whose trials then run in no other. NULL = not set. */
     char *kube_namespace;
     /* Tells this service's pods from those of others in the cluster (label
      * assay.dev/daemon); must stay the same. Drawn once and kept in the data directory when

@@ -200,6 +200,8 @@ decode_gpu(void *target, const json_t *value, const char *pointer, struct assay_
 
 static const struct assay_field fields[] = {
     {.key = "image", .kind = ASSAY_FIELD_STRING, .min = 1.0, .max = 4096.0, .offset = AT(image)},
+    {.key = "context", .kind = ASSAY_FIELD_STRING, .min = 1.0, .max = 253.0,
+     .offset = AT(context)},
     {.key = "namespace", .kind = ASSAY_FIELD_STRING, .min = 1.0, .max = 63.0,
      .offset = AT(namespace_)},
     {.key = "image_pull_policy", .kind = ASSAY_FIELD_STRING, .offset = AT(image_pull_policy)},
@@ -376,6 +378,7 @@ assay_kubernetes_spec_free(struct assay_kubernetes_spec *spec)
     }
     free(spec->volumes);
     free(spec->image);
+    free(spec->context);
     free(spec->namespace_);
     free(spec->image_pull_policy);
     free(spec->priority_class);

@@ -22,6 +22,7 @@ struct assay_kubernetes_volume {
 
 struct assay_kubernetes_spec {
     char *image;      /* NULL only with a template */
+    char *context;    /* of the daemon's kubeconfig; NULL = the daemon's */
     char *namespace_; /* NULL = the daemon's */
     char *image_pull_policy, *priority_class, *runtime_class, *service_account, *scheduler;
     char *gpu_resource; /* default nvidia.com/gpu */
