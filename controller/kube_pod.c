@@ -840,10 +840,13 @@ static void
 read_pending(const json_t *pod, const json_t *status, struct assay_kube_pod_status *ret)
 {
     const json_t *scheduled = condition(status, "PodScheduled");
+    const json_t *gate =
+        json_array_get(json_object_get(json_object_get(pod, "spec"), "schedulingGates"), 0);
 
     ret->phase = ASSAY_KUBE_PENDING;
-    if (json_array_size(json_object_get(json_object_get(pod, "spec"), "schedulingGates")) > 0)
-        ret->sentence = assay_strdup("held back by a scheduling gate, as queues do");
+    if (gate != NULL)
+        ret->sentence = assay_format("held back by the scheduling gate \"%s\", as queues do",
+                                     text_of(gate, "name"));
     else if (strcmp(text_of(scheduled, "status"), "False") == 0)
         ret->sentence = with_message(*text_of(scheduled, "reason") != '\0'
                                          ? text_of(scheduled, "reason")

@@ -9,6 +9,7 @@
 
 /* After an answer that may change by itself: no quota left, no answer at all. */
 #define CREATE_AGAIN_US (3 * ASSAY_SECOND_US)
+#define CREATE_AGAIN_MAX_US (60 * ASSAY_SECOND_US)
 #define DELETE_AGAIN_US (2 * ASSAY_SECOND_US)
 /* How long the object of an attempt that has ended is kept: longer than a commit takes. */
 #define KEEP_US (5 * ASSAY_SECOND_US)
@@ -35,6 +36,7 @@ assay__kube_find_named(const struct assay_kube_executor *executor, const char *n
 void
 assay__kube_attempt_free(struct assay_kube_attempt *attempt)
 {
+    attempt->executor->over_quota -= attempt->over_quota;
     HASH_DEL(attempt->executor->attempts, attempt);
     assay__kube_reading_drop(attempt);
     assay_kube_cancel(attempt->call);
@@ -74,6 +76,33 @@ assay__kube_end_soon(struct assay_kube_attempt *attempt, bool lost, enum assay_t
     assay__kube_tick_soon(attempt->executor);
 }
 
+/* An attempt takes room in its namespace's quota no longer: of those that wait for some, the
+ * first is tried again without waiting for its time. */
+static void
+make_room(const struct assay_kube_attempt *ended)
+{
+    struct assay_kube_attempt *first = NULL;
+
+    if (ended->executor->over_quota == 0)
+        return;
+    for (struct assay_kube_attempt *attempt = ended->executor->attempts; attempt != NULL;
+         attempt = attempt->hh.next) {
+        if (attempt->over_quota && attempt->call == NULL && !attempt->stopping &&
+            strcmp(attempt->namespace_, ended->namespace_) == 0 &&
+            (first == NULL || attempt->create_at_us < first->create_at_us))
+            first = attempt;
+    }
+    if (first != NULL)
+        first->create_at_us = assay_monotonic_us();
+}
+
+static void
+set_over_quota(struct assay_kube_attempt *attempt, bool over)
+{
+    attempt->executor->over_quota += (size_t)over - (size_t)attempt->over_quota;
+    attempt->over_quota = over;
+}
+
 static void
 tell_end(struct assay_kube_attempt *attempt)
 {
@@ -107,6 +136,9 @@ tell_end(struct assay_kube_attempt *attempt)
     json_decref(attempt->manifest);
     attempt->manifest = NULL;
     assay__kube_secret_drop(attempt);
+    set_over_quota(attempt, false);
+    if (attempt->namespace_ != NULL)
+        make_room(attempt);
     executor->events.ended(executor->events.arg, &attempt->key, &end);
 }
 
@@ -367,6 +399,19 @@ refused(struct assay_kube_attempt *attempt, const struct assay_kube_answer *answ
     }
 }
 
+/* The longer the more often, and not all at once: they were refused together. */
+static void
+create_again(struct assay_kube_attempt *attempt)
+{
+    int64_t wait_us = ASSAY_MIN(CREATE_AGAIN_US << ASSAY_MIN(attempt->refusals, 10),
+                                CREATE_AGAIN_MAX_US);
+
+    attempt->refusals++;
+    attempt->create_at_us =
+        assay_monotonic_us() + wait_us / 2 +
+        (int64_t)((double)(wait_us / 2) * assay_random_unit(&attempt->executor->random));
+}
+
 static void
 on_created(void *arg, const struct assay_kube_answer *answer)
 {
@@ -375,6 +420,7 @@ on_created(void *arg, const struct assay_kube_answer *answer)
     assay_auto_free char *text = NULL;
 
     attempt->call = NULL;
+    set_over_quota(attempt, quota);
     if (attempt->seen || attempt->gone || attempt->done || attempt->ending)
         return; /* the watch was faster */
     if (answer->code == 200 || answer->code == 201) {
@@ -391,7 +437,7 @@ on_created(void *arg, const struct assay_kube_answer *answer)
             assay__kube_send_delete(attempt); /* it finds out whether the pod is there */
         } else if (answer->code == 0 || answer->code == 429 || answer->code >= 500 || quota) {
             assay__kube_set_waits(attempt, text, false);
-            attempt->create_at_us = assay_monotonic_us() + CREATE_AGAIN_US;
+            create_again(attempt);
         } else {
             assay__kube_end_soon(attempt, false, ASSAY_TRIAL_REASON_START_FAILED,
                                  assay_strdup(text));

@@ -182,6 +182,7 @@ assay__kube_open(const struct assay_executor_options *options,
     assay_status rc;
 
     executor->contexts = contexts;
+    assay_random_init(&executor->random, assay_random_seed(), 0, 0);
     executor->events = options->events;
     executor->loop = options->loop;
     executor->data_dir = assay_strdup(options->data_dir);

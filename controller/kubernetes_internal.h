@@ -19,6 +19,7 @@
 #include <uthash.h>
 
 #include "common/output_log.h"
+#include "common/random.h"
 #include "controller/executor.h"
 #include "controller/kube_client.h"
 #include "controller/kube_log.h"
@@ -95,6 +96,8 @@ struct assay_kube_attempt {
     bool done;        /* it was told; the object is to be deleted */
     bool log_over;    /* nothing more is read of the log, */
     bool log_missing; /* but not because it was at its end */
+    bool over_quota;  /* its create was refused for that */
+    int refusals;     /* of its create, in a row */
     int64_t grace_us, gpus;
     int64_t refused_since_us; /* monotonic: our credentials are; 0 = they are not */
 
@@ -144,6 +147,8 @@ struct assay_kube_executor {
     struct assay_kube_space *spaces;       /* by key */
     json_t *remembered; /* what was watched: [{namespace, apiVersion, kind}] */
     struct assay_kube_attempt *attempts; /* by the name of the object */
+    size_t over_quota;                   /* of them */
+    struct assay_random random;          /* of pauses */
 };
 
 /* --- contexts (kubernetes_contexts.c) --- */

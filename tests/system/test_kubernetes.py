@@ -231,6 +231,73 @@ class Ends(Kube):
         self.assertEqual(caught.exception.status, 422)
 
 
+class Queues(Kube):
+    """What waits for room, or for a queue, does not fail."""
+
+    def waiting(self, study, text):
+        return base.wait_for(lambda: [r for r in self.trials(study) if r["attempts"] and
+                                      text in (r["attempts"][0]["message"] or "")],
+                             f"a trial says: {text}", 40)
+
+    def all_succeed(self, study, trials):
+        found = base.wait_final(self.daemon, study, 60)
+        self.assertEqual(found["state"], "succeeded", found)
+        rows = self.trials(study)
+        self.assertEqual([len(r["attempts"]) for r in rows], [1] * trials)
+        self.wait_no_pods()
+
+    def test_quota(self):
+        go = threading.Event()
+        self.addCleanup(go.set)
+        self.image("waits", lambda c: (go.wait(60), loss(c))[1])
+        self.double.set_quota(2)
+        self.submit(pod_study("q", "waits", trials=6, parallel=5))
+        self.assertEqual(len(self.waiting("q", "exceeded quota: trials, requested: pods=1")), 3)
+        self.assertEqual(len(self.cluster.pods()), 2)
+        go.set()
+        self.all_succeed("q", 6)
+        if not REAL:  # they were not tried again and again
+            self.assertLess(self.double.counts.of("create", "pods"), 40)
+
+    def test_quota_and_cancel(self):
+        self.double.set_quota(0)
+        self.submit(pod_study("n", trials=4, parallel=3))
+        self.waiting("n", "exceeded quota")
+        base.call(self.daemon, "POST", f"{base.STUDIES}/n/cancel")
+        self.assertEqual(base.wait_final(self.daemon, "n", 40)["state"], "cancelled")
+        self.assertEqual(self.cluster.pods(), [])
+
+    def test_scheduling_gate(self):
+        """As Kueue does it: pods of a queue are gated until there is room."""
+        if REAL:
+            self.skipTest("needs the API double")
+
+        def gate(kind, item):
+            if kind is PODS and "kueue.x-k8s.io/queue-name" in item["metadata"]["labels"]:
+                item["spec"]["schedulingGates"] = [{"name": "kueue.x-k8s.io/admission"}]
+        self.double.webhooks.append(gate)
+        study = pod_study("g", trials=4, parallel=4, timeout="1h")
+        study["trial"]["kubernetes"]["labels"] = {"kueue.x-k8s.io/queue-name": "team-a"}
+        self.submit(study)
+        self.waiting("g", 'held back by the scheduling gate "kueue.x-k8s.io/admission"')
+        self.assertEqual(base.call(self.daemon, "GET", f"{base.STUDIES}/g")["state"], "running")
+        self.double.webhooks.clear()
+        for pod in self.cluster.pods():
+            self.double.store.update(PODS, "assay", pod["metadata"]["name"], lambda p: {
+                **p, "spec": {k: v for k, v in p["spec"].items() if k != "schedulingGates"}})
+        self.all_succeed("g", 4)
+
+    def test_another_scheduler(self):
+        """As Volcano: nobody but it looks at the pod."""
+        study = pod_study("v", trials=2, parallel=2)
+        study["trial"]["kubernetes"]["scheduler"] = "volcano"
+        self.submit(study)
+        base.wait_for(lambda: len(self.cluster.pods()) == 2, "two pods")
+        self.cluster.schedulers.add("volcano")
+        self.cluster.wake.set()
+        self.all_succeed("v", 2)
+
+
 class Rights(Kube):
     """With the rights of deploy/kubernetes and no more."""
 

@@ -89,6 +89,7 @@ class Cluster:
         self.image_folders = {}       # image -> {path in it: folder}
         self.missing_images = set()   # can't be pulled
         self.lost_nodes = set()       # no kubelet answers
+        self.schedulers = {"default-scheduler"}  # played here
         self.most_scheduled = 0
         self.closing = threading.Event()
         self.workers = {}             # pod uid -> PodWorker
@@ -252,7 +253,8 @@ class Cluster:
             bound = sum(1 for p in pods if p["spec"].get("nodeName"))
             waiting = [p for p in pods if not p["spec"].get("nodeName") and
                        not p["metadata"].get("deletionTimestamp") and
-                       not p["spec"].get("schedulingGates")]
+                       not p["spec"].get("schedulingGates") and
+                       p["spec"].get("schedulerName", "default-scheduler") in self.schedulers]
             waiting.sort(key=lambda p: int(p["metadata"]["resourceVersion"]))
             for pod in waiting:
                 bound += self.place(pod, nodes, free)

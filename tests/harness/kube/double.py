@@ -496,6 +496,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             except ApiError:
                 raise ApiError(404, "NotFound", f'namespaces "{namespace}" not found',
                                {"name": namespace, "kind": "namespaces"}) from None
+        self.server.double.admit_object(kind, namespace, item)
         check_object(kind, item)
         if self.query.get("dryRun") == "All":
             return self.answer(201, item)
@@ -632,6 +633,8 @@ class Double:
         self.logs = {}
         self.chaos, self.counts = Chaos(), Counts()
         self.rights, self.qps = rights, qps
+        self.webhooks = []  # function(kind, item): changes what is created
+        self.quota = None   # pods in the namespace "assay" that have not ended
         self.bookmark_every = 2.0
         self.connections, self.closing = set(), False
         self.rng, self.lock = random.Random(1), threading.Lock()
@@ -715,6 +718,24 @@ class Double:
                            f'"system:serviceaccount:assay:assayd" cannot {verb} resource '
                            f'"{resource}" in API group "{kind.group}"{where}',
                            {"name": name or "", "group": kind.group, "kind": kind.plural})
+
+    # --- admission
+
+    def set_quota(self, pods):
+        self.quota = pods
+
+    def admit_object(self, kind, namespace, item):
+        for hook in self.webhooks:
+            hook(kind, item)
+        if kind.kind != "Pod" or self.quota is None or namespace != "assay":
+            return
+        used = len(self.store.list(kind, namespace, lambda p: p["status"]["phase"] not in
+                                   ("Succeeded", "Failed"))[0])
+        if used >= self.quota:
+            name = item["metadata"]["name"]
+            raise ApiError(403, "Forbidden", f'pods "{name}" is forbidden: exceeded quota: trials, '
+                           f"requested: pods=1, used: pods={used}, limited: pods={self.quota}",
+                           {"name": name, "kind": "pods"})
 
     # --- deletion, for clients and for the cluster's controllers
 

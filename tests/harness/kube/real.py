@@ -216,12 +216,29 @@ class Real:
     def version(self):
         return self.store.call("GET", "/version")["gitVersion"]
 
+    QUOTAS = f"/api/v1/namespaces/{NAMESPACE}/resourcequotas"
+
+    def set_quota(self, pods):
+        self.store.call("POST", self.QUOTAS, {
+            "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "trials"},
+            "spec": {"hard": {"pods": str(pods)}}})
+        until = time.monotonic() + 30
+        while time.monotonic() < until:  # it holds once its controller has counted
+            if self.store.call("GET", self.QUOTAS + "/trials").get("status", {}).get("used"):
+                return
+            time.sleep(0.1)
+        raise RuntimeError("the quota is not enforced")
+
     def own_nodes(self):
         return [n["metadata"]["name"] for n in self.store.list(
             KINDS[1], None, lambda n: OURS in n["metadata"].get("labels", {}))[0]]
 
     def sweep(self):
         """What a test that failed or was killed has left."""
+        try:
+            self.store.call("DELETE", self.QUOTAS + "/trials")
+        except ApiError:
+            pass
         for name in self.own_nodes():
             self.store.remove(KINDS[1], None, name)
         for pod in self.store.list(KINDS[2], NAMESPACE, lambda p: True)[0]:

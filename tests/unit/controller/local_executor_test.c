@@ -425,12 +425,12 @@ what_can_never_run_is_a_fault(void **state)
     struct assay_faults faults = {0};
 
     (void)state;
-    type->check(life->executor, &study->trial, "/trial", &faults);
+    type->check(life->executor, "default", &study->trial, "/trial", &faults);
     assert_int_equal(faults.count, 0);
     study->trial.gpus = 2;
     study->trial.cpus = 100000;
     study->trial.memory_bytes = INT64_C(1) << 60;
-    type->check(life->executor, &study->trial, "/trial", &faults);
+    type->check(life->executor, "default", &study->trial, "/trial", &faults);
     assert_int_equal(faults.count, 3);
     assert_string_equal(faults.items[0].pointer, "/trial/resources/gpus");
     assert_string_equal(faults.items[0].allowed, "at most 1");
