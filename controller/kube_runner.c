@@ -263,6 +263,21 @@ share_folder(const struct assay_trial_spec *trial, const char *path, json_t *pod
     return ASSAY_OK;
 }
 
+/* The template may leave to each container what the "restricted" standard asks for; in a
+ * pod that is to be root's it would keep the sidecar from starting. */
+static void
+restrict_sidecar(const json_t *pod_spec, json_t *sidecar)
+{
+    const json_t *user =
+        json_object_get(json_object_get(pod_spec, "securityContext"), "runAsUser");
+    json_t *context = json_object_get(sidecar, "securityContext");
+
+    if (user != NULL && json_integer_value(user) == 0)
+        return;
+    json_object_set_new(context, "runAsNonRoot", json_true());
+    json_object_set_new(context, "seccompProfile", json_pack("{s:s}", "type", "RuntimeDefault"));
+}
+
 assay_status
 assay_kube_runner_add_sidecar(const struct assay_launch *launch, const char *runner_image,
                               const char *secret, json_t *pod_spec, const char *container,
@@ -280,6 +295,7 @@ assay_kube_runner_add_sidecar(const struct assay_launch *launch, const char *run
                             json_pack("[s, s, s, s]", ASSAY_KUBE_RUNNER_IN_IMAGE, "--watch",
                                       "--job", JOB_PATH "/" JOB_FILE));
     json_object_set_new(sidecar, "restartPolicy", json_string("Always"));
+    restrict_sidecar(pod_spec, sidecar);
     if (trial->metrics_from != ASSAY_METRICS_PROMETHEUS && trial->metrics_path != NULL) {
         values = assay_launch_values(launch);
         rc = assay_launch_substitute(trial->metrics_path, values, "/trial/metrics/path", &path,

@@ -124,3 +124,10 @@ assay_daemon_link_send(struct assay_daemon_link *link, const char *path,
     link->look_again = rc < 0 || *ret_code < 200 || *ret_code >= 300;
     return rc;
 }
+
+void
+assay_daemon_link_rest(struct assay_daemon_link *link)
+{
+    disconnect(link);
+    link->look_again = true;
+}

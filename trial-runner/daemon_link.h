@@ -34,4 +34,7 @@ ASSAY_MUST_CHECK assay_status assay_daemon_link_send(struct assay_daemon_link *l
                                                      int64_t timeout_us, int *ret_code,
                                                      json_t **ret_answer, struct assay_error *err);
 
+/* Gives the connection up; the next request makes another. */
+void assay_daemon_link_rest(struct assay_daemon_link *link);
+
 #endif

@@ -21,6 +21,10 @@
  * the last breath travels with the result, in one request and one commit. */
 #define COMPANY_US 2000
 #define WAIT_US_MAX ASSAY_SECOND_US
+/* In a pod: a daemon has thousands of them, and connections for fewer.  A stop comes with
+ * the pod's deletion, too, so that it need not be asked for so often. */
+#define POD_HEARTBEAT_US (15 * ASSAY_SECOND_US)
+#define POD_REST_US (2 * ASSAY_SECOND_US)
 #define STACK_BYTES ((size_t)512 * 1024)
 
 struct assay_reporter {
@@ -37,6 +41,7 @@ struct assay_reporter {
     int64_t wait_us;    /* before the next try; 0 = none failed */
     int64_t last_heard_us;
     bool complained; /* about a daemon that is away */
+    bool resting;    /* the connection was given up for want of anything to say */
 
     pthread_mutex_t mutex;
     pthread_cond_t changed; /* something to send, or `closing` */
@@ -161,6 +166,7 @@ send_request(struct assay_reporter *reporter, const char *action, const struct a
     assay_status rc;
 
     *ret_answer = NULL;
+    reporter->resting = false;
     rc = assay_daemon_link_send(reporter->link, path, body, REQUEST_US, &code, ret_answer, &err);
     if (rc == ASSAY_OK) {
         verdict = judge(code, *ret_answer);
@@ -319,7 +325,8 @@ send_next(struct assay_reporter *reporter, int64_t *ret_until_us)
     bool waiting = !assay_report_queue_is_empty(reporter->queue);
     size_t n_left = 0;
 
-    *ret_until_us = reporter->last_heard_us + ASSAY_REPORTER_HEARTBEAT_US;
+    *ret_until_us = reporter->last_heard_us +
+                    (reporter->job->pod ? POD_HEARTBEAT_US : ASSAY_REPORTER_HEARTBEAT_US);
     if (reporter->result != NULL) {
         if (waiting && !reporter->alone && !lacks_objective(reporter->result))
             n_left =
@@ -351,6 +358,24 @@ wait_until(struct assay_reporter *reporter, int64_t until_us)
     pthread_cond_timedwait(&reporter->changed, &reporter->mutex, &until);
 }
 
+/* There is nothing to say before `until_us`; as wait_until. */
+static void
+rest_until(struct assay_reporter *reporter, int64_t until_us)
+{
+    int64_t rest_at_us = reporter->last_heard_us + POD_REST_US;
+
+    if (!reporter->job->pod || reporter->resting || until_us <= rest_at_us) {
+        wait_until(reporter, until_us);
+    } else if (assay_monotonic_us() < rest_at_us) {
+        wait_until(reporter, rest_at_us);
+    } else {
+        pthread_mutex_unlock(&reporter->mutex);
+        assay_daemon_link_rest(reporter->link);
+        pthread_mutex_lock(&reporter->mutex);
+        reporter->resting = true;
+    }
+}
+
 static void *
 talk(void *arg)
 {
@@ -361,7 +386,7 @@ talk(void *arg)
         int64_t next_us;
 
         if (!send_next(reporter, &next_us))
-            wait_until(reporter, next_us);
+            rest_until(reporter, next_us);
         for (int64_t until_us = assay_monotonic_us() + reporter->wait_us;
              reporter->wait_us > 0 && !reporter->closing && assay_monotonic_us() < until_us;)
             wait_until(reporter, until_us);

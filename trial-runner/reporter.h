@@ -14,7 +14,7 @@
 #include "trial-runner/job.h"
 #include "trial-runner/report_queue.h"
 
-#define ASSAY_REPORTER_HEARTBEAT_US INT64_C(5000000)
+#define ASSAY_REPORTER_HEARTBEAT_US INT64_C(5000000) /* outside of pods */
 
 struct assay_reporter;
 

@@ -82,10 +82,17 @@ class Daemon:
     def __init__(self, certificate=None):
         outer = self
         self.measurements, self.result, self.over = [], None, threading.Event()
-        self.stop_at, self.tokens = None, set()
+        self.stop_at, self.tokens, self.connections = None, set(), 0
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def handle(self):
+                outer.connections += 1
+                try:
+                    super().handle()
+                finally:
+                    outer.connections -= 1
 
             def do_POST(self):
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -295,6 +302,7 @@ class Bundle(unittest.TestCase):
         path = self.root / "output/metrics.log"
         path.write_text("step=1 loss=0.5\n")
         base.wait_for(lambda: daemon.steps() == {1: 0.5}, "the first step")
+        base.wait_for(lambda: daemon.connections == 0, "no connection held for nothing")
         with open(path, "a") as file:
             file.write("step=2 loss=0.25")  # no line end
         process.terminate()

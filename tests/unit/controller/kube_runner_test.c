@@ -330,6 +330,7 @@ beside_a_command(void **state)
     assert_non_null(pod);
     expect(pod, "initContainers/0/name", "\"assay-metrics\"");
     expect(pod, "initContainers/0/restartPolicy", "\"Always\"");
+    expect(pod, "initContainers/0/securityContext/runAsNonRoot", "true");
     expect(pod, "initContainers/1/name", "\"fetch\"");
     expect(pod, "initContainers/0/command",
            "[\"/usr/local/libexec/assay/assay-runner\",\"--watch\",\"--job\","
@@ -356,9 +357,11 @@ beside_a_command(void **state)
 
     pod = with_sidecar(TEMPLATE ",\"metrics\":{\"from\":\"prometheus\",\"url\":"
                                 "\"http://127.0.0.1:8080/metrics\"}",
-                       "{\"containers\":[{\"name\":\"main\"}]}", NULL, &err);
+                       "{\"securityContext\":{\"runAsUser\":0},\"containers\":[{\"name\":"
+                       "\"main\"}]}", NULL, &err);
     assert_non_null(pod);
     expect(pod, "containers/@main/volumeMounts", NULL);
+    expect(pod, "initContainers/0/securityContext/runAsNonRoot", NULL);
     json_decref(pod);
 }
 
