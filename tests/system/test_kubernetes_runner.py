@@ -83,7 +83,7 @@ def free_port():
 @unittest.skipUnless(BUNDLE.exists(), "there is no static runner here (make runner-static)")
 class Runner(unittest.TestCase):
     nodes = {f"node-{n}": {"cpu": "64", "memory": "256Gi", "pods": "100"} for n in (1, 2, 4)}
-    with_runner = True
+    with_runner = with_image = True
     rights = None
 
     def setUp(self):
@@ -107,7 +107,8 @@ class Runner(unittest.TestCase):
         config = self.double.write_kubeconfig(self.folder / "kubeconfig",
                                               self.rights and "assayd")
         listen = f"127.0.0.1:{free_port()}"
-        options = ["--kube-url", f"http://{listen}", "--kube-runner-image", IMAGE]
+        options = ["--kube-url", f"http://{listen}"]
+        options += ["--kube-runner-image", IMAGE] if self.with_image else []
         self.daemon = Assayd(base.BUILD, "--kubeconfig", str(config), "--kube-qps", "2000",
                              *(options if self.with_runner else []), listen=listen)
         self.addCleanup(self.finish)
@@ -181,6 +182,30 @@ class Metrics(Runner):
         while (event := pods.take(0)) is not None:
             self.assertNotIn("assay_trial_", json.dumps(event[1]))  # no token in clear
         self.wait_nothing_left()
+
+    def test_push_and_prometheus(self):
+        port = free_port()
+        ways = {
+            "push": ({"from": "push"},
+                     "import assay; [assay.report(step=s, loss=1 / s) for s in (1, 2, 3)]"),
+            "prometheus": ({"from": "prometheus", "url": f"http://127.0.0.1:{port}/metrics"}, f"""
+                import http.server, threading, time
+                class Metrics(http.server.BaseHTTPRequestHandler):
+                    def do_GET(self):
+                        self.send_response(200)
+                        self.end_headers()
+                        self.wfile.write(b"step 3\\nloss 0.25\\n")
+                        threading.Timer(0.5, server.shutdown).start()
+                server = http.server.HTTPServer(("127.0.0.1", {port}), Metrics)
+                server.serve_forever()"""),
+        }
+        for name, (metrics, command) in ways.items():
+            study = self.study(name, "file", "m", trials=1, trial={
+                "metrics": metrics, "environment": {"PYTHONPATH": str(ROOT / "python")},
+                "command": [sys.executable, "-c", textwrap.dedent(command).strip()]})
+            row = self.run_study(study)[1][0]
+            self.assertEqual(row["state"], "succeeded", row)
+            self.assertEqual(self.curve(name, 1)[3], 0.25 if name == "prometheus" else 1 / 3)
 
     def test_stops(self):
         """By a rule and by a user: the command gets SIGTERM at once and its grace."""
@@ -390,6 +415,20 @@ class Rights(Runner):
         pods = {asked for asked in self.granted() if asked[2] == ""}
         self.assertLessEqual(pods - {("get", "pods", "")}, self.asked)  # a get only after a 409
         self.assertLessEqual(self.asked, self.granted())
+
+
+class Push(Runner):
+    """With an address and no runner: commands report for themselves."""
+
+    with_image = False
+
+    def test_push(self):
+        study = self.study("p", "file", "m", trials=1, trial={
+            "metrics": {"from": "push"}, "environment": {"PYTHONPATH": str(ROOT / "python")},
+            "command": [sys.executable, "-c", "import assay; assay.report(step=1, loss=0.5)"]})
+        row = self.run_study(study)[1][0]
+        self.assertEqual((row["state"], row["metrics"]), ("succeeded", {"loss": 0.5}), row)
+        self.wait_nothing_left()
 
 
 class Without(Runner):
