@@ -2,6 +2,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "schemas/import.h"
+#include "suggest/needed_rule.h"
 #include "suggest/registry.h"
 
 static json_t *
@@ -101,6 +102,21 @@ read_warm_start(struct assay_request *request, const struct assay_study_spec *sp
     return status == ASSAY_OK ? ASSAY_PENDING : assay_answer_error(request, status, &err);
 }
 
+/* What people should know before they submit the study; NULL: nothing.  New reference. */
+static json_t *
+notes_on(const struct assay_study_spec *spec, const struct assay_import *import)
+{
+    json_t *notes = import->notes != NULL ? json_deep_copy(import->notes) : NULL;
+    assay_auto_free char *budget = assay_budget_note(spec);
+
+    if (budget == NULL)
+        return notes;
+    if (notes == NULL)
+        notes = json_array();
+    json_array_append_new(notes, json_pack("{s:s, s:s}", "pointer", "/budget", "message", budget));
+    return notes;
+}
+
 enum assay_step
 assay_handle_studies_create(struct assay_request *request)
 {
@@ -123,8 +139,8 @@ assay_handle_studies_create(struct assay_request *request)
     if (request->query.dry_run) {
         assay_warm_start_done(&warm_start);
         assay_answer_json(request, 200,
-                          json_pack("{s:b, s:O, s:O*}", "valid", true, "spec", spec->document,
-                                    "notes", import.notes));
+                          json_pack("{s:b, s:O, s:o*}", "valid", true, "spec", spec->document,
+                                    "notes", notes_on(spec, &import)));
         assay_study_free(spec);
         return ASSAY_ANSWERED;
     }

@@ -165,13 +165,27 @@ can_ask(struct assay_cli *cli, const char **ret_why)
            assay_http_send(cli->http, &request, &answer, &err) == ASSAY_OK;
 }
 
+/* The server's notes after those of reading the file. */
+static void
+add_notes(json_t *document, json_t *notes)
+{
+    json_t *all = json_array();
+
+    json_array_extend(all, json_object_get(document, "notes"));
+    json_array_extend(all, notes);
+    if (json_array_size(all) > 0)
+        json_object_set(document, "notes", all);
+    json_decref(all);
+}
+
 static int
 run_validate(struct assay_cli *cli)
 {
     assay_auto_study_file struct assay_study_file file = {0};
     assay_auto_buffer struct assay_buffer text = {0};
     const char *why = "";
-    json_t *answer = NULL;
+    json_t *answer = NULL, *note;
+    size_t i;
     bool asked;
     int code = assay_study_file_read(cli, cli->args.arguments[0], &file);
 
@@ -201,11 +215,15 @@ run_validate(struct assay_cli *cli)
             json_object_set(document, "spec", file.document);
         if (file.imported != ASSAY_IMPORT_NONE)
             json_object_set(document, "notes", file.notes);
+        add_notes(document, json_object_get(answer, "notes"));
         assay_cli_print_json(document);
         json_decref(document);
     } else {
         assay_buffer_printf(&text, "%s: no faults\n", file.path);
         assay_study_file_note(cli, &file);
+        json_array_foreach(json_object_get(answer, "notes"), i, note)
+            assay_cli_note(cli, "%s: note: %s: %s", file.path, assay_member_text(note, "pointer"),
+                           assay_member_text(note, "message"));
         if (file.imported != ASSAY_IMPORT_NONE)
             assay_cli_note(cli, "(a file of %s; \"assay convert %s\" prints it as a study file)",
                            assay_import_name(file.imported), file.path);

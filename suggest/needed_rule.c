@@ -8,17 +8,52 @@
 #include "suggest/registry.h"
 #include "suggest/settings.h"
 
+static bool
+runs_asha(const struct assay_study_spec *spec)
+{
+    return spec->budget.name != NULL &&
+           (strcmp(spec->algorithm.name, "asha") == 0 ||
+            (strcmp(spec->algorithm.name, "auto") == 0 && spec->n_objectives == 1));
+}
+
+char *
+assay_budget_note(const struct assay_study_spec *spec)
+{
+    const char *name = spec->algorithm.name;
+    const struct assay_plugin_algorithm *algorithm = assay_registry_algorithm(name);
+
+    if (spec->budget.name == NULL || algorithm == NULL)
+        return NULL;
+    if (strcmp(name, "auto") == 0 && spec->n_objectives > 1)
+        return assay_format("auto makes no use of a budget with several objectives: every trial "
+                            "gets all %.10g %s",
+                            spec->budget.max, spec->budget.name);
+    if (!(algorithm->caps & ASSAY_PLUGIN_CAP_BUDGET))
+        return assay_format("%s makes no use of a budget: every trial gets all %.10g %s; auto, "
+                            "asha, hyperband and bohb begin with less of it and go on with the "
+                            "best",
+                            name, spec->budget.max, spec->budget.name);
+    if (strcmp(name, "auto") == 0)
+        return assay_format("auto does as asha does in a study with a budget%s",
+                            spec->trial != NULL && spec->trial->checkpoints
+                                ? ""
+                                : ": without trial.checkpoints every trial may get all of it, and "
+                                  "the rule asha stops those that fall behind");
+    return NULL;
+}
+
 json_t *
 assay_needed_rule(const struct assay_study_spec *spec)
 {
     bool resumable = spec->trial != NULL && spec->trial->checkpoints, promotes;
     json_t *schema, *settings;
 
-    if (spec->early_stopping.name != NULL || spec->budget.name == NULL ||
-        strcmp(spec->algorithm.name, "asha") != 0 || assay_registry_rule("asha") == NULL)
+    if (spec->early_stopping.name != NULL || !runs_asha(spec) ||
+        assay_registry_rule("asha") == NULL)
         return NULL;
     schema = json_loads(assay_registry_algorithm("asha")->settings_schema, 0, NULL);
-    settings = assay_settings_fill(schema, spec->algorithm.settings);
+    settings = assay_settings_fill(
+        schema, strcmp(spec->algorithm.name, "asha") == 0 ? spec->algorithm.settings : NULL);
     promotes = assay_asha_promotes(settings, resumable);
     json_decref(settings);
     json_decref(schema);

@@ -37,6 +37,14 @@ class Create(ApiTest):
             self.assertTrue(answer.json["valid"])
         self.assertEqual(self.api.get(self.api.path(name)).status, 404)
 
+    def test_what_becomes_of_a_budget_is_noted(self):
+        for algorithm, said in (("auto", "auto does as asha does"), ("tpe", "all 9 epochs")):
+            answer = self.api.post(self.api.studies + "?dry_run=true", study_file(
+                algorithm={"name": algorithm}, budget={"name": "epochs", "max": 9}))
+            self.assertEqual(answer.status, 200, answer.body)
+            self.assertEqual(answer.json["notes"][0]["pointer"], "/budget")
+            self.assertIn(said, answer.json["notes"][0]["message"])
+
     def test_yaml_faults_have_lines(self):
         text = YAML.replace("NAME", fresh_name()).replace("min: 0", "min: 3").encode()
         answer = self.api.post(self.api.studies, text, kind="application/yaml")

@@ -1,5 +1,6 @@
 /* A portfolio of the other algorithms: each hears of every trial, and policy.h says
- * which of them proposes which.
+ * which of them proposes which.  In a study with a budget and one objective `asha` proposes
+ * them all: no other decides who gets how much of it.
  *
  * README.md here has the policy, where it comes from and its figures. */
 #include <stdlib.h>
@@ -20,6 +21,7 @@ struct portfolio {
     struct assay_algorithm_base base; /* first */
     struct assay_auto_policy policy;
     void *instances[ASSAY_AUTO_ARMS]; /* NULL: not an arm in this study */
+    void *asha;                       /* NULL: the arms propose */
 };
 
 static void
@@ -31,6 +33,8 @@ auto_destroy(void *instance)
         if (portfolio->instances[a] != NULL)
             algorithms[a]->destroy(portfolio->instances[a]);
     }
+    if (portfolio->asha != NULL)
+        assay_algorithm_asha.destroy(portfolio->asha);
     assay_auto_policy_done(&portfolio->policy);
     assay_algorithm_base_done(&portfolio->base);
     free(portfolio);
@@ -52,6 +56,13 @@ create_arm(const struct assay_plugin_algorithm *algorithm, const struct assay_pl
     return algorithm->create(&own, ret_instance, error, error_size);
 }
 
+/* One that asha can do with. */
+static bool
+has_budget(const struct assay_plugin_study *study)
+{
+    return study->n_objectives == 1 && study->n_rungs > 0 && study->budget_max > 0.0;
+}
+
 static int32_t
 auto_create(const struct assay_plugin_study *study, void **ret_instance, char *error,
             uint64_t error_size)
@@ -62,7 +73,10 @@ auto_create(const struct assay_plugin_study *study, void **ret_instance, char *e
     assay_algorithm_base_init(&portfolio->base, study);
     assay_auto_policy_init(&portfolio->policy, &portfolio->base.transform,
                            (size_t)study->n_objectives, study->seed);
-    for (size_t a = 0; a < ASSAY_AUTO_ARMS && result == ASSAY_PLUGIN_OK; a++) {
+    if (has_budget(study))
+        result = create_arm(&assay_algorithm_asha, study, &portfolio->asha, error, error_size);
+    for (size_t a = 0; a < ASSAY_AUTO_ARMS && result == ASSAY_PLUGIN_OK && !has_budget(study);
+         a++) {
         if (portfolio->policy.few->shares[a] > 0.0 || portfolio->policy.many->shares[a] > 0.0)
             result = create_arm(algorithms[a], study, &portfolio->instances[a], error, error_size);
     }
@@ -80,6 +94,8 @@ auto_update(void *instance, const struct assay_plugin_trial *const *trials, uint
     struct portfolio *portfolio = instance;
     int32_t result = ASSAY_PLUGIN_OK;
 
+    if (portfolio->asha != NULL)
+        return assay_algorithm_asha.update(portfolio->asha, trials, n_trials, error, error_size);
     for (uint64_t i = 0; i < n_trials; i++) {
         assay_history_tell(portfolio->base.history, trials[i]);
         assay_auto_policy_tell(&portfolio->policy,
@@ -97,7 +113,7 @@ auto_update(void *instance, const struct assay_plugin_trial *const *trials, uint
 
 /* Adds to an arm's own `why` how it came to be asked. */
 static void
-write_why(const struct assay_auto_choice *choice, const struct assay_plugin_suggestion *suggestion)
+write_why(const char *regime, double share, const struct assay_plugin_suggestion *suggestion)
 {
     char *end = strrchr(suggestion->why, '}');
     size_t room;
@@ -106,9 +122,7 @@ write_why(const struct assay_auto_choice *choice, const struct assay_plugin_sugg
         return;
     room = (size_t)suggestion->why_size - (size_t)(end - suggestion->why);
     snprintf(end, room, "%s\"algorithm\": \"auto\", \"regime\": \"%s\", \"share\": %.3f}",
-             strchr(suggestion->why, ':') != NULL ? ", " : "",
-             choice->starting ? "start" : choice->regime->name,
-             choice->starting ? 1.0 : choice->share);
+             strchr(suggestion->why, ':') != NULL ? ", " : "", regime, share);
 }
 
 /* The places of the call that are the arm's, in one go, so that it keeps its own
@@ -155,6 +169,21 @@ draw_other(const struct portfolio *portfolio, int64_t number, const struct assay
 }
 
 static int32_t
+suggest_by_asha(struct portfolio *portfolio, const int64_t *numbers, uint64_t n,
+                const struct assay_plugin_suggestion *const *suggestions, uint64_t *ret_count,
+                char *error, uint64_t error_size)
+{
+    int32_t result;
+
+    *ret_count = 0;
+    result = assay_algorithm_asha.suggest(portfolio->asha, numbers, n, suggestions, ret_count,
+                                          error, error_size);
+    for (uint64_t i = 0; i < *ret_count; i++)
+        write_why("budget", 1.0, suggestions[i]);
+    return result;
+}
+
+static int32_t
 auto_suggest(void *instance, const int64_t *numbers, uint64_t n,
              const struct assay_plugin_suggestion *const *suggestions, uint64_t *ret_count,
              char *error, uint64_t error_size)
@@ -163,6 +192,8 @@ auto_suggest(void *instance, const int64_t *numbers, uint64_t n,
     assay_auto_free struct assay_auto_choice *choices = assay_alloc(n + 1, sizeof *choices);
     assay_auto_free bool *missing = assay_alloc(n + 1, sizeof *missing);
 
+    if (portfolio->asha != NULL)
+        return suggest_by_asha(portfolio, numbers, n, suggestions, ret_count, error, error_size);
     *ret_count = 0;
     for (size_t i = 0; i < n; i++) {
         choices[i] = assay_auto_policy_choose(&portfolio->policy, numbers[i]);
@@ -182,7 +213,8 @@ auto_suggest(void *instance, const int64_t *numbers, uint64_t n,
                                           suggestions[i]->point)) &&
             !draw_other(portfolio, numbers[i], &batch, suggestions[i]))
             return ASSAY_PLUGIN_EXHAUSTED;
-        write_why(&choices[i], suggestions[i]);
+        write_why(choices[i].starting ? "start" : choices[i].regime->name,
+                  choices[i].starting ? 1.0 : choices[i].share, suggestions[i]);
         *ret_count = i + 1;
     }
     return ASSAY_PLUGIN_OK;
@@ -195,9 +227,10 @@ const struct assay_plugin_algorithm assay_algorithm_auto = {
         "Chooses for you, trial by trial: mostly `bayesian`, with a share for `tpe` and `cmaes` "
         "that grows where they find more; these two alone past 1,000 trials. With several "
         "objectives `bayesian` with a share for `tpe` and `nsga2`, these two alone past 250 "
-        "trials. A suggestion costs what that of the algorithm chosen costs.",
+        "trials. With a budget section and one objective: `asha`. A suggestion costs what that of "
+        "the algorithm chosen costs.",
     .caps = ASSAY_PLUGIN_CAP_CONDITIONS | ASSAY_PLUGIN_CAP_MULTI_OBJECTIVE |
-            ASSAY_PLUGIN_CAP_CONSTRAINTS | ASSAY_PLUGIN_CAP_PARALLEL,
+            ASSAY_PLUGIN_CAP_BUDGET | ASSAY_PLUGIN_CAP_CONSTRAINTS | ASSAY_PLUGIN_CAP_PARALLEL,
     .settings_schema = ASSAY_NO_SETTINGS,
     .create = auto_create,
     .update = auto_update,

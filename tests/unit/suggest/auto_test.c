@@ -2,7 +2,11 @@
  * the regime is that of the space, and it finds what random search does not. */
 #include "tests/unit/suggest/driver.h"
 
+#include "schemas/study.h"
 #include "suggest/algorithms/auto/policy.h"
+#include "suggest/needed_rule.h"
+#include "suggest/proposer.h"
+#include "suggest/registry.h"
 
 /* --- the policy --- */
 
@@ -343,9 +347,9 @@ test_improvements(void **state ASSAY_UNUSED)
         double values[2], violation;
         bool front, bounded; /* improves with two objectives, or with one and a bound */
     } trials[] = {
-        {{5, 5}, 3, true, true},  {{4, 4}, 4, false, false}, {{9, 9}, 1, true, true},
-        {{6, 6}, 0, true, true},  {{5, 5}, 1, false, false}, {{5, 7}, 0, true, true},
-        {{5, 7}, 0, false, false}, {{7, 5}, 0, true, false}, {{5.5, 5.5}, 0, true, false},
+        {{5, 5}, 3, true, true},    {{4, 4}, 4, false, false}, {{9, 9}, 1, true, true},
+        {{6, 6}, 0, true, true},    {{5, 5}, 1, false, false}, {{5, 7}, 0, true, true},
+        {{5, 7}, 0, false, false},  {{7, 5}, 0, true, false},  {{5.5, 5.5}, 0, true, false},
         {{5, 6.9}, 0, true, false},
     };
 
@@ -357,13 +361,13 @@ test_improvements(void **state ASSAY_UNUSED)
         for (size_t i = 0; i < ASSAY_COUNT(trials); i++) {
             double values[2] = {trials[i].values[0], trials[i].values[1]};
 
-            assay_auto_policy_tell(&policy, &(struct assay_history_trial){
-                                                .number = (int64_t)i + 100,
-                                                .state = ASSAY_PLUGIN_SUCCEEDED,
-                                                .measured = true,
-                                                .usable = trials[i].violation <= 0.0,
-                                                .violation = trials[i].violation,
-                                                .values = values});
+            assay_auto_policy_tell(
+                &policy, &(struct assay_history_trial){.number = (int64_t)i + 100,
+                                                       .state = ASSAY_PLUGIN_SUCCEEDED,
+                                                       .measured = true,
+                                                       .usable = trials[i].violation <= 0.0,
+                                                       .violation = trials[i].violation,
+                                                       .values = values});
             expected += n_objectives == 1 ? trials[i].bounded : trials[i].front;
         }
         (void)assay_auto_policy_choose(&policy, 200);
@@ -438,6 +442,89 @@ test_why(void **state ASSAY_UNUSED)
     driver_done(&driver);
 }
 
+/* --- budgets --- */
+
+static struct assay_study_spec *
+study_of(const char *algorithm, const char *objectives, bool checkpoints)
+{
+    struct assay_faults faults = {0};
+    json_t *file = json_of("{'parameters':[{'name':'x','type':'double','min':0,'max':1}],"
+                           "'budget':{'name':'epochs','max':9},"
+                           "'trial':{'command':['true','${budget}']},'seed':3}");
+    struct assay_study_spec *spec;
+
+    json_object_set_new(file, "objectives", json_of(objectives));
+    json_object_set_new(file, "algorithm", json_pack("{s:s}", "name", algorithm));
+    json_object_set_new(json_object_get(file, "trial"), "checkpoints", json_boolean(checkpoints));
+    spec = assay_study_decode(file, NULL, assay_registry_checks(), &faults);
+    if (spec == NULL)
+        fail_msg("%s %s", faults.items[0].pointer, faults.items[0].message);
+    json_decref(file);
+    return spec;
+}
+
+static json_t *
+first_of(const struct assay_study_spec *spec)
+{
+    struct assay_proposer *proposer;
+    struct assay_error err = {0};
+    int64_t number = 1;
+    json_t *trials;
+    bool exhausted;
+
+    if (assay_proposer_new(spec->document, NULL, &proposer, &err) != ASSAY_OK ||
+        assay_proposer_ask(proposer, &number, 1, &trials, &exhausted, &err) != ASSAY_OK)
+        fail_msg("%s", err.message);
+    assay_proposer_free(proposer);
+    return trials;
+}
+
+/* With a budget and one objective it is asha: the first trial gets the first rung, or where
+ * there are no checkpoints all of it and the rule that asha needs.  With several objectives
+ * there is no use for a budget, and that is said. */
+static void
+test_budgets(void **state ASSAY_UNUSED)
+{
+    static const char one[] = "[{'metric':'loss','goal':'minimize'}]",
+                      two[] = "[{'metric':'loss','goal':'minimize'},"
+                              "{'metric':'time','goal':'minimize'}]";
+    static const struct {
+        const char *algorithm, *objectives;
+        bool checkpoints;
+        double budget; /* of the first trial; 0: none said */
+        bool needs_rule;
+        const char *note;
+    } cases[] = {
+        {"auto", one, true, 1.0, false, "auto does as asha"},
+        {"auto", one, false, 0.0, true, "without trial.checkpoints"},
+        {"auto", two, true, 0.0, false, "several objectives"},
+        {"asha", one, false, 0.0, true, NULL},
+        {"tpe", one, true, 0.0, false, "every trial gets all 9 epochs"},
+    };
+
+    for (size_t i = 0; i < ASSAY_COUNT(cases); i++) {
+        struct assay_study_spec *spec =
+            study_of(cases[i].algorithm, cases[i].objectives, cases[i].checkpoints);
+        assay_auto_free char *note = assay_budget_note(spec);
+        json_t *rule = assay_needed_rule(spec), *trials = first_of(spec);
+        const json_t *trial = json_array_get(trials, 0);
+
+        assert_int_equal(rule != NULL, cases[i].needs_rule);
+        if (cases[i].note == NULL)
+            assert_null(note);
+        else
+            assert_non_null(strstr(note, cases[i].note));
+        assert_near(json_number_value(json_object_get(trial, "budget")), cases[i].budget, 0.0);
+        if (strcmp(cases[i].algorithm, "auto") == 0)
+            assert_string_equal(
+                json_string_value(json_object_get(json_object_get(trial, "why"), "regime")),
+                cases[i].objectives == one ? "budget" : "start");
+        json_decref(rule);
+        json_decref(trials);
+        assay_study_free(spec);
+    }
+}
+
 /* Past its thousandth trial a study is asked for points as quickly as ever. */
 static void
 test_many_trials(void **state ASSAY_UNUSED)
@@ -479,6 +566,7 @@ main(void)
         cmocka_unit_test(test_improvements),
         cmocka_unit_test(test_several_objectives),
         cmocka_unit_test(test_why),
+        cmocka_unit_test(test_budgets),
         cmocka_unit_test(test_many_trials),
     };
 

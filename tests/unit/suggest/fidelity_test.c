@@ -243,6 +243,7 @@ static const struct {
     {"bohb", "{}", false},
     {"pbt", "{'population':5}", false},
     {"pbt", "{'population':4,'explore':'bandit'}", true},
+    {"auto", "{}", true}, /* is asha here */
 };
 
 struct run {
