@@ -15,7 +15,7 @@
 #include <stdlib.h>
 
 #include "common/memory.h"
-#include "suggest/algorithms/cmaes/strategy.h"
+#include "suggest/algorithms/cmaes/outlook.h"
 #include "suggest/algorithms/start.h"
 
 /* A source with fewer trials is left out. */
@@ -42,6 +42,9 @@ struct cmaes {
     size_t n_kept;
     struct assay_cmaes_strategy **sources; /* as if they had begun with earlier studies */
     size_t n_sources;
+    size_t n_pending;
+    struct assay_cmaes_outlook outlook;
+    bool looked; /* the outlook is that of what has been told */
     double *unit, *normals, *coordinates, *point;
 };
 
@@ -142,8 +145,8 @@ start_point(struct cmaes *cmaes, int64_t number, struct assay_random *random, do
         assay_start_point(&cmaes->start, &cmaes->base, number, ret_point);
         return number <= 1 ? "centre" : "sobol";
     }
-    assay_cmaes_strategy_draw(&cmaes->layout, cmaes->sources[source], random, cmaes->normals,
-                              cmaes->unit);
+    assay_cmaes_strategy_draw(&cmaes->layout, cmaes->sources[source], NULL, random,
+                              cmaes->normals, cmaes->unit);
     assay_transform_decode(&cmaes->base.transform, cmaes->unit, ret_point);
     return "source";
 }
@@ -164,6 +167,7 @@ cmaes_create(const struct assay_plugin_study *study, void **ret_instance,
     assay_start_init(&cmaes->start, &cmaes->base);
     assay_cmaes_layout_init(&cmaes->layout, &cmaes->base.transform, study->seed, population);
     n = cmaes->layout.n_dimensions + 1;
+    assay_cmaes_outlook_init(&cmaes->layout, &cmaes->outlook);
     cmaes->unit = assay_zalloc(n, sizeof *cmaes->unit);
     cmaes->normals = assay_zalloc(n, sizeof *cmaes->normals);
     cmaes->coordinates = assay_zalloc(n, sizeof *cmaes->coordinates);
@@ -190,6 +194,7 @@ cmaes_destroy(void *instance)
     for (size_t i = 0; i < cmaes->n_sources; i++)
         free(cmaes->sources[i]);
     free(cmaes->sources);
+    assay_cmaes_outlook_done(&cmaes->outlook);
     assay_cmaes_layout_done(&cmaes->layout);
     assay_start_done(&cmaes->start);
     assay_algorithm_base_done(&cmaes->base);
@@ -446,11 +451,15 @@ cmaes_update(void *instance, const struct assay_plugin_trial *const *trials, uin
 {
     struct cmaes *cmaes = instance;
 
+    cmaes->looked = false;
     for (uint64_t i = 0; i < n_trials; i++) {
-        const struct assay_history_trial *trial;
+        const struct assay_history_trial *trial =
+            assay_history_find(cmaes->base.history, trials[i]->number);
 
+        cmaes->n_pending -= trial != NULL && trial->state == ASSAY_PLUGIN_PENDING;
         assay_history_tell(cmaes->base.history, trials[i]);
         trial = assay_history_find(cmaes->base.history, trials[i]->number);
+        cmaes->n_pending += trial->state == ASSAY_PLUGIN_PENDING;
         remove_ended(cmaes, trial->number);
         if (trial->state != ASSAY_PLUGIN_PENDING && trial->state != ASSAY_PLUGIN_CANCELLED)
             insert_ended(cmaes, trial);
@@ -460,6 +469,30 @@ cmaes_update(void *instance, const struct assay_plugin_trial *const *trials, uin
 }
 
 /* --- suggesting --- */
+
+/* Where to draw from, by what has been told.  What ended in this run alone counts, and
+ * what was pending when it began does not. */
+static void
+look(struct cmaes *cmaes, const struct assay_cmaes_strategy *strategy)
+{
+    size_t n = strategy->n_population + cmaes->n_pending, own = cmaes->n_ended - strategy->begun;
+
+    if (cmaes->looked)
+        return;
+    cmaes->looked = true;
+    assay_cmaes_outlook_set(&cmaes->layout, strategy, &cmaes->outlook);
+    if (strategy->begun == 0)
+        n = ASSAY_MIN(n, own);
+    else
+        own -= ASSAY_MIN(own, cmaes->n_pending);
+    if (cmaes->n_pending > 0 && n <= own) {
+        assay_auto_free const struct assay_cmaes_trial **latest =
+            sorted_trials(cmaes, cmaes->n_ended - n, n);
+
+        assay_cmaes_outlook_advance(&cmaes->layout, strategy, latest, n, cmaes->n_pending,
+                                    &cmaes->outlook);
+    }
+}
 
 static bool
 suggest_one(struct cmaes *cmaes, int64_t number, const struct assay_batch *batch,
@@ -477,14 +510,15 @@ suggest_one(struct cmaes *cmaes, int64_t number, const struct assay_batch *batch
                  start_point(cmaes, number, &random, suggestion->point));
         found = assay_untried(base->history, batch, base->space, suggestion->point);
     } else {
+        look(cmaes, strategy);
         snprintf(suggestion->why, suggestion->why_size,
                  "{\"proposed_by\": \"cmaes\", \"phase\": \"model\", \"run\": %zu, "
                  "\"generation\": %zu, \"population\": %zu, \"sigma\": %.4g}",
                  strategy->restarts + 1, strategy->generation + 1, strategy->n_population,
-                 strategy->sigma);
+                 cmaes->outlook.sigma);
         for (int draw = 0; draw < DRAWS_MAX && !found; draw++) {
-            assay_cmaes_strategy_draw(&cmaes->layout, strategy, &random, cmaes->normals,
-                                      cmaes->unit);
+            assay_cmaes_strategy_draw(&cmaes->layout, strategy, &cmaes->outlook, &random,
+                                      cmaes->normals, cmaes->unit);
             assay_transform_decode(&base->transform, cmaes->unit, suggestion->point);
             found = assay_untried(base->history, batch, base->space, suggestion->point);
         }

@@ -7,6 +7,7 @@
 
 #include "common/memory.h"
 #include "suggest/algorithms/algorithms.h"
+#include "suggest/algorithms/cmaes/outlook.h"
 
 /* Step of a run that starts from nothing, in shares of the range. */
 #define FIRST_SIGMA 0.2
@@ -440,10 +441,13 @@ draw_choice(const struct assay_cmaes_dimension *dimension, const double *probabi
 void
 assay_cmaes_strategy_draw(const struct assay_cmaes_layout *layout,
                           const struct assay_cmaes_strategy *strategy,
-                          struct assay_random *random, double *normals, double *ret_unit)
+                          const struct assay_cmaes_outlook *outlook, struct assay_random *random,
+                          double *normals, double *ret_unit)
 {
     size_t n = layout->n_numbers;
-    const double *mean = strategy->numbers, *factor = strategy->numbers + 3 * n + n * n;
+    const double *mean = outlook != NULL ? outlook->mean : strategy->numbers;
+    const double *factor = strategy->numbers + 3 * n + n * n;
+    double sigma = outlook != NULL ? outlook->sigma : strategy->sigma;
     const double *probabilities = factor + n * n;
 
     for (size_t j = 0; j < n; j++)
@@ -462,7 +466,7 @@ assay_cmaes_strategy_draw(const struct assay_cmaes_layout *layout,
         }
         for (size_t k = 0; k <= j; k++)
             y += factor[j * n + k] * normals[k];
-        y = mean[j] + strategy->sigma * y;
+        y = mean[j] + sigma * y;
         ret_unit[d] = dimension->n_values > 0 ? fmin(fmax(y, 0.0), 1.0) : reflect(y);
     }
 }
@@ -788,6 +792,7 @@ assay_cmaes_strategy_restart(const struct assay_cmaes_layout *layout,
     struct assay_random random;
 
     strategy->restarts++;
+    strategy->begun = strategy->consumed;
     assay_random_init(&random, layout->seed, strategy->restarts, ASSAY_PURPOSE_CMAES_RESTART);
     if (strategy->is_small)
         strategy->used_small += strategy->generation * strategy->n_population;

@@ -50,6 +50,7 @@ struct assay_cmaes_strategy {
     bool is_small;
     bool importing;       /* so far the trials are those of others */
     size_t generation;    /* of this run */
+    size_t begun;         /* trials used before this run; 0: the first */
     double sigma;
     double best[ASSAY_CMAES_MEMORY]; /* of the last generations; ring */
     double numbers[];     /* mean, sigma path, covariance path, C, its factor, probabilities */
@@ -102,9 +103,13 @@ bool assay_cmaes_strategy_ended(const struct assay_cmaes_layout *layout,
 void assay_cmaes_strategy_restart(const struct assay_cmaes_layout *layout,
                                   struct assay_cmaes_strategy *strategy);
 
-/* Draws coordinates for the unit cube of the transform.  `normals`: room for n_numbers. */
+struct assay_cmaes_outlook; /* outlook.h */
+
+/* Draws coordinates for the unit cube of the transform.  `normals`: room for n_numbers;
+ * `outlook` may be NULL: from the strategy as it stands. */
 void assay_cmaes_strategy_draw(const struct assay_cmaes_layout *layout,
                                const struct assay_cmaes_strategy *strategy,
+                               const struct assay_cmaes_outlook *outlook,
                                struct assay_random *random, double *normals, double *ret_unit);
 void assay_cmaes_encode(const struct assay_cmaes_layout *layout, const double *point,
                         double *ret_coordinates);

@@ -154,34 +154,51 @@ test_order_does_not_matter(void **state ASSAY_UNUSED)
     driver_done(&forward);
 }
 
-/* Many workers, results out of order: still far better than random. */
+/* The best value of a study of `workers` that end in any order. */
+static double
+best_of(int64_t workers, int64_t trials, driver_function *function, uint64_t seed)
+{
+    enum { MOST = 16 };
+    struct driver driver = driver_new(&assay_algorithm_cmaes, FIVE, 1, DEFAULTS, seed);
+    struct assay_random random = test_random(seed);
+    double points[MOST][5], best = INFINITY;
+    int64_t numbers[MOST], next = 1, running = 0;
+
+    while (next <= trials || running > 0) {
+        size_t w;
+
+        while (running < workers && next <= trials) {
+            numbers[running] = next;
+            assert_int_equal(driver_ask(&driver, next, 1, points[running]), 1);
+            driver_tell(&driver, next++, ASSAY_PLUGIN_PENDING, points[running++], &(double){NAN});
+        }
+        w = (size_t)assay_random_below(&random, (uint64_t)running);
+        best = fmin(best, function(points[w], 5));
+        driver_tell(&driver, numbers[w], ASSAY_PLUGIN_SUCCEEDED, points[w],
+                    &(double){function(points[w], 5)});
+        numbers[w] = numbers[--running];
+        memcpy(points[w], points[running], sizeof points[w]);
+    }
+    driver_done(&driver);
+    return best;
+}
+
+/* With many workers each draw is some generations old when it ends.  That costs: with
+ * draws from the strategy as it stands 0.65 powers of ten here. */
 static void
 test_parallel(void **state ASSAY_UNUSED)
 {
-    enum { WORKERS = 16, N = 800 };
-    struct driver driver = driver_new(&assay_algorithm_cmaes, FIVE, 1, DEFAULTS, 6);
-    struct assay_random random = test_random(4);
-    double points[WORKERS][5], best = INFINITY;
-    int64_t numbers[WORKERS], next = 1;
+    static driver_function *const functions[] = {sphere, rosenbrock};
+    double behind = 0.0;
 
-    for (size_t w = 0; w < WORKERS; w++) {
-        numbers[w] = next;
-        assert_int_equal(driver_ask(&driver, next++, 1, points[w]), 1);
-        driver_tell(&driver, numbers[w], ASSAY_PLUGIN_PENDING, points[w], &(double){NAN});
-    }
-    while (next <= N) {
-        size_t w = (size_t)assay_random_below(&random, WORKERS);
-        double value = sphere(points[w], 5);
+    for (uint64_t seed = 0; seed < 24; seed++) {
+        driver_function *function = functions[seed % ASSAY_COUNT(functions)];
 
-        best = fmin(best, value);
-        driver_tell(&driver, numbers[w], ASSAY_PLUGIN_SUCCEEDED, points[w], &value);
-        numbers[w] = next;
-        assert_int_equal(driver_ask(&driver, next++, 1, points[w]), 1);
-        driver_tell(&driver, numbers[w], ASSAY_PLUGIN_PENDING, points[w], &(double){NAN});
+        behind += log10(best_of(16, 200, function, seed) / best_of(1, 200, function, seed)) / 24.0;
     }
-    print_message("with %d workers: %.3g\n", WORKERS, best);
-    assert_true(best < 1e-3);
-    driver_done(&driver);
+    print_message("16 workers: powers of ten behind one: %.2f\n", behind);
+    assert_true(behind < 0.45);
+    assert_true(best_of(16, 800, sphere, 6) < 1e-3);
 }
 
 /* Trials of others that came before: the first own point is near the best of them. */
@@ -278,7 +295,7 @@ generation(struct model *model, struct assay_random *random, double order)
     for (size_t i = 0; i < n; i++) {
         size_t at = i;
 
-        assay_cmaes_strategy_draw(&model->layout, model->strategy, random, model->normals,
+        assay_cmaes_strategy_draw(&model->layout, model->strategy, NULL, random, model->normals,
                                   model->unit);
         assay_transform_decode(&model->transform, model->unit, point);
         assay_cmaes_encode(&model->layout, point, coordinates[i]);
@@ -319,7 +336,7 @@ test_nothing_is_given_up(void **state ASSAY_UNUSED)
         for (int g = 0; g < 300; g++)
             generation(model, &random, 1.0); /* the smallest is best */
         for (int i = 0; i < 2000; i++) {
-            assay_cmaes_strategy_draw(&model->layout, model->strategy, &random, model->normals,
+            assay_cmaes_strategy_draw(&model->layout, model->strategy, NULL, &random, model->normals,
                                       model->unit);
             assay_transform_decode(&model->transform, model->unit, point);
             others += point[0] != first[s];
