@@ -20,6 +20,7 @@ static const struct assay_plugin_algorithm *const algorithms[ASSAY_AUTO_ARMS] = 
 struct portfolio {
     struct assay_algorithm_base base; /* first */
     struct assay_auto_policy policy;
+    size_t n_pending;
     void *instances[ASSAY_AUTO_ARMS]; /* NULL: not an arm in this study */
     void *asha;                       /* NULL: the arms propose */
 };
@@ -97,9 +98,14 @@ auto_update(void *instance, const struct assay_plugin_trial *const *trials, uint
     if (portfolio->asha != NULL)
         return assay_algorithm_asha.update(portfolio->asha, trials, n_trials, error, error_size);
     for (uint64_t i = 0; i < n_trials; i++) {
+        const struct assay_history_trial *trial =
+            assay_history_find(portfolio->base.history, trials[i]->number);
+
+        portfolio->n_pending -= trial != NULL && trial->state == ASSAY_PLUGIN_PENDING;
         assay_history_tell(portfolio->base.history, trials[i]);
-        assay_auto_policy_tell(&portfolio->policy,
-                               assay_history_find(portfolio->base.history, trials[i]->number));
+        trial = assay_history_find(portfolio->base.history, trials[i]->number);
+        portfolio->n_pending += trial->state == ASSAY_PLUGIN_PENDING;
+        assay_auto_policy_tell(&portfolio->policy, trial);
     }
     for (size_t a = 0; a < ASSAY_AUTO_ARMS && result == ASSAY_PLUGIN_OK; a++) {
         if (portfolio->instances[a] != NULL)
@@ -195,6 +201,7 @@ auto_suggest(void *instance, const int64_t *numbers, uint64_t n,
     if (portfolio->asha != NULL)
         return suggest_by_asha(portfolio, numbers, n, suggestions, ret_count, error, error_size);
     *ret_count = 0;
+    assay_auto_policy_crowd(&portfolio->policy, portfolio->n_pending + (n > 0 ? (size_t)n - 1 : 0));
     for (size_t i = 0; i < n; i++) {
         choices[i] = assay_auto_policy_choose(&portfolio->policy, numbers[i]);
         missing[i] = true;

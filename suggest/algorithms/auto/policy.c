@@ -23,6 +23,8 @@
 /* With several objectives each costs a model; past this nsga2 and tpe have caught up. */
 #define BAYESIAN_TRIALS_FRONT 250
 #define BAYESIAN_OBJECTIVES 4
+/* With as many trials beside it bayesian gains less from each. */
+#define CROWD 8
 
 struct record {
     uint32_t improved; /* one bit per trial, the last the lowest */
@@ -48,6 +50,10 @@ static const struct assay_auto_regime numeric = {
     .name = "numeric", .first = ASSAY_AUTO_BAYESIAN, .shares = {0.78, 0.09, 0.13}};
 static const struct assay_auto_regime branching = {
     .name = "branching", .first = ASSAY_AUTO_BAYESIAN, .shares = {0.72, 0.14, 0.14}};
+static const struct assay_auto_regime numeric_crowded = {
+    .name = "numeric, many at once", .first = ASSAY_AUTO_BAYESIAN, .shares = {0.55, 0.2, 0.25}};
+static const struct assay_auto_regime branching_crowded = {
+    .name = "branching, many at once", .first = ASSAY_AUTO_BAYESIAN, .shares = {0.6, 0.22, 0.18}};
 static const struct assay_auto_regime many_numeric = {
     .name = "many trials", .first = ASSAY_AUTO_TPE, .shares = {0.0, 0.4, 0.6}};
 static const struct assay_auto_regime many_branching = {
@@ -98,17 +104,19 @@ assay_auto_policy_init(struct assay_auto_policy *policy, const struct assay_tran
         .offset = assay_random_unit(&random),
         .startup = ASSAY_MIN(ASSAY_MAX(startup, (int64_t)STARTUP_MIN), (int64_t)STARTUP_MAX),
         .n_objectives = n_objectives,
-        .few = branches ? &branching : &numeric,
+        .alone = branches ? &branching : &numeric,
+        .crowded = branches ? &branching_crowded : &numeric_crowded,
         .many = branches ? &many_branching : &many_numeric,
         .few_most = BAYESIAN_TRIALS,
     };
     if (n_objectives > 1) {
-        policy->few = branches ? &branching_front : &front;
+        policy->alone = policy->crowded = branches ? &branching_front : &front;
         policy->many = branches ? &many_branching_front : &many_front;
         policy->few_most = BAYESIAN_TRIALS_FRONT;
     }
     if (n_objectives > BAYESIAN_OBJECTIVES)
-        policy->few = policy->many;
+        policy->alone = policy->crowded = policy->many;
+    policy->few = policy->alone;
 }
 
 void
@@ -209,6 +217,16 @@ position_of(const struct assay_auto_policy *policy, int64_t number)
     double whole;
 
     return modf(policy->offset + golden * (double)number, &whole);
+}
+
+void
+assay_auto_policy_crowd(struct assay_auto_policy *policy, size_t beside)
+{
+    const struct assay_auto_regime *few = beside >= CROWD ? policy->crowded : policy->alone;
+
+    if (few != policy->few)
+        policy->n_folded = 0; /* whose trial was whose, too */
+    policy->few = few;
 }
 
 static const struct standing nothing = {.best = INFINITY, .violation = INFINITY};

@@ -1,7 +1,8 @@
 /* Which algorithm proposes which trial of a study: its arm.
  *
- * A function of the space, the seed, the number, and the ended trials with lower
- * numbers: however they were told, in whatever order, the answer is the same.  Shares
+ * A function of the space, the seed, the number, the ended trials with lower numbers, and
+ * whether many run at once: however they were told, in whatever order, the answer is the
+ * same.  Shares
  * change between blocks of ten numbers, by how often an arm's last trials were better
  * than all with lower numbers: smaller in value, or with several objectives dominated by
  * none; where bounds on other metrics hold, or, as long as they never did, nearer to
@@ -45,6 +46,7 @@ struct assay_auto_policy {
     double offset;   /* by the seed: where in the shares number 0 would fall */
     int64_t startup; /* numbers up to this fill the space */
     size_t n_objectives;
+    const struct assay_auto_regime *alone, *crowded; /* `few` is one of these */
     const struct assay_auto_regime *few, *many;
     int64_t few_most; /* the last number of `few` */
     struct assay_auto_ended *ended; /* by number */
@@ -60,6 +62,9 @@ void assay_auto_policy_done(struct assay_auto_policy *policy);
 /* Takes in a trial as it is now, in place of what was told of its number. */
 void assay_auto_policy_tell(struct assay_auto_policy *policy,
                             const struct assay_history_trial *trial);
+
+/* How many trials run or are asked for beside the one that is chosen for next. */
+void assay_auto_policy_crowd(struct assay_auto_policy *policy, size_t beside);
 
 struct assay_auto_choice assay_auto_policy_choose(struct assay_auto_policy *policy, int64_t number);
 

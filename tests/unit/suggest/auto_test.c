@@ -137,6 +137,38 @@ test_shares_move_and_keep_a_floor(void **state ASSAY_UNUSED)
 }
 
 /* Told in order, backwards, or first as pending and with wrong values: the same. */
+/* With many at once the others have more of the trials; whose trial an ended one was goes
+ * by how many there are now, whatever was asked in between. */
+static void
+test_many_at_once(void **state ASSAY_UNUSED)
+{
+    struct assay_auto_policy policy = policy_of(two_numbers, 1, 3);
+    struct assay_auto_policy fresh = policy_of(two_numbers, 1, 3);
+    size_t by_bayesian[2] = {0, 0};
+
+    for (int64_t number = 1; number <= 100; number++) {
+        tell(&policy, number, ASSAY_PLUGIN_SUCCEEDED, (double)(number * 37 % 101));
+        tell(&fresh, number, ASSAY_PLUGIN_SUCCEEDED, (double)(number * 37 % 101));
+    }
+    for (size_t crowded = 0; crowded < 2; crowded++) {
+        assay_auto_policy_crowd(&policy, crowded ? 15 : 1);
+        for (int64_t number = 101; number <= 200; number++)
+            by_bayesian[crowded] +=
+                assay_auto_policy_choose(&policy, number).arm == ASSAY_AUTO_BAYESIAN;
+    }
+    print_message("of 100 by bayesian: %zu alone, %zu with 15 others\n", by_bayesian[0],
+                  by_bayesian[1]);
+    assert_true(by_bayesian[1] + 10 < by_bayesian[0]);
+    assert_string_equal(assay_auto_policy_choose(&policy, 101).regime->name,
+                        "numeric, many at once");
+    assay_auto_policy_crowd(&policy, 0);
+    for (int64_t number = 21; number <= 200; number++)
+        assert_int_equal(assay_auto_policy_choose(&policy, number).arm,
+                         assay_auto_policy_choose(&fresh, number).arm);
+    assay_auto_policy_done(&policy);
+    assay_auto_policy_done(&fresh);
+}
+
 static void
 test_order_does_not_matter(void **state ASSAY_UNUSED)
 {
@@ -558,6 +590,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_regime_follows_the_space),
         cmocka_unit_test(test_shares_move_and_keep_a_floor),
+        cmocka_unit_test(test_many_at_once),
         cmocka_unit_test(test_order_does_not_matter),
         cmocka_unit_test(test_shares_change_between_blocks),
         cmocka_unit_test(test_beats_random),
