@@ -358,18 +358,28 @@ class Templates(Runner):
 
 class Crashes(Runner):
     def test_the_daemon_goes_away(self):
-        """The commands go on; what they measured meanwhile is told to the next daemon."""
-        base.call(self.daemon, "POST", base.STUDIES,
-                  self.study("k", "file", "metrics.log", "40", 0.05))
-        base.wait_for(lambda: [row for row in base.all_trials(self.daemon, "k") if row["steps"]],
-                      "a first step", 60)
-        self.daemon.kill()
-        self.daemon.start()
+        """Through a bad connection to the cluster, too.  The commands go on; what they measured
+        meanwhile is told to the next daemon."""
+        chaos = self.double.chaos
+        chaos.errors = chaos.refuse = chaos.lose_answers = chaos.delay = 0.05
+        chaos.cut_every = 1.0
+        study = self.study("k", "file", "metrics.log", "20", 0.05, trials=12, trial={
+            "infrastructure_retries": 50})
+        study["limits"]["parallel"] = 4
+        base.call(self.daemon, "POST", base.STUDIES, study)
+        for n in (1, 4):
+            base.wait_for(lambda: sum(bool(row["steps"])
+                                      for row in base.all_trials(self.daemon, "k")) >= n,
+                          "first steps", 60)
+            self.daemon.kill()
+            self.daemon.start()
         self.assertEqual(base.wait_final(self.daemon, "k", 90)["state"], "succeeded")
         for row in base.all_trials(self.daemon, "k"):
             self.assertEqual((row["state"], len(row["attempts"])), ("succeeded", 1), row)
-            self.assertEqual(sorted(self.curve("k", row["number"])), list(range(1, 41)))
+            self.assertEqual(sorted(self.curve("k", row["number"])), list(range(1, 21)))
             self.assertEqual(self.log("k", row["number"]).count("from 0"), 1)
+        chaos.errors = chaos.refuse = chaos.lose_answers = chaos.cut_every = chaos.delay = 0
+        self.wait_nothing_left()
 
     def test_a_node_goes_away(self):
         study = self.study("n", "file", "metrics.log", "40", 0.05, trials=1, kubernetes={
