@@ -25,7 +25,6 @@ struct pod {
     json_t *object;
     uv_timer_t timer;
     int step;      /* 0 waits for its start, 1 runs, 2 ended */
-    bool deleted;
     char *log;     /* NULL until it printed */
     struct connection *log_reader;
     UT_hash_handle hh;
@@ -58,7 +57,7 @@ static struct {
     char *managed;
     struct times ends, creates; /* seconds */
     int64_t creates_total, conflicts, deletes, lists, watches_total, logs, reads;
-    int64_t present, present_max, log_open, log_open_max, connections, connections_max;
+    int64_t present, live, live_max, log_open, log_open_max, connections, connections_max;
 } cluster;
 
 static void
@@ -237,6 +236,7 @@ on_pod_timer(uv_timer_t *timer)
     }
     set_state(pod, "Succeeded",
               json_pack("{s:{s:i, s:s}}", "terminated", "exitCode", 0, "reason", "Completed"));
+    cluster.live--;
     take_time(&cluster.ends);
 }
 
@@ -256,6 +256,7 @@ static void
 remove_pod(struct pod *pod)
 {
     HASH_DEL(cluster.pods, pod);
+    cluster.live -= pod->step < 2;
     end_log(pod);
     tell(pod, "DELETED");
     cluster.present--;
@@ -294,7 +295,8 @@ create(struct connection *connection, const char *name_space, const char *body)
     json_object_set_new(object, "status", json_pack("{s:s}", "phase", "Pending"));
     HASH_ADD_KEYPTR(hh, cluster.pods, pod->name, strlen(pod->name), pod);
     cluster.present++;
-    cluster.present_max = ASSAY_MAX(cluster.present_max, cluster.present);
+    cluster.live++;
+    cluster.live_max = ASSAY_MAX(cluster.live_max, cluster.live);
     uv_timer_init(&cluster.loop, &pod->timer);
     pod->timer.data = pod;
     uv_timer_start(&pod->timer, on_pod_timer, (uint64_t)cluster.start_ms, 0);
@@ -380,8 +382,8 @@ figures(struct connection *connection)
         (json_int_t)cluster.creates_total, "conflicts", (json_int_t)cluster.conflicts, "deletes",
         (json_int_t)cluster.deletes, "lists", (json_int_t)cluster.lists, "watches",
         (json_int_t)cluster.watches_total, "logs", (json_int_t)cluster.logs, "reads",
-        (json_int_t)cluster.reads, "present", (json_int_t)cluster.present, "present_max",
-        (json_int_t)cluster.present_max, "log_open_max", (json_int_t)cluster.log_open_max,
+        (json_int_t)cluster.reads, "present", (json_int_t)cluster.present, "live_max",
+        (json_int_t)cluster.live_max, "log_open_max", (json_int_t)cluster.log_open_max,
         "connections_max", (json_int_t)cluster.connections_max);
 
     answer(connection, 200, body);

@@ -107,6 +107,12 @@ class Figures(unittest.TestCase):
             self.assertIsInstance(row["value"], (int, float))
         return {row["name"]: row for row in answer["figures"]}
 
+    def test_kubernetes(self):
+        found = self.figures("kubernetes", "--trials", "60", "--parallel", "20", "--work-ms", "300")
+        for name, value in (("creates_per_trial", 1), ("deletes_per_trial", 1),
+                            ("pods_at_once", 20), ("watch_streams", 1)):
+            self.assertEqual(found[name]["value"], value, name)
+
     def test_turnover(self):
         self.assertIn("turnover_p50_ms", self.figures("turnover", "--trials", "6"))
 
