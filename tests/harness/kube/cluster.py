@@ -108,7 +108,8 @@ class Cluster:
 
     def __enter__(self):
         self.watchers = [self.store.watch(kind, None, lambda o: True, None)
-                         for kind in [PODS, *self.operators.kinds]]
+                         for kind in [PODS, *([] if self.double.has_controllers else
+                                              self.operators.kinds)]]
         self.threads = [threading.Thread(target=self.follow, args=(w,), daemon=True)
                         for w in self.watchers]
         self.threads.append(threading.Thread(target=self.schedule, daemon=True))

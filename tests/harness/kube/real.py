@@ -198,6 +198,8 @@ class Kubelet(http.server.ThreadingHTTPServer):
 class Real:
     """Stands in for Double in tests that need no trouble of its making."""
 
+    has_controllers = True
+
     def __init__(self, kubeconfig, folder):
         config = yaml.safe_load(pathlib.Path(kubeconfig).read_text())
 
@@ -241,11 +243,12 @@ class Real:
             pass
         for name in self.own_nodes():
             self.store.remove(KINDS[1], None, name)
-        for pod in self.store.list(KINDS[2], NAMESPACE, lambda p: True)[0]:
-            try:
-                self.store.remove(KINDS[2], NAMESPACE, pod["metadata"]["name"])
-            except ApiError:
-                pass
+        for kind in [k for k in KINDS if k.kind in ("Job", "Pod")]:
+            for item in self.store.list(kind, NAMESPACE, lambda o: True)[0]:
+                try:
+                    self.store.remove(kind, NAMESPACE, item["metadata"]["name"])
+                except ApiError:
+                    pass
 
     def __enter__(self):
         self.sweep()
@@ -290,8 +293,10 @@ class Real:
         places = {"ServiceAccount": "/api/v1", "Role": "/apis/rbac.authorization.k8s.io/v1",
                   "RoleBinding": "/apis/rbac.authorization.k8s.io/v1"}
         folder = ROOT / "deploy/kubernetes"
-        for file in yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"]:
-            for item in yaml.safe_load_all((folder / file).read_text()):
+        files = [folder / name for name in
+                 yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"]]
+        for file in [*files, ROOT / "deploy/kinds/jobs/role.yaml"]:
+            for item in yaml.safe_load_all(file.read_text()):
                 if item["kind"] in places:
                     self.apply(f"{places[item['kind']]}/namespaces/{NAMESPACE}/"
                                f"{item['kind'].lower()}s", item)
