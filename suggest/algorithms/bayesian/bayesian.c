@@ -57,7 +57,7 @@ bayesian_create(const struct assay_plugin_study *study, void **ret_instance,
                         bayesian->base.n_constraints, study->seed);
     assay_gp_sources_init(&bayesian->sources, &bayesian->features, study);
     assay_gp_model_follow(&bayesian->model, &bayesian->sources);
-    assay_gp_startup_init(&bayesian->startup, &bayesian->base, &bayesian->model.belief,
+    assay_gp_startup_init(&bayesian->startup, &bayesian->base, &bayesian->model.belief.expectations,
                           &bayesian->sources, startup > 0 ? (uint64_t)startup : 0);
     *ret_instance = bayesian;
     return ASSAY_PLUGIN_OK;

@@ -135,7 +135,7 @@ set_trust(struct assay_gp_model *model)
     double said[JUDGED_MAX], found[JUDGED_MAX];
 
     model->trust = 1.0;
-    if (model->belief.n == 0)
+    if (model->belief.expectations.n == 0)
         return;
     for (size_t c = 0; c < columns; c++)
         roots[c] = 1.0;

@@ -19,15 +19,15 @@
 
 void
 assay_gp_startup_init(struct assay_gp_startup *startup, const struct assay_algorithm_base *base,
-                      const struct assay_gp_belief *belief, struct assay_gp_sources *sources,
-                      uint64_t trials)
+                      const struct assay_expectations *expectations,
+                      struct assay_gp_sources *sources, uint64_t trials)
 {
     size_t usual = ASSAY_MIN(ASSAY_MAX(base->transform.n_dimensions + 1, (size_t)TRIALS_MIN),
                              (size_t)TRIALS_MAX);
 
     *startup = (struct assay_gp_startup){
         .base = base,
-        .belief = belief,
+        .expectations = expectations,
         .sources = sources,
         .trials = trials > 0 ? trials : usual,
         .fixed = trials > 0,
@@ -139,8 +139,8 @@ propose_of_source(const struct assay_gp_startup *startup, const struct assay_gp_
 }
 
 static bool
-propose_by_belief(struct assay_gp_startup *startup, int64_t number, const struct assay_batch *batch,
-                  const struct assay_plugin_suggestion *suggestion)
+propose_expected(struct assay_gp_startup *startup, int64_t number, const struct assay_batch *batch,
+                 const struct assay_plugin_suggestion *suggestion)
 {
     const struct assay_algorithm_base *base = startup->base;
     size_t n = base->transform.n_dimensions;
@@ -148,13 +148,12 @@ propose_by_belief(struct assay_gp_startup *startup, int64_t number, const struct
     struct assay_random random;
 
     if (number <= 1) {
-        assay_transform_centre(&base->transform, suggestion->point);
-        assay_gp_belief_mode(startup->belief, suggestion->point);
+        assay_expectations_mode(startup->expectations, suggestion->point);
     } else {
         assay_random_init(&random, base->seed, (uint64_t)number, ASSAY_PURPOSE_BAYESIAN);
         for (size_t d = 0; d < n; d++)
             unit[d] = assay_random_unit(&random);
-        assay_gp_belief_draw(startup->belief, unit);
+        assay_expectations_bend(startup->expectations, unit);
         assay_transform_decode(&base->transform, unit, suggestion->point);
     }
     snprintf(suggestion->why, suggestion->why_size,
@@ -186,7 +185,7 @@ assay_gp_startup_propose(struct assay_gp_startup *startup, const struct assay_gp
                          int64_t number, const struct assay_batch *batch,
                          const struct assay_plugin_suggestion *suggestion)
 {
-    bool expected = startup->belief->n > 0, found = startup->sources->n > 0;
+    bool expected = startup->expectations->n > 0, found = startup->sources->n > 0;
     bool by_source = found && (!expected || number % 4 == 3);
 
     if (!expected && !found) {
@@ -200,7 +199,7 @@ assay_gp_startup_propose(struct assay_gp_startup *startup, const struct assay_gp
     if (by_source && trend->trust > 0.0 &&
         propose_of_source(startup, trend, number, batch, suggestion))
         return;
-    if (expected && !by_source && propose_by_belief(startup, number, batch, suggestion))
+    if (expected && !by_source && propose_expected(startup, number, batch, suggestion))
         return;
     propose_point(startup, SEQUENCE_OF_OTHERS + number / 2, "startup", suggestion);
 }

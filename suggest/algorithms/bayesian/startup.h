@@ -3,7 +3,7 @@
  * found.
  *
  *   numbers       without either: the middle of the space, then Sobol' points.  Else odd
- *                 numbers have what is expected (the mode of the belief, then draws from it)
+ *                 numbers have what is expected (the mode of its density, then draws from it)
  *                 and the sources in turn, even ones the middle and Sobol' points
  *   a source's    its best trial, then of its best ones the farthest from all that was tried
  *   how many      fewer, the more sources are trusted, as their model is there at once
@@ -12,13 +12,13 @@
 #ifndef ASSAY_SUGGEST_ALGORITHMS_BAYESIAN_STARTUP_H
 #define ASSAY_SUGGEST_ALGORITHMS_BAYESIAN_STARTUP_H
 
-#include "suggest/algorithms/bayesian/belief.h"
 #include "suggest/algorithms/bayesian/trend.h"
+#include "suggest/algorithms/expectation.h"
 #include "suggest/algorithms/start.h"
 
 struct assay_gp_startup {
     const struct assay_algorithm_base *base;
-    const struct assay_gp_belief *belief;
+    const struct assay_expectations *expectations;
     struct assay_gp_sources *sources;
     struct assay_start start;
     uint64_t trials; /* without sources */
@@ -28,8 +28,8 @@ struct assay_gp_startup {
 /* `trials` as set by the user; 0: by the number of parameters.  The rest is borrowed. */
 void assay_gp_startup_init(struct assay_gp_startup *startup,
                            const struct assay_algorithm_base *base,
-                           const struct assay_gp_belief *belief, struct assay_gp_sources *sources,
-                           uint64_t trials);
+                           const struct assay_expectations *expectations,
+                           struct assay_gp_sources *sources, uint64_t trials);
 void assay_gp_startup_done(struct assay_gp_startup *startup);
 
 enum assay_gp_start {

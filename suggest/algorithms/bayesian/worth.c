@@ -289,7 +289,7 @@ add_belief(const struct assay_gp_worth *worth, const double *scaled, size_t k, d
 {
     size_t columns = worth->features->n_columns;
 
-    if (worth->belief == NULL || worth->belief->n == 0)
+    if (worth->belief == NULL || worth->belief->expectations.n == 0)
         return;
     for (size_t j = 0; j < k; j++)
         worths[j] +=

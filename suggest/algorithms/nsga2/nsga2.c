@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "common/memory.h"
+#include "suggest/algorithms/expectation.h"
 #include "suggest/algorithms/nsga2/population.h"
 #include "suggest/algorithms/nsga2/variation.h"
 #include "suggest/algorithms/start.h"
@@ -38,14 +39,15 @@ struct kept {
 struct nsga2 {
     struct assay_algorithm_base base; /* first */
     struct assay_start start;
+    struct assay_expectations expectations;
     struct assay_nsga2_variation variation;
     struct assay_nsga2_population population;
-    size_t fixed_size;               /* of the population; 0: it grows */
-    size_t n_start;                  /* trials that must have ended before children */
+    size_t fixed_size;                /* of the population; 0: it grows */
+    size_t n_start;                   /* trials that must have ended before children */
     struct assay_nsga2_trial **ended; /* by number */
     size_t n_ended, ended_capacity;
-    size_t n_consumed;               /* of `ended`, in the population */
-    struct kept kept[KEPT_MAX];      /* the first is from before any trial */
+    size_t n_consumed;          /* of `ended`, in the population */
+    struct kept kept[KEPT_MAX]; /* the first is from before any trial */
     size_t n_kept;
     struct assay_nsga2_trial **guests; /* from other studies */
     size_t n_guests;
@@ -180,6 +182,7 @@ nsga2_create(const struct assay_plugin_study *study, void **ret_instance, char *
     nsga2->fixed_size = (size_t)json_integer_value(json_object_get(settings, "population_size"));
     size = size_after(nsga2, 0);
     assay_start_init(&nsga2->start, &nsga2->base);
+    assay_expectations_init(&nsga2->expectations, &nsga2->base.transform);
     n_dimensions = nsga2->base.transform.n_dimensions;
     nsga2->variation = (struct assay_nsga2_variation){
         .transform = &nsga2->base.transform,
@@ -219,6 +222,7 @@ nsga2_destroy(void *instance)
         free(nsga2->kept[i].members);
     assay_nsga2_population_done(&nsga2->population);
     assay_start_done(&nsga2->start);
+    assay_expectations_done(&nsga2->expectations);
     assay_algorithm_base_done(&nsga2->base);
     free(nsga2->ended);
     free(nsga2->guests);
@@ -337,16 +341,41 @@ nsga2_update(void *instance, const struct assay_plugin_trial *const *trials, uin
 
 /* --- suggesting --- */
 
+/* Half of the first parents are where users expect the best: number 1 there itself, other
+ * odd ones drawn. */
+static const char *
+start_point(struct nsga2 *nsga2, int64_t number, struct assay_random *random, double *ret_point)
+{
+    const struct assay_transform *transform = &nsga2->base.transform;
+
+    if (nsga2->expectations.n == 0) {
+        assay_start_point(&nsga2->start, &nsga2->base, number, ret_point);
+        return number <= 1 ? "centre" : "sobol";
+    }
+    if (number % 2 == 0) {
+        assay_start_point(&nsga2->start, &nsga2->base, number / 2, ret_point);
+        return number <= 2 ? "centre" : "sobol";
+    }
+    if (number <= 1) {
+        assay_expectations_mode(&nsga2->expectations, ret_point);
+        return "prior";
+    }
+    for (size_t d = 0; d < transform->n_dimensions; d++)
+        nsga2->unit[d] = assay_random_unit(random);
+    assay_expectations_bend(&nsga2->expectations, nsga2->unit);
+    assay_transform_decode(transform, nsga2->unit, ret_point);
+    return "prior";
+}
+
 static bool
 suggest_start(struct nsga2 *nsga2, int64_t number, const struct assay_batch *batch,
-              const struct assay_plugin_suggestion *suggestion)
+              struct assay_random *random, const struct assay_plugin_suggestion *suggestion)
 {
     const struct assay_algorithm_base *base = &nsga2->base;
 
     snprintf(suggestion->why, suggestion->why_size,
              "{\"proposed_by\": \"nsga2\", \"phase\": \"start\", \"point\": \"%s\"}",
-             number <= 1 ? "centre" : "sobol");
-    assay_start_point(&nsga2->start, base, number, suggestion->point);
+             start_point(nsga2, number, random, suggestion->point));
     return assay_untried(base->history, batch, base->space, suggestion->point);
 }
 
@@ -387,7 +416,7 @@ suggest_one(struct nsga2 *nsga2, int64_t number, const struct assay_batch *batch
 
     assay_random_init(&random, base->seed, (uint64_t)number, ASSAY_PURPOSE_NSGA2);
     if (nsga2->n_ended < nsga2->n_start || nsga2->population.n == 0)
-        found = suggest_start(nsga2, number, batch, suggestion);
+        found = suggest_start(nsga2, number, batch, &random, suggestion);
     else
         found = suggest_child(nsga2, batch, &random, suggestion);
     if (found)
@@ -417,9 +446,10 @@ nsga2_suggest(void *instance, const int64_t *numbers, uint64_t n,
 const struct assay_plugin_algorithm assay_algorithm_nsga2 = {
     .struct_size = sizeof assay_algorithm_nsga2,
     .name = "nsga2",
-    .description = "NSGA-II, a genetic algorithm for several objectives: children of the trials that "
-                   "no other dominates and that stand apart. For many trials, and for three or more "
-                   "objectives; a suggestion takes microseconds.",
+    .description =
+        "NSGA-II, a genetic algorithm for several objectives: children of the trials that "
+        "no other dominates and that stand apart. For many trials, and for three or more "
+        "objectives; a suggestion takes microseconds.",
     .caps = ASSAY_PLUGIN_CAP_CONDITIONS | ASSAY_PLUGIN_CAP_MULTI_OBJECTIVE |
             ASSAY_PLUGIN_CAP_CONSTRAINTS | ASSAY_PLUGIN_CAP_PARALLEL,
     .settings_schema = settings_schema,

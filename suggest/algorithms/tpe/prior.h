@@ -1,19 +1,17 @@
-/* What the user expects of the best point (parameter.prior_*), as a density relative to
- * the uniform one: a product over the parameters that are active, 1 where nothing is
- * expected.  Numbers: normal, cut off at the ends; choices: by their weights.
+/* What the user expects of the best point, as a density relative to the uniform one: that of
+ * expectation.h over the parameters that are active, 1 where nothing is expected.
  *
  * One thread at a time. */
 #ifndef ASSAY_SUGGEST_TPE_PRIOR_H
 #define ASSAY_SUGGEST_TPE_PRIOR_H
 
+#include "suggest/algorithms/expectation.h"
 #include "suggest/algorithms/tpe/density.h"
 #include "suggest/algorithms/tpe/ranking.h"
 
 struct assay_tpe_prior {
-    const struct assay_tpe_layout *layout;
-    size_t n;        /* dimensions of which something is expected */
+    struct assay_expectations expectations;
     double strength; /* by how much the logarithm counts, at the last `trust` */
-    struct assay_tpe_expectation *expectations;
 };
 
 /* `layout` is borrowed. */
@@ -30,7 +28,5 @@ double assay_tpe_prior_log(const struct assay_tpe_prior *prior, const float *coo
 /* A point drawn from the density; where nothing is expected, uniform. */
 void assay_tpe_prior_draw(const struct assay_tpe_prior *prior, struct assay_random *random,
                           double *ret_point);
-/* The expected values in a point of the space, which `point` is already. */
-void assay_tpe_prior_mode(const struct assay_tpe_prior *prior, double *point);
 
 #endif

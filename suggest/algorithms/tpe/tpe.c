@@ -229,7 +229,7 @@ encode_candidate(struct tpe *tpe, size_t c)
 static bool
 is_expecting(const struct tpe *tpe)
 {
-    return tpe->prior.n > 0 && tpe->prior.strength >= STRENGTH_MIN;
+    return tpe->prior.expectations.n > 0 && tpe->prior.strength >= STRENGTH_MIN;
 }
 
 /* What users expect and earlier studies found, added to the logarithms of n candidates. */
@@ -283,13 +283,11 @@ choose_start(struct tpe *tpe, int64_t number, const struct assay_batch *batch,
             return "source";
         }
     }
-    if (tpe->prior.n > 0 && (number <= 1 || number % 2 == 0)) {
-        if (number <= 1) {
-            assay_transform_centre(&base->transform, ret_point);
-            assay_tpe_prior_mode(&tpe->prior, ret_point);
-        } else {
+    if (tpe->prior.expectations.n > 0 && (number <= 1 || number % 2 == 0)) {
+        if (number <= 1)
+            assay_expectations_mode(&tpe->prior.expectations, ret_point);
+        else
             assay_tpe_prior_draw(&tpe->prior, random, ret_point);
-        }
         return "prior";
     }
     assay_start_point(&tpe->start, base, number, ret_point);

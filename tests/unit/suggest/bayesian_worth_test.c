@@ -415,7 +415,7 @@ test_belief_is_a_density(void **state ASSAY_UNUSED)
         expected[1] += density * log(point[2]) / (double)n;
         expected[2] += density * (point[3] == 1.0) / (double)n;
         expected[3] += density * (isnan(point[4]) ? 0.0 : point[4]) / (double)n;
-        assay_gp_belief_draw(&bed.model.belief, unit);
+        assay_expectations_bend(&bed.model.belief.expectations, unit);
         assay_transform_decode(&bed.transform, unit, point);
         drawn[0] += log(point[0]) / (double)n;
         drawn[1] += log(point[2]) / (double)n;

@@ -47,7 +47,7 @@ test_prior_is_a_density(void **state ASSAY_UNUSED)
     assay_transform_init(&transform, driver.space);
     assay_tpe_layout_init(&layout, &transform);
     assay_tpe_prior_init(&prior, &layout);
-    assert_int_equal(prior.n, 4);
+    assert_int_equal(prior.expectations.n, 4);
     for (int i = 0; i < 40000; i++) {
         for (size_t d = 0; d < 5; d++)
             unit[d] = assay_random_unit(&random);
@@ -64,7 +64,7 @@ test_prior_is_a_density(void **state ASSAY_UNUSED)
     assert_true(drawn > 1.0); /* where it is drawn from, it is large */
     assert_near(share, 0.8, 0.01); /* eight times as likely as either other */
     assay_transform_centre(&transform, point);
-    assay_tpe_prior_mode(&prior, point);
+    assay_expectations_mode(&prior.expectations, point);
     assert_near(point[0], 0.95, 1e-12);
     assert_true(point[1] == 4.0 && point[2] == 2.0 && isnan(point[3]) && point[4] == 0.5);
     assay_tpe_prior_done(&prior);
