@@ -16,6 +16,7 @@
 
 #include "common/memory.h"
 #include "suggest/algorithms/cmaes/outlook.h"
+#include "suggest/algorithms/numbered.h"
 #include "suggest/algorithms/start.h"
 
 /* A source with fewer trials is left out. */
@@ -36,12 +37,13 @@ struct cmaes {
     struct assay_start start;
     struct assay_cmaes_layout layout;
     size_t n_start;
-    struct assay_cmaes_trial **ended; /* by number */
-    size_t n_ended, ended_capacity;
+    struct assay_numbered ended; /* struct assay_cmaes_trial */
     struct assay_cmaes_strategy *kept[KEPT_MAX]; /* the last is in force */
     size_t n_kept;
-    struct assay_cmaes_strategy **sources; /* as if they had begun with earlier studies */
+    /* As if it had begun with what users expect, if anything, and with earlier studies. */
+    struct assay_cmaes_strategy **sources;
     size_t n_sources;
+    struct assay_expectations expectations;
     size_t n_pending;
     struct assay_cmaes_outlook outlook;
     bool looked; /* the outlook is that of what has been told */
@@ -126,6 +128,19 @@ take_source(struct cmaes *cmaes, const struct assay_plugin_source *source)
         free_trial(trials[i]);
 }
 
+static void
+take_expectations(struct cmaes *cmaes)
+{
+    struct assay_cmaes_strategy *strategy;
+
+    assay_expectations_init(&cmaes->expectations, &cmaes->base.transform);
+    if (cmaes->expectations.n == 0)
+        return;
+    strategy = assay_memdup(cmaes->kept[0], assay_cmaes_strategy_bytes(&cmaes->layout));
+    assay_cmaes_strategy_expect(&cmaes->layout, strategy, &cmaes->expectations);
+    cmaes->sources[cmaes->n_sources++] = strategy;
+}
+
 /* Which source the start draws trial `number` from; -1: none. */
 static ptrdiff_t
 source_of(const struct cmaes *cmaes, int64_t number)
@@ -145,10 +160,14 @@ start_point(struct cmaes *cmaes, int64_t number, struct assay_random *random, do
         assay_start_point(&cmaes->start, &cmaes->base, number, ret_point);
         return number <= 1 ? "centre" : "sobol";
     }
+    if (number <= 1 && cmaes->expectations.n > 0) {
+        assay_expectations_mode(&cmaes->expectations, ret_point);
+        return "prior";
+    }
     assay_cmaes_strategy_draw(&cmaes->layout, cmaes->sources[source], NULL, random,
                               cmaes->normals, cmaes->unit);
     assay_transform_decode(&cmaes->base.transform, cmaes->unit, ret_point);
-    return "source";
+    return source == 0 && cmaes->expectations.n > 0 ? "prior" : "source";
 }
 
 /* --- life --- */
@@ -175,7 +194,8 @@ cmaes_create(const struct assay_plugin_study *study, void **ret_instance,
     cmaes->kept[0] = assay_alloc(1, assay_cmaes_strategy_bytes(&cmaes->layout));
     assay_cmaes_strategy_init(&cmaes->layout, cmaes->kept[0]);
     cmaes->n_kept = 1;
-    cmaes->sources = assay_zalloc((size_t)study->n_sources + 1, sizeof *cmaes->sources);
+    cmaes->sources = assay_zalloc((size_t)study->n_sources + 2, sizeof *cmaes->sources);
+    take_expectations(cmaes);
     for (size_t i = 0; i < study->n_sources; i++)
         take_source(cmaes, study->sources[i]);
     *ret_instance = cmaes;
@@ -187,18 +207,19 @@ cmaes_destroy(void *instance)
 {
     struct cmaes *cmaes = instance;
 
-    for (size_t i = 0; i < cmaes->n_ended; i++)
-        free_trial(cmaes->ended[i]);
+    for (size_t i = 0; i < cmaes->ended.n; i++)
+        free_trial(cmaes->ended.items[i]);
+    assay_numbered_done(&cmaes->ended);
     for (size_t i = 0; i < cmaes->n_kept; i++)
         free(cmaes->kept[i]);
     for (size_t i = 0; i < cmaes->n_sources; i++)
         free(cmaes->sources[i]);
     free(cmaes->sources);
+    assay_expectations_done(&cmaes->expectations);
     assay_cmaes_outlook_done(&cmaes->outlook);
     assay_cmaes_layout_done(&cmaes->layout);
     assay_start_done(&cmaes->start);
     assay_algorithm_base_done(&cmaes->base);
-    free(cmaes->ended);
     free(cmaes->unit);
     free(cmaes->normals);
     free(cmaes->coordinates);
@@ -207,23 +228,6 @@ cmaes_destroy(void *instance)
 }
 
 /* --- taking trials in --- */
-
-/* The place of the first ended trial whose number is not below. */
-static size_t
-place_of(const struct cmaes *cmaes, int64_t number)
-{
-    size_t low = 0, high = cmaes->n_ended;
-
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-
-        if (cmaes->ended[middle]->number < number)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
 
 static void
 forget_from(struct cmaes *cmaes, size_t place)
@@ -235,14 +239,13 @@ forget_from(struct cmaes *cmaes, size_t place)
 static void
 remove_ended(struct cmaes *cmaes, int64_t number)
 {
-    size_t at = place_of(cmaes, number);
+    size_t at;
+    struct assay_cmaes_trial *trial = assay_numbered_take(&cmaes->ended, number, &at);
 
-    if (at == cmaes->n_ended || cmaes->ended[at]->number != number)
+    if (trial == NULL)
         return;
     forget_from(cmaes, at);
-    free_trial(cmaes->ended[at]);
-    memmove(&cmaes->ended[at], &cmaes->ended[at + 1],
-            (--cmaes->n_ended - at) * sizeof *cmaes->ended);
+    free_trial(trial);
 }
 
 /* All but the coordinates.  Within the bounds comes first, then the least violation (K.
@@ -271,18 +274,12 @@ static void
 insert_ended(struct cmaes *cmaes, const struct assay_history_trial *from)
 {
     struct assay_cmaes_trial *trial = ASSAY_NEW(struct assay_cmaes_trial);
-    size_t at = place_of(cmaes, from->number);
 
     *trial = rank(from);
     assay_cmaes_encode(&cmaes->layout, from->point, cmaes->coordinates);
     trial->coordinates =
         assay_memdup(cmaes->coordinates, (cmaes->layout.n_dimensions + 1) * sizeof(double));
-    forget_from(cmaes, at);
-    ASSAY_GROW(cmaes->ended, cmaes->n_ended, cmaes->ended_capacity);
-    memmove(&cmaes->ended[at + 1], &cmaes->ended[at],
-            (cmaes->n_ended - at) * sizeof *cmaes->ended);
-    cmaes->ended[at] = trial;
-    cmaes->n_ended++;
+    forget_from(cmaes, assay_numbered_insert(&cmaes->ended, trial));
 }
 
 static const struct assay_cmaes_trial **
@@ -291,7 +288,7 @@ sorted_trials(const struct cmaes *cmaes, size_t first, size_t n)
     const struct assay_cmaes_trial **sorted = assay_alloc(n + 1, sizeof *sorted);
 
     for (size_t i = 0; i < n; i++)
-        sorted[i] = cmaes->ended[first + i];
+        sorted[i] = cmaes->ended.items[first + i];
     qsort(sorted, n, sizeof *sorted, compare_pointers);
     return sorted;
 }
@@ -309,15 +306,15 @@ is_own_start(struct cmaes *cmaes, size_t n)
     size_t n_dimensions = cmaes->layout.n_dimensions, own = 0;
 
     for (size_t i = 0; i < n; i++) {
+        const struct assay_cmaes_trial *trial = cmaes->ended.items[i];
         struct assay_random random;
         bool same = true;
 
-        assay_random_init(&random, cmaes->base.seed, (uint64_t)cmaes->ended[i]->number,
-                          ASSAY_PURPOSE_CMAES);
-        start_point(cmaes, cmaes->ended[i]->number, &random, cmaes->point);
+        assay_random_init(&random, cmaes->base.seed, (uint64_t)trial->number, ASSAY_PURPOSE_CMAES);
+        start_point(cmaes, trial->number, &random, cmaes->point);
         assay_cmaes_encode(&cmaes->layout, cmaes->point, cmaes->coordinates);
         for (size_t d = 0; d < n_dimensions; d++) {
-            double a = cmaes->ended[i]->coordinates[d], b = cmaes->coordinates[d];
+            double a = trial->coordinates[d], b = cmaes->coordinates[d];
 
             same = same && (isnan(a) || isnan(b) ? isnan(a) && isnan(b) : fabs(a - b) < 1e-9);
         }
@@ -435,7 +432,7 @@ catch_up(struct cmaes *cmaes)
     for (;;) {
         struct assay_cmaes_strategy *last = cmaes->kept[cmaes->n_kept - 1];
 
-        if (cmaes->n_ended - last->consumed < group_size(cmaes, last))
+        if (cmaes->ended.n - last->consumed < group_size(cmaes, last))
             return;
         if (cmaes->n_kept == KEPT_MAX)
             thin_out(cmaes);
@@ -475,7 +472,7 @@ cmaes_update(void *instance, const struct assay_plugin_trial *const *trials, uin
 static void
 look(struct cmaes *cmaes, const struct assay_cmaes_strategy *strategy)
 {
-    size_t n = strategy->n_population + cmaes->n_pending, own = cmaes->n_ended - strategy->begun;
+    size_t n = strategy->n_population + cmaes->n_pending, own = cmaes->ended.n - strategy->begun;
 
     if (cmaes->looked)
         return;
@@ -487,7 +484,7 @@ look(struct cmaes *cmaes, const struct assay_cmaes_strategy *strategy)
         own -= ASSAY_MIN(own, cmaes->n_pending);
     if (cmaes->n_pending > 0 && n <= own) {
         assay_auto_free const struct assay_cmaes_trial **latest =
-            sorted_trials(cmaes, cmaes->n_ended - n, n);
+            sorted_trials(cmaes, cmaes->ended.n - n, n);
 
         assay_cmaes_outlook_advance(&cmaes->layout, strategy, latest, n, cmaes->n_pending,
                                     &cmaes->outlook);

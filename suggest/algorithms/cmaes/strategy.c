@@ -18,6 +18,8 @@
 #define FEW_SPREAD 0.2
 #define MANY_GOOD 0.1
 #define MANY_SPREAD 0.1
+/* Of a number of which nothing is expected. */
+#define UNIFORM_SPREAD 0.29
 /* How fast probabilities follow the better half. */
 #define CHOICE_RATE 0.3
 /* Of the usual damping of sigma: with few generations to come steps must change soon. */
@@ -381,6 +383,23 @@ warm_covariance(const struct assay_cmaes_layout *layout, const struct parts *par
     }
 }
 
+/* The factor of C, and sigma such that sigma^(2n) is the determinant and C has determinant
+ * 1. */
+static void
+scale(struct assay_cmaes_strategy *strategy, const struct parts *parts, size_t n)
+{
+    double logs = 0.0;
+
+    refactorise(parts, n);
+    for (size_t j = 0; j < n; j++)
+        logs += log(parts->factor[j * n + j]) / (double)n;
+    strategy->sigma = exp(logs);
+    for (size_t j = 0; j < n * n; j++) {
+        parts->covariance[j] /= strategy->sigma * strategy->sigma;
+        parts->factor[j] /= strategy->sigma;
+    }
+}
+
 void
 assay_cmaes_strategy_warm(const struct assay_cmaes_layout *layout,
                           struct assay_cmaes_strategy *strategy,
@@ -389,7 +408,7 @@ assay_cmaes_strategy_warm(const struct assay_cmaes_layout *layout,
     struct parts parts = parts_of(layout, strategy);
     size_t n = layout->n_numbers, usable = 0, best;
     assay_auto_free double *weights = assay_alloc(n_trials + 1, sizeof *weights);
-    double logs = 0.0, effective;
+    double effective;
 
     begin_run(layout, strategy);
     while (usable < n_trials && sorted[usable]->standing < ASSAY_CMAES_USELESS)
@@ -405,15 +424,41 @@ assay_cmaes_strategy_warm(const struct assay_cmaes_layout *layout,
         return;
     warm_covariance(layout, &parts, sorted, weights, best,
                     n_trials > MANY ? MANY_SPREAD : FEW_SPREAD);
-    refactorise(&parts, n);
-    /* sigma^(2n) is the determinant, so C has determinant 1. */
-    for (size_t j = 0; j < n; j++)
-        logs += log(parts.factor[j * n + j]) / (double)n;
-    strategy->sigma = exp(logs);
-    for (size_t j = 0; j < n * n; j++) {
-        parts.covariance[j] /= strategy->sigma * strategy->sigma;
-        parts.factor[j] /= strategy->sigma;
+    scale(strategy, &parts, n);
+}
+
+void
+assay_cmaes_strategy_expect(const struct assay_cmaes_layout *layout,
+                            struct assay_cmaes_strategy *strategy,
+                            const struct assay_expectations *expectations)
+{
+    struct parts parts = parts_of(layout, strategy);
+    size_t n = layout->n_numbers;
+
+    begin_run(layout, strategy);
+    for (size_t j = 0; j < n; j++) {
+        parts.mean[j] = 0.5;
+        parts.covariance[j * n + j] = UNIFORM_SPREAD * UNIFORM_SPREAD;
     }
+    for (size_t i = 0; i < expectations->n; i++) {
+        const struct assay_expectation *expectation = &expectations->items[i];
+        const struct assay_cmaes_dimension *dimension =
+            &layout->dimensions[expectation->dimension];
+        double *p = &parts.probabilities[dimension->index], spread;
+
+        if (!expectation->choice && !dimension->choice) {
+            spread = fmin(expectation->spread, UNIFORM_SPREAD);
+            parts.mean[dimension->index] = expectation->place;
+            parts.covariance[dimension->index * (n + 1)] = spread * spread;
+        }
+        for (size_t v = 0; expectation->choice && v < dimension->n_values; v++)
+            p[v] = (double)v == expectation->value
+                       ? expectation->share
+                       : (1.0 - expectation->share) / (expectation->n_values - 1.0);
+    }
+    lift_probabilities(layout, parts.probabilities);
+    if (n > 0)
+        scale(strategy, &parts, n);
 }
 
 /* --- drawing --- */

@@ -12,6 +12,7 @@
 #define ASSAY_SUGGEST_CMAES_STRATEGY_H
 
 #include "common/random.h"
+#include "suggest/algorithms/expectation.h"
 #include "suggest/transform.h"
 
 struct assay_cmaes_dimension {
@@ -85,6 +86,11 @@ void assay_cmaes_strategy_init(const struct assay_cmaes_layout *layout,
 void assay_cmaes_strategy_warm(const struct assay_cmaes_layout *layout,
                                struct assay_cmaes_strategy *strategy,
                                const struct assay_cmaes_trial *const *sorted, size_t n);
+
+/* A run from what users expect. */
+void assay_cmaes_strategy_expect(const struct assay_cmaes_layout *layout,
+                                 struct assay_cmaes_strategy *strategy,
+                                 const struct assay_expectations *expectations);
 
 /* One generation: n trials sorted by assay_cmaes_compare. */
 void assay_cmaes_strategy_update(const struct assay_cmaes_layout *layout,

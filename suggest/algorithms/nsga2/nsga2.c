@@ -16,6 +16,7 @@
 #include "suggest/algorithms/expectation.h"
 #include "suggest/algorithms/nsga2/population.h"
 #include "suggest/algorithms/nsga2/variation.h"
+#include "suggest/algorithms/numbered.h"
 #include "suggest/algorithms/start.h"
 #include "suggest/pareto/domination.h"
 
@@ -44,8 +45,7 @@ struct nsga2 {
     struct assay_nsga2_population population;
     size_t fixed_size;                /* of the population; 0: it grows */
     size_t n_start;                   /* trials that must have ended before children */
-    struct assay_nsga2_trial **ended; /* by number */
-    size_t n_ended, ended_capacity;
+    struct assay_numbered ended; /* struct assay_nsga2_trial */
     size_t n_consumed;          /* of `ended`, in the population */
     struct kept kept[KEPT_MAX]; /* the first is from before any trial */
     size_t n_kept;
@@ -214,8 +214,9 @@ nsga2_destroy(void *instance)
 {
     struct nsga2 *nsga2 = instance;
 
-    for (size_t i = 0; i < nsga2->n_ended; i++)
-        free_trial(nsga2->ended[i]);
+    for (size_t i = 0; i < nsga2->ended.n; i++)
+        free_trial(nsga2->ended.items[i]);
+    assay_numbered_done(&nsga2->ended);
     for (size_t i = 0; i < nsga2->n_guests; i++)
         free_trial(nsga2->guests[i]);
     for (size_t i = 0; i < nsga2->n_kept; i++)
@@ -224,7 +225,6 @@ nsga2_destroy(void *instance)
     assay_start_done(&nsga2->start);
     assay_expectations_done(&nsga2->expectations);
     assay_algorithm_base_done(&nsga2->base);
-    free(nsga2->ended);
     free(nsga2->guests);
     free(nsga2->unit);
     free(nsga2->coordinates);
@@ -232,23 +232,6 @@ nsga2_destroy(void *instance)
 }
 
 /* --- taking trials in --- */
-
-/* The place of the first ended trial whose number is not below. */
-static size_t
-place_of(const struct nsga2 *nsga2, int64_t number)
-{
-    size_t low = 0, high = nsga2->n_ended;
-
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-
-        if (nsga2->ended[middle]->number < number)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
 
 /* Goes back to the last population that was kept before the trial at `place`. */
 static void
@@ -268,27 +251,22 @@ go_back(struct nsga2 *nsga2, size_t place)
 static void
 remove_ended(struct nsga2 *nsga2, int64_t number)
 {
-    size_t at = place_of(nsga2, number);
+    size_t at;
+    struct assay_nsga2_trial *trial = assay_numbered_take(&nsga2->ended, number, &at);
 
-    if (at == nsga2->n_ended || nsga2->ended[at]->number != number)
+    if (trial == NULL)
         return;
     go_back(nsga2, at);
-    free_trial(nsga2->ended[at]);
-    memmove(&nsga2->ended[at], &nsga2->ended[at + 1],
-            (--nsga2->n_ended - at) * sizeof *nsga2->ended);
+    free_trial(trial);
 }
 
 static void
 insert_ended(struct nsga2 *nsga2, const struct assay_history_trial *from)
 {
-    size_t at = place_of(nsga2, from->number);
-
-    go_back(nsga2, at);
-    ASSAY_GROW(nsga2->ended, nsga2->n_ended, nsga2->ended_capacity);
-    memmove(&nsga2->ended[at + 1], &nsga2->ended[at], (nsga2->n_ended - at) * sizeof *nsga2->ended);
-    nsga2->ended[at] =
+    struct assay_nsga2_trial *trial =
         new_trial(nsga2, from->number, assay_nsga2_standing(from), from->point, from->values);
-    nsga2->n_ended++;
+
+    go_back(nsga2, assay_numbered_insert(&nsga2->ended, trial));
 }
 
 static void
@@ -308,9 +286,9 @@ thin_out(struct nsga2 *nsga2)
 static void
 catch_up(struct nsga2 *nsga2)
 {
-    while (nsga2->n_consumed < nsga2->n_ended) {
+    while (nsga2->n_consumed < nsga2->ended.n) {
         nsga2->population.n_max = size_after(nsga2, nsga2->n_consumed);
-        assay_nsga2_population_add(&nsga2->population, nsga2->ended[nsga2->n_consumed++]);
+        assay_nsga2_population_add(&nsga2->population, nsga2->ended.items[nsga2->n_consumed++]);
         if (nsga2->n_consumed % KEPT_EVERY != 0)
             continue;
         if (nsga2->n_kept == KEPT_MAX)
@@ -415,7 +393,7 @@ suggest_one(struct nsga2 *nsga2, int64_t number, const struct assay_batch *batch
     bool found;
 
     assay_random_init(&random, base->seed, (uint64_t)number, ASSAY_PURPOSE_NSGA2);
-    if (nsga2->n_ended < nsga2->n_start || nsga2->population.n == 0)
+    if (nsga2->ended.n < nsga2->n_start || nsga2->population.n == 0)
         found = suggest_start(nsga2, number, batch, &random, suggestion);
     else
         found = suggest_child(nsga2, batch, &random, suggestion);
