@@ -33,7 +33,7 @@ class Chaos(Kube):
                 self.runs[trial] += 1
                 self.most = max(self.most, self.running[trial])
             try:
-                x = float(container.spec["command"][1])
+                x = float(container.spec["command"][-1])
                 for step in range(1, 5):
                     container.print(f"epoch={step} loss={(x - 0.3) ** 2 + (4 - step)}")
                     if container.stopped.wait(0.25):
@@ -45,11 +45,26 @@ class Chaos(Kube):
         self.image("train", train)
 
     def test_chaos(self):
+        self.run_through(pod_study("chaos", "train", trials=TRIALS, parallel=20,
+                                   infrastructure_retries=20))
+
+    def test_chaos_of_jobs(self):
+        study = pod_study("chaos", "train", trials=TRIALS // 2, parallel=20,
+                          infrastructure_retries=20)
+        study["trial"]["kubernetes"] = {"template": {
+            "apiVersion": "batch/v1", "kind": "Job", "spec": {"backoffLimit": 0, "template": {
+                "spec": {"restartPolicy": "Never", "containers": [
+                    {"name": "main", "image": "train", "command": study["trial"].pop("command"),
+                     "resources": {"limits": {"nvidia.com/gpu": 1}}}]}}}}}
+        self.run_through(study)
+        self.assertEqual(self.cluster.objects("Job"), [])
+
+    def run_through(self, study):
+        trials = study["limits"]["trials"]
         drawn = random.Random(5)
         chaos = self.double.chaos
         chaos.errors, chaos.cut_every, chaos.delay, chaos.lose_answers = 0.05, 1.0, 0.05, 0.02
-        self.submit(pod_study("chaos", "train", trials=TRIALS, parallel=20,
-                              infrastructure_retries=20))
+        self.submit(study)
         kill_at, lose_at, compact_at = (time.monotonic() + s for s in (3, 4, 2))
         nodes = list(NODES)
         end = time.monotonic() + 240
@@ -74,7 +89,7 @@ class Chaos(Kube):
         self.assertEqual(found["state"], "succeeded", found)
         chaos.errors = chaos.cut_every = chaos.delay = chaos.lose_answers = 0
         rows = self.trials("chaos")
-        self.assertEqual([row["number"] for row in rows], list(range(1, TRIALS + 1)))
+        self.assertEqual([row["number"] for row in rows], list(range(1, trials + 1)))
         for row in rows:
             self.assertEqual(row["state"], "succeeded", row)
             want = (row["parameters"]["x"] - 0.3) ** 2
@@ -86,7 +101,7 @@ class Chaos(Kube):
         self.wait_no_pods(60)
         lost = sum(a["state"] == "lost" for row in rows for a in row["attempts"])
         print(f"{kills} kills, {lost} attempts lost, {sum(self.runs.values())} runs of "
-              f"{TRIALS} trials", file=sys.stderr)
+              f"{trials} trials", file=sys.stderr)
 
 
 class Log(Kube):
