@@ -164,7 +164,8 @@ mount_checkpoints(const struct making *m, json_t *pod_spec, json_t *container)
     const char *path = m->spec->checkpoint_path != NULL ? m->spec->checkpoint_path
                                                         : CHECKPOINT_PATH;
 
-    if (m->spec->checkpoint_claim == NULL || has_named(list(pod_spec, "volumes"), CHECKPOINT_VOLUME))
+    if (m->spec->checkpoint_claim == NULL ||
+        has_named(list(pod_spec, "volumes"), CHECKPOINT_VOLUME))
         return;
     json_array_append_new(list(pod_spec, "volumes"),
                           json_pack("{s:s, s:{s:s}}", "name", CHECKPOINT_VOLUME,

@@ -44,6 +44,7 @@ assay__kube_attempt_free(struct assay_kube_attempt *attempt)
     assay__kube_secret_drop(attempt);
     for (size_t i = 0; i < ASSAY_COUNT(attempt->lookups); i++)
         assay_kube_cancel(attempt->lookups[i]);
+    assay_kube_cancel(attempt->events_call);
     assay_kube_pod_status_done(&attempt->end);
     assay_kube_pod_status_done(&attempt->pod_end);
     assay_kube_object_status_done(&attempt->verdict);
@@ -51,6 +52,7 @@ assay__kube_attempt_free(struct assay_kube_attempt *attempt)
     json_decref(attempt->manifest);
     json_decref(attempt->former);
     free(attempt->namespace_);
+    free(attempt->uid);
     free(attempt->pod);
     free(attempt->pod_made);
     free(attempt->waits);
@@ -528,5 +530,7 @@ assay__kube_look_at(struct assay_kube_attempt *attempt, int64_t now_us)
         return;
     assay__kube_secret_look_at(attempt, now_us);
     look_at_start(attempt, now_us);
+    if (attempt->template != NULL)
+        assay__kube_object_look_at(attempt, now_us);
     look_at_waiting(attempt, now_us);
 }

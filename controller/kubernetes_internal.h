@@ -111,6 +111,9 @@ struct assay_kube_attempt {
     struct assay_kube_pod_status pod_end;       /* ENDED once the primary pod has */
     struct assay_kube_object_status verdict;    /* SUCCEEDED or FAILED once the object has */
     struct assay_kube_call *lookups[2];         /* for its pods, before the end is told */
+    struct assay_kube_call *events_call;        /* for why there are none */
+    int64_t events_at_us;                       /* monotonic; when next; 0 = not now */
+    char *uid;                                  /* of the object */
     int64_t timeout_us, deadline_us;            /* deadline: monotonic; 0 = none */
     bool timed_out, pods_known;
 
@@ -217,6 +220,8 @@ void assay__kube_object_seen(struct assay_kube_attempt *attempt, const json_t *o
 /* A pod of the object. */
 void assay__kube_object_pod(struct assay_kube_attempt *attempt, const json_t *pod);
 void assay__kube_object_pod_gone(struct assay_kube_attempt *attempt);
+/* What is due now while it has no pod. */
+void assay__kube_object_look_at(struct assay_kube_attempt *attempt, int64_t now_us);
 /* The log has been read; perhaps that was the last thing to wait for. */
 void assay__kube_object_log_over(struct assay_kube_attempt *attempt);
 

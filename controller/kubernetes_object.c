@@ -14,6 +14,10 @@
 #include "common/memory.h"
 #include "controller/kubernetes_internal.h"
 
+/* An object without a pod: what its controller says about it is asked after so long. */
+#define EVENTS_FIRST_US (3 * ASSAY_SECOND_US)
+#define EVENTS_AGAIN_US (15 * ASSAY_SECOND_US)
+
 static const char *
 text_of(const json_t *object, const char *key)
 {
@@ -221,6 +225,66 @@ look_for_pods(struct assay_kube_attempt *attempt)
     }
 }
 
+/* --- why it makes no pod: a quota, a webhook, a template that is wrong --- */
+
+static const char *
+time_of(const json_t *event)
+{
+    const char *last = text_of(event, "lastTimestamp");
+    const char *in_series = text_of(json_object_get(event, "series"), "lastObservedTime");
+
+    if (*in_series != '\0')
+        return in_series;
+    return *last != '\0' ? last : text_of(event, "eventTime");
+}
+
+static void
+on_events(void *arg, const struct assay_kube_answer *answer)
+{
+    struct assay_kube_attempt *attempt = arg;
+    const json_t *event, *latest = NULL;
+    size_t i;
+
+    attempt->events_call = NULL;
+    if (answer->code == 403) /* it is a help, not a need */
+        return;
+    attempt->events_at_us = assay_monotonic_us() + EVENTS_AGAIN_US;
+    json_array_foreach (json_object_get(answer->json, "items"), i, event) {
+        if (strcmp(text_of(event, "type"), "Warning") == 0 &&
+            (latest == NULL || strcmp(time_of(event), time_of(latest)) >= 0))
+            latest = event;
+    }
+    if (latest != NULL && attempt->pod == NULL) {
+        assay_auto_free char *sentence =
+            assay_format("%s: %s", text_of(latest, "reason"), text_of(latest, "message"));
+
+        assay__kube_set_waits(attempt, sentence, false);
+    }
+}
+
+void
+assay__kube_object_look_at(struct assay_kube_attempt *attempt, int64_t now_us)
+{
+    assay_auto_free char *selector = NULL, *escaped = NULL, *path = NULL;
+
+    if (attempt->events_at_us == 0 || attempt->events_at_us > now_us || attempt->pod != NULL ||
+        attempt->stopping || attempt->ending ||
+        attempt->verdict.phase >= ASSAY_KUBE_OBJECT_SUCCEEDED)
+        return;
+    attempt->events_at_us = 0;
+    selector = assay_format("involvedObject.uid=%s", attempt->uid);
+    escaped = assay__kube_escape(selector);
+    path = assay_format("/api/v1/namespaces/%s/events?limit=100&fieldSelector=%s",
+                        attempt->namespace_, escaped);
+    attempt->events_call =
+        assay_kube_send(attempt->executor->client, &(struct assay_kube_request){
+                                                       .path = path,
+                                                       .timeout_us = ASSAY__KUBE_REQUEST_US,
+                                                       .done = on_events,
+                                                       .arg = attempt,
+                                                   });
+}
+
 /* --- the object --- */
 
 void
@@ -230,6 +294,10 @@ assay__kube_object_seen(struct assay_kube_attempt *attempt, const json_t *object
 
     if (attempt->verdict.phase >= ASSAY_KUBE_OBJECT_SUCCEEDED)
         return;
+    if (attempt->uid == NULL) {
+        attempt->uid = assay_strdup(text_of(json_object_get(object, "metadata"), "uid"));
+        attempt->events_at_us = assay_monotonic_us() + EVENTS_FIRST_US;
+    }
     assay_kube_template_read(attempt->template, object, &status);
     if (status.phase < ASSAY_KUBE_OBJECT_SUCCEEDED && !status.deleting && !attempt->started)
         assay__kube_secret_wanted(attempt, attempt->template->api_version, attempt->template->kind,

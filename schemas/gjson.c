@@ -386,13 +386,13 @@ holds_order(int order, enum operator op)
     }
 }
 
-/* As truth goes: false are false, null, 0, "" and what does not exist. */
+/* As truth goes: true, a number but 0, "true" and "1" are true. */
 static bool
 holds_loose(const struct step *step, const json_t *value)
 {
-    bool truth = json_is_true(value) || (json_is_number(value) && json_number_value(value) != 0.0) ||
-                 (json_is_string(value) && (strcmp(json_string_value(value), "true") == 0 ||
-                                            strcmp(json_string_value(value), "1") == 0));
+    const char *text = json_string_value(value);
+    bool truth = json_is_true(value) || json_number_value(value) != 0.0 ||
+                 (text != NULL && (strcmp(text, "true") == 0 || strcmp(text, "1") == 0));
     bool same;
 
     if (strcmp(step->right, "true") == 0)
@@ -426,7 +426,9 @@ holds(const struct step *step, const json_t *value)
         return holds_order((own > number) - (own < number), step->op);
     }
     if (json_is_boolean(value)) {
-        int right = strcmp(step->right, "true") == 0 ? 1 : strcmp(step->right, "false") == 0 ? 0 : -1;
+        int right = strcmp(step->right, "true") == 0    ? 1
+                    : strcmp(step->right, "false") == 0 ? 0
+                                                        : -1;
 
         return right >= 0 && holds_order((json_is_true(value) ? 1 : 0) - right, step->op);
     }

@@ -88,6 +88,7 @@ class Cluster:
         self.images, self.start_delay = images or {}, start_delay
         self.image_folders = {}       # image -> {path in it: folder}
         self.missing_images = set()   # can't be pulled
+        self.refused_images = set()   # of pods that no controller may make
         self.lost_nodes = set()       # no kubelet answers
         self.schedulers = {"default-scheduler"}  # played here
         self.most_scheduled = 0
@@ -108,8 +109,7 @@ class Cluster:
 
     def __enter__(self):
         self.watchers = [self.store.watch(kind, None, lambda o: True, None)
-                         for kind in [PODS, *([] if self.double.has_controllers else
-                                              self.operators.kinds)]]
+                         for kind in [PODS, *self.operators.kinds]]
         self.threads = [threading.Thread(target=self.follow, args=(w,), daemon=True)
                         for w in self.watchers]
         self.threads.append(threading.Thread(target=self.schedule, daemon=True))
@@ -158,7 +158,7 @@ class Cluster:
     def objects(self, kind="Job"):
         return self.store.list(kind_named(kind), None, lambda o: True)[0]
 
-    def admit(self, item):
+    def admit(self, item, kind="Job"):
         """A suspended object may begin, as when Kueue has room for it."""
         def resume(fresh):
             for spec in (fresh["spec"], fresh["spec"].get("runPolicy") or {}):
@@ -166,7 +166,7 @@ class Cluster:
                     spec["suspend"] = False
             return fresh
         meta = item["metadata"]
-        self.store.update(kind_named(item["kind"]), meta["namespace"], meta["name"], resume)
+        self.store.update(kind_named(kind), meta["namespace"], meta["name"], resume)
 
     def pods(self):
         return self.store.list(PODS, None, lambda o: True)[0]
@@ -229,8 +229,8 @@ class Cluster:
         meta = pod["metadata"]
         self.store.create(EVENTS, meta["namespace"], {
             "metadata": {"generateName": f"{meta['name']}."},
-            "involvedObject": {"kind": "Pod", "namespace": meta["namespace"], "name": meta["name"],
-                               "uid": meta["uid"]},
+            "involvedObject": {"kind": pod.get("kind", "Pod"), "namespace": meta["namespace"],
+                               "name": meta["name"], "uid": meta["uid"]},
             "reason": reason, "message": message, "type": type_, "count": 1,
             "firstTimestamp": now(), "lastTimestamp": now()})
 

@@ -627,7 +627,7 @@ class Double:
     """The server.  `rights` maps tokens to functions (verb, resource, namespace) -> bool;
     None lets every request in."""
 
-    has_controllers = False  # Cluster plays them
+    controlled = frozenset()  # kinds with controllers of their own: Cluster plays them all
 
     def __init__(self, tls_folder=None, rights=None, qps=None, history=100_000):
         self.store = stores.Store(history)

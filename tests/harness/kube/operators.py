@@ -40,7 +40,8 @@ class Operators:
         self.cluster, self.store = cluster, cluster.store
         self.work = {"Job": job, "TrainJob": train_job, "RayJob": ray_job, "Workflow": workflow,
                      "PipelineRun": pipeline_run, **{k: replicated_job for k in REPLICAS}}
-        self.kinds = [k for k in KINDS if k.kind in self.work]
+        self.kinds = [k for k in KINDS
+                      if k.kind in self.work and k.kind not in cluster.double.controlled]
         self.busy, self.lock = set(), threading.Lock()
 
     def changed(self, type_, item):
@@ -108,6 +109,11 @@ class Task:
                  "uid": self.uid, "controller": True, "blockOwnerDeletion": True}
         naming = {"name": name} if name else {"generateName": f"{self.name}-"}
         self.check()
+        while template["spec"]["containers"][0]["image"] in self.cluster.refused_images:
+            self.cluster.record(self.item, "FailedCreate", "Error creating: pods "
+                                f'"{self.name}-" is forbidden: image policy', "Warning")
+            time.sleep(0.2)
+            self.check()
         return self.store.create(PODS, self.namespace, {
             "metadata": {**meta, **naming, "labels": {**(meta.get("labels") or {}), **labels},
                          "ownerReferences": [owner]},
@@ -251,8 +257,8 @@ def ray_job(task):
     task.set_status(jobStatus="", jobDeploymentStatus="Initializing")
     pod = task.make_pod(head, {"ray.io/node-type": "head", "ray.io/cluster": f"{task.name}-x"})
     task.set_status(jobStatus="RUNNING", jobDeploymentStatus="Running")
-    submitter = {"spec": {"restartPolicy": "Never", "containers": [
-        {"name": "ray-job-submitter", "image": head["spec"]["containers"][0]["image"],
+    submitter = {"spec": {**head["spec"], "restartPolicy": "Never", "containers": [
+        {**head["spec"]["containers"][0], "name": "ray-job-submitter",
          "command": task.spec["entrypoint"].split()}]}}
     done = task.make_pod(submitter, {"job-name": task.name,
                                      "batch.kubernetes.io/job-name": task.name})

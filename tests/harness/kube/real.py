@@ -25,6 +25,7 @@ from .store import KINDS, ApiError, Watcher
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 NAMESPACE = "assay"
+TEMPLATE_KINDS = [k for k in KINDS if k.namespaced and k.group]
 OURS = "assay.dev/test-node"
 
 
@@ -88,7 +89,7 @@ class RemoteStore:
             if uid is not None and item["metadata"]["uid"] != uid:
                 raise ApiError(409, "Conflict", "another object of this name")
             node = item["spec"].get("nodeName")
-            before = json.dumps(item)
+            before, spec = json.dumps(item), json.dumps(item["spec"])
             item = change(item) or item
             if json.dumps(item) == before:
                 return item
@@ -97,8 +98,9 @@ class RemoteStore:
                     return self.call("POST", self.path(kind, namespace, name, "binding"), {
                         "apiVersion": "v1", "kind": "Binding", "metadata": {"name": name},
                         "target": {"kind": "Node", "name": item["spec"]["nodeName"]}})
+                of_status = "status" in item and json.dumps(item["spec"]) == spec
                 return self.call("PUT", self.path(kind, namespace, name,
-                                                  "status" if "status" in item else None), item)
+                                                  "status" if of_status else None), item)
             except ApiError as error:
                 if error.code != 409 or expected is not None:
                     raise
@@ -195,10 +197,22 @@ class Kubelet(http.server.ThreadingHTTPServer):
         pass
 
 
+def definition(kind):
+    """A kind of somebody's operator, whose objects may hold anything."""
+    return {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": {"name": kind.title}, "spec": {
+                "group": kind.group, "scope": "Namespaced",
+                "names": {"plural": kind.plural, "singular": kind.kind.lower(), "kind": kind.kind,
+                          "listKind": f"{kind.kind}List"},
+                "versions": [{"name": kind.version, "served": True, "storage": True,
+                              "subresources": {"status": {}}, "schema": {"openAPIV3Schema": {
+                                  "type": "object", "x-kubernetes-preserve-unknown-fields": True}}}]}}
+
+
 class Real:
     """Stands in for Double in tests that need no trouble of its making."""
 
-    has_controllers = True
+    controlled = {"Job"}  # kinds that the server's own controllers see to
 
     def __init__(self, kubeconfig, folder):
         config = yaml.safe_load(pathlib.Path(kubeconfig).read_text())
@@ -243,12 +257,16 @@ class Real:
             pass
         for name in self.own_nodes():
             self.store.remove(KINDS[1], None, name)
-        for kind in [k for k in KINDS if k.kind in ("Job", "Pod")]:
-            for item in self.store.list(kind, NAMESPACE, lambda o: True)[0]:
+        for kind in [*TEMPLATE_KINDS, KINDS[2]]:
+            try:
+                items = self.store.list(kind, NAMESPACE, lambda o: True)[0]
+            except ApiError:
+                continue  # a kind that is not there yet
+            for item in items:
                 try:
                     self.store.remove(kind, NAMESPACE, item["metadata"]["name"])
                 except ApiError:
-                    pass
+                    pass  # it has gone by itself
 
     def __enter__(self):
         self.sweep()
@@ -300,14 +318,24 @@ class Real:
                 if item["kind"] in places:
                     self.apply(f"{places[item['kind']]}/namespaces/{NAMESPACE}/"
                                f"{item['kind'].lower()}s", item)
+        for file in sorted((ROOT / "deploy/kinds").glob("*/role.yaml")):
+            for item in yaml.safe_load_all(file.read_text()):
+                self.apply(f"{places[item['kind']]}/namespaces/{NAMESPACE}/"
+                           f"{item['kind'].lower()}s", item)
+        for kind in TEMPLATE_KINDS:
+            if kind.group != "batch":
+                self.apply("/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+                           definition(kind))
         until = time.monotonic() + 60
         while time.monotonic() < until:  # the controller manager makes the account of pods
             try:
+                for kind in TEMPLATE_KINDS:  # and the server takes its time to serve a kind
+                    self.store.list(kind, NAMESPACE, lambda o: True)
                 return self.store.call("GET", f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/"
                                        "default")
             except ApiError:
                 time.sleep(0.2)
-        raise RuntimeError("the namespace got no default service account")
+        raise RuntimeError("the namespace got no default service account, or a kind is not served")
 
     def node_status(self):
         """What a kubelet adds: where it is, and that it lives."""
@@ -330,6 +358,21 @@ class Real:
                 except ApiError:
                     pass
             time.sleep(5 if names else 0.2)
+
+    def delete(self, kind, item, grace=None):
+        meta = item["metadata"]
+        self.store.call("DELETE", self.store.path(kind, meta["namespace"], meta["name"]),
+                        {"apiVersion": "v1", "kind": "DeleteOptions",
+                         **({} if grace is None else {"gracePeriodSeconds": int(grace)})})
+
+    def collect_garbage(self, uid):
+        """An operator takes its pods back; those of what is deleted are the server's to find."""
+        for pod in self.store.list(KINDS[2], NAMESPACE, lambda p: any(
+                r["uid"] == uid for r in p["metadata"].get("ownerReferences") or []))[0]:
+            try:
+                self.delete(KINDS[2], pod)
+            except ApiError:
+                pass
 
     def write_kubeconfig(self, path, token=None, namespace=NAMESPACE, user=None):
         """For assayd: the service account's token."""
