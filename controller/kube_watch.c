@@ -10,7 +10,8 @@
 #include "common/memory.h"
 #include "common/random.h"
 
-#define PAGE 500
+/* Objects of a list at a time: all of one are in memory at once, some 50 KiB each. */
+#define PAGE 200
 #define LIST_US (60 * ASSAY_SECOND_US)
 /* The server ends a watch after so long; drawn, so that many do not end at once. */
 #define WATCH_MIN_S 240
