@@ -33,6 +33,8 @@
 /* How often streams that have not begun are looked at. */
 #define BEGIN_LOOK_MS 1000
 
+struct call_list;
+
 struct assay_kube_call {
     struct assay_kube_client *client;
     char *method, *url, *content_type, *body;
@@ -52,6 +54,7 @@ struct assay_kube_call {
     void (*data)(void *arg, const char *bytes, size_t length);
     void (*done)(void *arg, const struct assay_kube_answer *answer);
     void *arg;
+    struct call_list *list; /* it is in */
     TAILQ_ENTRY(assay_kube_call) link;
 };
 TAILQ_HEAD(call_list, assay_kube_call);
@@ -73,7 +76,9 @@ struct assay_kube_client {
     uv_timer_t queue_timer; /* when the first waiting call may go */
     uv_timer_t begin_timer; /* streams that do not begin */
     struct assay_kube_exec *exec;
-    struct call_list waiting, active;
+    /* In the order they go: what is urgent, what can wait; and what failed and rests. */
+    struct call_list waiting, background, resting, active;
+    int64_t rested_us; /* when the first of those may go; INT64_MAX = there is none */
     double tokens;
     int64_t refilled_us;
     struct assay_random random;
@@ -84,7 +89,7 @@ struct assay_kube_client {
      * alone: over HTTP/2 the others need no connection of their own, and over HTTP/1.1 they
      * must not wait for each other's. */
     enum { SPEAKS_UNKNOWN, SPEAKS_HTTP1, SPEAKS_HTTP2 } speaks;
-    bool pumping, closed;
+    bool pumping, pump_again, closed;
     bool inside;    /* curl is calling back */
     bool cancelled; /* some call was, meanwhile */
 };
@@ -117,13 +122,24 @@ call_free(struct assay_kube_call *call)
     free(call);
 }
 
-/* Out of the list of those under way. */
+static void
+enter(struct call_list *list, struct assay_kube_call *call)
+{
+    call->list = list;
+    TAILQ_INSERT_TAIL(list, call, link);
+}
+
 static void
 leave(struct assay_kube_call *call)
 {
-    TAILQ_REMOVE(&call->client->active, call, link);
-    call->client->at_once -= !call->stream;
-    call->client->streams -= call->stream && call->background;
+    struct assay_kube_client *client = call->client;
+
+    TAILQ_REMOVE(call->list, call, link);
+    if (call->list == &client->active) {
+        client->at_once -= !call->stream;
+        client->streams -= call->stream && call->background;
+    }
+    call->list = NULL;
 }
 
 static void
@@ -384,14 +400,14 @@ begin(struct assay_kube_call *call)
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
     set_trust(easy, client);
     set_request(call);
-    TAILQ_REMOVE(&client->waiting, call, link);
+    leave(call);
     if (!set_credentials(call)) {
         end_transfer(call);
         call_done(call, 0, call->fault);
         return;
     }
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, call->headers);
-    TAILQ_INSERT_TAIL(&client->active, call, link);
+    enter(&client->active, call);
     client->sent++;
     client->at_once += !call->stream;
     client->streams += call->stream && call->background;
@@ -421,10 +437,72 @@ refill(struct assay_kube_client *client)
     client->refilled_us = now_us;
 }
 
-static struct assay_kube_call *
-next_waiting(const struct assay_kube_client *client, const struct assay_kube_call *after)
+static void
+enqueue(struct assay_kube_call *call)
 {
-    return after != NULL ? TAILQ_NEXT(after, link) : TAILQ_FIRST(&client->waiting);
+    enter(call->background ? &call->client->background : &call->client->waiting, call);
+}
+
+/* What has rested joins the queue. */
+static void
+wake_rested(struct assay_kube_client *client, int64_t now_us)
+{
+    struct assay_kube_call *call, *next;
+
+    if (now_us < client->rested_us)
+        return;
+    client->rested_us = INT64_MAX;
+    for (call = TAILQ_FIRST(&client->resting); call != NULL; call = next) {
+        int64_t until_us = ASSAY_MIN(call->not_before_us, call->deadline_us);
+
+        next = TAILQ_NEXT(call, link);
+        if (until_us <= now_us) {
+            leave(call);
+            enqueue(call);
+        } else {
+            client->rested_us = ASSAY_MIN(client->rested_us, until_us);
+        }
+    }
+}
+
+/* Whether the call must wait for the beginning or the end of another, which pumps again. */
+static bool
+is_held(const struct assay_kube_client *client, const struct assay_kube_call *call)
+{
+    if (client->speaks == SPEAKS_UNKNOWN && !TAILQ_EMPTY(&client->active))
+        return true;
+    return call->stream ? call->background && client->streams >= STREAMS_MAX
+                        : client->at_once >= AT_ONCE_MAX;
+}
+
+/* Sends what may go of a queue; false: nothing else may go now. */
+static bool
+pump_list(struct assay_kube_client *client, struct call_list *list, int64_t now_us,
+          int64_t *wake_us)
+{
+    struct assay_kube_call *call;
+
+    while (!client->closed && (call = TAILQ_FIRST(list)) != NULL) {
+        if (!call->stream && call->deadline_us <= now_us) {
+            leave(call);
+            call_done(call, 0, call->fault[0] != '\0' ? call->fault : "no answer in time");
+            continue;
+        }
+        if (is_held(client, call))
+            return true;
+        if (client->exec != NULL && !assay_kube_exec_ready(client->exec)) {
+            assay_kube_exec_run(client->exec);
+            return false; /* its end pumps again */
+        }
+        if (client->options.qps > 0.0 && client->tokens < 1.0) {
+            *wake_us = now_us + (int64_t)((1.0 - client->tokens) / client->options.qps *
+                                          ASSAY_SECOND_US);
+            return false;
+        }
+        client->tokens -= 1.0;
+        begin(call);
+    }
+    return true;
 }
 
 /* Sends what may go, and comes back when the next may.  Calls that end here tell it
@@ -432,62 +510,21 @@ next_waiting(const struct assay_kube_client *client, const struct assay_kube_cal
 static void
 pump(struct assay_kube_client *client)
 {
-    struct assay_kube_call *call = NULL;
     int64_t now_us = assay_monotonic_us(), wake_us = INT64_MAX;
 
     if (client->closed || client->pumping)
         return;
     client->pumping = true;
-    /* What may not go now goes when the beginning or end of another has pumped again. */
     refill(client);
-    while (!client->closed && (call = next_waiting(client, call)) != NULL) {
-        if (!call->stream && call->deadline_us <= now_us) {
-            TAILQ_REMOVE(&client->waiting, call, link);
-            call_done(call, 0, call->fault[0] != '\0' ? call->fault : "no answer in time");
-            call = NULL; /* whoever heard of it may have cancelled the next */
-            continue;
-        }
-        if (call->not_before_us > now_us) {
-            wake_us = ASSAY_MIN(wake_us, ASSAY_MIN(call->not_before_us, call->deadline_us));
-            continue;
-        }
-        if (client->speaks == SPEAKS_UNKNOWN && !TAILQ_EMPTY(&client->active))
-            break;
-        if (call->stream ? call->background && client->streams >= STREAMS_MAX
-                         : client->at_once >= AT_ONCE_MAX)
-            continue;
-        if (client->exec != NULL && !assay_kube_exec_ready(client->exec)) {
-            assay_kube_exec_run(client->exec);
-            break; /* its end pumps again */
-        }
-        if (client->options.qps > 0.0 && client->tokens < 1.0) {
-            wake_us = ASSAY_MIN(wake_us, now_us + (int64_t)((1.0 - client->tokens) /
-                                                            client->options.qps * ASSAY_SECOND_US));
-            break;
-        }
-        client->tokens -= 1.0;
-        begin(call);
-        call = NULL;
-    }
+    wake_rested(client, now_us);
+    if (pump_list(client, &client->waiting, now_us, &wake_us))
+        pump_list(client, &client->background, now_us, &wake_us);
     client->pumping = false;
+    wake_us = client->pump_again ? now_us : ASSAY_MIN(wake_us, client->rested_us);
+    client->pump_again = false;
     if (wake_us < INT64_MAX && !client->closed)
         uv_timer_start(&client->queue_timer, on_queue_timer,
                        (uint64_t)(ASSAY_MAX(wake_us - now_us, 0) / 1000 + 1), 0);
-}
-
-/* Behind its like, before what can wait. */
-static void
-enqueue(struct assay_kube_client *client, struct assay_kube_call *call)
-{
-    struct assay_kube_call *before = NULL;
-
-    if (!call->background)
-        for (before = TAILQ_FIRST(&client->waiting); before != NULL && !before->background;)
-            before = TAILQ_NEXT(before, link);
-    if (before != NULL)
-        TAILQ_INSERT_BEFORE(before, call, link);
-    else
-        TAILQ_INSERT_TAIL(&client->waiting, call, link);
 }
 
 static void
@@ -496,7 +533,9 @@ wait_again(struct assay_kube_call *call, int64_t wait_us)
     struct assay_kube_client *client = call->client;
 
     call->not_before_us = assay_monotonic_us() + wait_us;
-    enqueue(client, call);
+    client->rested_us =
+        ASSAY_MIN(client->rested_us, ASSAY_MIN(call->not_before_us, call->deadline_us));
+    enter(&client->resting, call);
 }
 
 static int64_t
@@ -673,8 +712,10 @@ on_exec_ended(void *arg, const char *fault)
     struct assay_kube_client *client = arg;
     struct assay_kube_call *call;
 
-    while (fault != NULL && !client->closed && (call = TAILQ_FIRST(&client->waiting)) != NULL) {
-        TAILQ_REMOVE(&client->waiting, call, link);
+    while (fault != NULL && !client->closed &&
+           ((call = TAILQ_FIRST(&client->waiting)) != NULL ||
+            (call = TAILQ_FIRST(&client->background)) != NULL)) {
+        leave(call);
         call_done(call, 0, fault);
     }
     pump(client);
@@ -742,7 +783,10 @@ assay_kube_client_new(const struct assay_kube_client_options *options,
     client->tokens = client->options.burst;
     client->refilled_us = assay_monotonic_us();
     TAILQ_INIT(&client->waiting);
+    TAILQ_INIT(&client->background);
+    TAILQ_INIT(&client->resting);
     TAILQ_INIT(&client->active);
+    client->rested_us = INT64_MAX;
     assay_random_init(&client->random, assay_random_seed(), 0, 0);
     if (options->config->exec != NULL)
         client->exec =
@@ -770,7 +814,9 @@ assay_kube_client_close(struct assay_kube_client *client)
     struct assay_kube_call *call;
 
     while ((call = TAILQ_FIRST(&client->active)) != NULL ||
-           (call = TAILQ_FIRST(&client->waiting)) != NULL)
+           (call = TAILQ_FIRST(&client->waiting)) != NULL ||
+           (call = TAILQ_FIRST(&client->background)) != NULL ||
+           (call = TAILQ_FIRST(&client->resting)) != NULL)
         assay_kube_cancel(call);
     client->closed = true;
     curl_multi_cleanup(client->multi); /* tells every socket to be let go */
@@ -821,7 +867,8 @@ assay_kube_send(struct assay_kube_client *client, const struct assay_kube_reques
     call->done = request->done;
     call->arg = request->arg;
     client->open++;
-    enqueue(client, call);
+    enqueue(call);
+    client->pump_again = client->pumping;
     /* From the loop, so that `done` can not come before this returns. */
     uv_timer_start(&client->queue_timer, on_queue_timer, 0, 0);
     return call;
@@ -837,10 +884,7 @@ assay_kube_cancel(struct assay_kube_call *call)
         call->client->cancelled = true;
         return;
     }
-    if (call->easy != NULL)
-        leave(call);
-    else
-        TAILQ_REMOVE(&call->client->waiting, call, link);
+    leave(call);
     call_free(call);
 }
 
