@@ -533,7 +533,7 @@ given_up(void **state)
                                    .body = "{\"message\":\"too many requests\"}"};
     stage_open(&stage, steps, 40, NULL);
     stage_begin(&stage, 0, 0);
-    ask(&stage, "/a", ASSAY_SECOND_US, false);
+    ask(&stage, "/a", 3 * ASSAY_SECOND_US, false);
     assert_true(kube_run_until(&stage.loop, all_told, &stage));
     assert_true(stage.codes[0] == 503 || stage.codes[0] == 0);
     assert_true(kube_asked(stage.server, "GET /a ") > 1);
@@ -633,11 +633,11 @@ stream_that_does_not_begin(void **state)
     /* One that began may be silent for longer. */
     stage.wanted++;
     assay_kube_send(stage.client, &(struct assay_kube_request){.path = "/b",
-                                                               .timeout_us = ASSAY_SECOND_US / 2,
+                                                               .timeout_us = 2 * ASSAY_SECOND_US,
                                                                .data = on_data,
                                                                .done = on_done,
                                                                .arg = &stage});
-    for (int64_t until_us = assay_monotonic_us() + 2 * ASSAY_SECOND_US;
+    for (int64_t until_us = assay_monotonic_us() + 4 * ASSAY_SECOND_US;
          assay_monotonic_us() < until_us;) {
         uv_run(&stage.loop, UV_RUN_NOWAIT);
         usleep(1000);

@@ -293,6 +293,12 @@ asked_to_wait(void **state)
     stage_close(&stage);
 }
 
+static bool
+has_watched(void *arg)
+{
+    return kube_asked(((const struct stage *)arg)->server, WATCH) > 0;
+}
+
 /* A server that cuts at once again and again is not asked as fast as it answers. */
 static void
 backs_off(void **state)
@@ -306,6 +312,7 @@ backs_off(void **state)
     for (size_t i = 1; i < KUBE_STEPS_MAX; i++)
         steps[i] = (struct kube_step){.match = WATCH, .stream = true, .then = KUBE_CUT};
     stage_open(&stage, steps, KUBE_STEPS_MAX);
+    assert_true(kube_run_until(&stage.loop, has_watched, &stage));
     for (int64_t until_us = assay_monotonic_us() + ASSAY_SECOND_US;
          assay_monotonic_us() < until_us;) {
         uv_run(&stage.loop, UV_RUN_NOWAIT);
