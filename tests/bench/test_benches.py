@@ -139,6 +139,15 @@ class Figures(unittest.TestCase):
             self.assertGreater(found[f"trials_per_second_{name}"]["value"], 0)
         self.assertEqual("epochs_ratio_asha" in found, "ASSAY_BENCH_PROBLEMS" in os.environ)
 
+    def test_warmstart(self):
+        with tempfile.TemporaryDirectory() as folder:
+            page = os.path.join(folder, "page.md")
+            found = self.figures("warmstart", "--algorithms", "tpe", "--kinds", "same,several",
+                                 "--only", "network", "--seeds", "1", "--earlier", "12",
+                                 "--budget", "12", "--target", "6", "--markdown", page)
+            self.assertEqual(set(found), {"needed_tpe_same", "needed_tpe_several"})
+            self.assertIn("network, tpe", pathlib.Path(page).read_text())
+
     def test_pareto_goes_on_where_it_stopped(self):
         with tempfile.TemporaryDirectory() as folder:
             table, page = os.path.join(folder, "runs.csv"), os.path.join(folder, "page.md")

@@ -95,6 +95,10 @@ assay_gp_explain(const struct assay_gp_explanation *explanation,
     put(&writer, ", \"acquisition\": {\"name\": \"%s\", \"value\": %.6g}",
         assay_gp_rule_name(worth->rule), explanation->worth);
     put_incumbent(&writer, explanation);
+    if (explanation->model->sources != NULL)
+        put(&writer, ", \"trust_in_sources\": %.3f", explanation->model->surfaces[0].trend.trust);
+    if (explanation->model->belief.expectations.n > 0)
+        put(&writer, ", \"trust_in_priors\": %.3f", explanation->model->trust);
     put(&writer, ", \"learned_from\": %zu, \"pending\": %zu}",
         explanation->model->surfaces[0].n_chosen, explanation->n_pending);
 }

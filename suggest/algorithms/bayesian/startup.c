@@ -193,7 +193,9 @@ assay_gp_startup_propose(struct assay_gp_startup *startup, const struct assay_gp
         return;
     }
     if (number % 2 == 0) {
-        propose_point(startup, number / 2, "startup", suggestion);
+        propose_point(startup, 1, "startup", suggestion);
+        if (!assay_untried(startup->base->history, batch, startup->base->space, suggestion->point))
+            propose_point(startup, number / 2 + 1, "startup", suggestion);
         return;
     }
     if (by_source && trend->trust > 0.0 &&

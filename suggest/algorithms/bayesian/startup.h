@@ -4,9 +4,9 @@
  *
  *   numbers       without either: the middle of the space, then Sobol' points.  Else odd
  *                 numbers have what is expected (the mode of its density, then draws from it)
- *                 and the sources in turn, even ones the middle and Sobol' points
- *   a source's    its best trial, then of its best ones the farthest from all that was tried
- *   how many      fewer, the more sources are trusted, as their model is there at once
+ *                 and the sources in turn, even ones the middle, if it has not been tried, and
+ * Sobol' points a source's    its best trial, then of its best ones the farthest from all that was
+ * tried how many      fewer, the more sources are trusted, as their model is there at once
  *
  * A function of history and number.  One thread at a time. */
 #ifndef ASSAY_SUGGEST_ALGORITHMS_BAYESIAN_STARTUP_H
