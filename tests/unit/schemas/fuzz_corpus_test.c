@@ -25,6 +25,9 @@
 #define LLVMFuzzerTestOneInput fuzz_import
 #include "tests/fuzz/import_fuzz.c"
 #undef LLVMFuzzerTestOneInput
+#define LLVMFuzzerTestOneInput fuzz_gjson
+#include "tests/fuzz/gjson_fuzz.c"
+#undef LLVMFuzzerTestOneInput
 
 static void
 replay(const char *name, int (*target)(const uint8_t *data, size_t size))
@@ -95,12 +98,20 @@ imports(void **state)
     replay("import", fuzz_import);
 }
 
+static void
+conditions(void **state)
+{
+    (void)state;
+    replay("gjson", fuzz_gjson);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(study_yaml), cmocka_unit_test(study_json), cmocka_unit_test(measurements),
         cmocka_unit_test(filters),    cmocka_unit_test(config),     cmocka_unit_test(imports),
+        cmocka_unit_test(conditions),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
