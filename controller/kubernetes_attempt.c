@@ -10,6 +10,8 @@
 /* After an answer that may change by itself: no quota left, no answer at all. */
 #define CREATE_AGAIN_US (3 * ASSAY_SECOND_US)
 #define CREATE_AGAIN_MAX_US (60 * ASSAY_SECOND_US)
+/* Rights that were there: a server that has just started may not know them yet. */
+#define FORBIDDEN_TRIES 4
 #define DELETE_AGAIN_US (2 * ASSAY_SECOND_US)
 /* How long the object of an attempt that has ended is kept: longer than a commit takes. */
 #define KEEP_US (5 * ASSAY_SECOND_US)
@@ -414,6 +416,15 @@ create_again(struct assay_kube_attempt *attempt)
         (int64_t)((double)(wait_us / 2) * assay_random_unit(&attempt->executor->random));
 }
 
+/* By its rights, not by what it asked for. */
+static bool
+is_for_a_while(const struct assay_kube_attempt *attempt, const struct assay_kube_answer *answer)
+{
+    return answer->code == 403 && attempt->space->synced &&
+           attempt->refusals + 1 < FORBIDDEN_TRIES &&
+           strstr(answer->message, "cannot create resource") != NULL;
+}
+
 static void
 on_created(void *arg, const struct assay_kube_answer *answer)
 {
@@ -437,7 +448,8 @@ on_created(void *arg, const struct assay_kube_answer *answer)
         text = assay_kube_answer_text(answer);
         if (attempt->stopping) {
             assay__kube_send_delete(attempt); /* it finds out whether the pod is there */
-        } else if (answer->code == 0 || answer->code == 429 || answer->code >= 500 || quota) {
+        } else if (answer->code == 0 || answer->code == 429 || answer->code >= 500 || quota ||
+                   is_for_a_while(attempt, answer)) {
             assay__kube_set_waits(attempt, text, false);
             create_again(attempt);
         } else {

@@ -348,8 +348,10 @@ class Rights(Kube):
     def rights(self):
         role = yaml.safe_load((ROOT / "deploy/kubernetes/trials-role.yaml").read_text())
 
+        self.away = False
+
         def may(verb, resource, group, namespace):
-            return namespace == "assay" and any(
+            return namespace == "assay" and not self.away and any(
                 verb in rule["verbs"] and resource in rule["resources"] and
                 group in rule["apiGroups"] for rule in role["rules"])
         return {self.token: may}
@@ -366,6 +368,22 @@ class Rights(Kube):
         base.call(self.daemon, "POST", f"{base.STUDIES}/b/cancel")
         self.assertEqual(base.wait_final(self.daemon, "b", 60)["state"], "cancelled")
         self.wait_no_pods()
+
+    def test_away_for_a_moment(self):
+        """A server that has just started knows no rights yet."""
+        if REAL:
+            self.skipTest("needs the API double")
+        self.submit(pod_study("a", trials=2))
+        base.wait_final(self.daemon, "a", 60)
+        self.away = True
+        self.submit(pod_study("b", trials=2, parallel=2))
+        base.wait_for(lambda: len([r for r in self.trials("b") if r["attempts"] and
+                                   "cannot create resource" in
+                                   (r["attempts"][0]["message"] or "")]) == 2, "both wait", 30)
+        self.away = False
+        found = base.wait_final(self.daemon, "b", 60)
+        self.assertEqual(found["state"], "succeeded", found)
+        self.assertEqual([len(r["attempts"]) for r in self.trials("b")], [1, 1])
 
     def test_forbidden_namespace(self):
         study = pod_study("f", trials=1)

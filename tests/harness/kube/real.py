@@ -41,7 +41,8 @@ class RemoteStore:
 
     def call(self, method, path, body=None):
         data = None if body is None else json.dumps(body)
-        for attempt in (1, 2):
+        until = time.monotonic() + 60  # the server may be away for a while
+        while True:
             if not hasattr(self.own, "connection"):
                 self.own.connection = self.connect()
             try:
@@ -49,11 +50,13 @@ class RemoteStore:
                                             {"Content-Type": "application/json"})
                 answer = self.own.connection.getresponse()
                 text = answer.read()
-                break
+                if (answer.status < 500 and answer.status != 429) or time.monotonic() > until:
+                    break
             except (http.client.HTTPException, OSError):
                 del self.own.connection
-                if attempt == 2:
+                if time.monotonic() > until:
                     raise
+            time.sleep(0.05)
         found = json.loads(text) if text[:1] == b"{" else {"message": text.decode()}
         if answer.status >= 300:
             raise ApiError(answer.status, found.get("reason", ""), found.get("message", ""))
@@ -115,26 +118,26 @@ class RemoteStore:
         return watcher
 
     def follow(self, watcher):
-        kind = watcher.kind
-        try:
-            items, version = self.list(kind, watcher.namespace, watcher.accepts)
-        except ApiError:
-            return  # a kind that this server does not have
-        for item in items:
-            watcher.put(("ADDED", item))
+        version = None
         while not watcher.closed:
+            if version is None:
+                items, version = self.list(watcher.kind, watcher.namespace, watcher.accepts)
+                for item in items:
+                    watcher.put(("ADDED", item))
             connection = self.connect()
             try:
-                connection.request("GET", f"{self.path(kind, watcher.namespace)}?watch=1"
+                connection.request("GET", f"{self.path(watcher.kind, watcher.namespace)}?watch=1"
                                    f"&resourceVersion={version}&timeoutSeconds=30")
                 for line in connection.getresponse():
                     event = json.loads(line)
-                    if event["type"] == "ERROR" or watcher.closed:
+                    if event.get("type", "ERROR") == "ERROR":
+                        version = None
+                    if version is None or watcher.closed:
                         break
                     version = event["object"]["metadata"]["resourceVersion"]
                     watcher.put((event["type"], event["object"]))
             except (http.client.HTTPException, OSError, ValueError):
-                pass
+                time.sleep(0.1)
             finally:
                 connection.close()
 
