@@ -116,17 +116,23 @@ add_volumes(json_t *pod_spec, const char *secret)
                                              JOB_FILE, "path", JOB_FILE));
 }
 
-/* A container of the runner's image: little, without rights, nothing written but below
- * RUN_PATH. */
+/* A container of the runner's image: little, without rights. */
 static json_t *
-own_container(const char *name, const char *runner_image, json_t *command_taken)
+bare_container(const char *name, const char *runner_image, json_t *command_taken)
 {
-    json_t *container = json_pack(
+    return json_pack(
         "{s:s, s:s, s:o, s:s, s:{s:{s:s, s:s}}, s:{s:b, s:b, s:{s:[s]}}}", "name", name, "image",
         runner_image, "command", command_taken, "terminationMessagePolicy",
         "FallbackToLogsOnError", "resources", "requests", "cpu", "10m", "memory", "32Mi",
         "securityContext", "allowPrivilegeEscalation", 0, "readOnlyRootFilesystem", 1,
         "capabilities", "drop", "ALL");
+}
+
+/* With a job to do; nothing is written but below RUN_PATH. */
+static json_t *
+own_container(const char *name, const char *runner_image, json_t *command_taken)
+{
+    json_t *container = bare_container(name, runner_image, command_taken);
 
     add_mount(container, RUN_VOLUME, RUN_PATH, false);
     add_mount(container, JOB_VOLUME, JOB_PATH, true);
@@ -312,6 +318,25 @@ assay_kube_runner_add_sidecar(const struct assay_launch *launch, const char *run
     add_volumes(pod_spec, secret);
     json_array_insert_new(list_of(pod_spec, "initContainers"), 0, sidecar);
     return ASSAY_OK;
+}
+
+/* --- checkpoints --- */
+
+void
+assay_kube_runner_bring(json_t *pod_spec, const char *runner_image, const char *volume,
+                        const char *from, const char *to)
+{
+    json_t *init = bare_container(ASSAY_KUBE_RUNNER_BRING, runner_image,
+                                  json_pack("[s, s, s, s]", ASSAY_KUBE_RUNNER_IN_IMAGE, "--bring",
+                                            ASSAY_KUBE_PARENT_PATH, ASSAY_KUBE_CHECKPOINT_PATH));
+
+    json_array_append_new(list_of(init, "volumeMounts"),
+                          json_pack("{s:s, s:s, s:s, s:b}", "name", volume, "mountPath",
+                                    ASSAY_KUBE_PARENT_PATH, "subPath", from, "readOnly", 1));
+    json_array_append_new(list_of(init, "volumeMounts"),
+                          json_pack("{s:s, s:s, s:s}", "name", volume, "mountPath",
+                                    ASSAY_KUBE_CHECKPOINT_PATH, "subPath", to));
+    json_array_insert_new(list_of(pod_spec, "initContainers"), 0, init);
 }
 
 /* --- the Secret --- */

@@ -17,6 +17,7 @@
 #define ASSAY_KUBE_RUNNER_IN_IMAGE "/usr/local/libexec/assay/assay-runner"
 #define ASSAY_KUBE_RUNNER_INIT "assay-install"
 #define ASSAY_KUBE_RUNNER_SIDECAR "assay-metrics"
+#define ASSAY_KUBE_RUNNER_BRING "assay-checkpoint"
 /* Mounted in the pod. */
 #define ASSAY_KUBE_CHECKPOINT_PATH "/assay/checkpoint"
 #define ASSAY_KUBE_OUTPUT_PATH "/assay/output"
@@ -67,6 +68,11 @@ ASSAY_MUST_CHECK assay_status assay_kube_runner_add_sidecar(const struct assay_l
                                                             const char *secret, json_t *pod_spec,
                                                             const char *container,
                                                             struct assay_error *err);
+
+/* Adds an init container that copies a checkpoint: `from` and `to` are folders of the pod's
+ * volume `volume`. */
+void assay_kube_runner_bring(json_t *pod_spec, const char *runner_image, const char *volume,
+                             const char *from, const char *to);
 
 /* The attempt's Secret, without an owner: its token, the authorities to trust, and with
  * `with_job` what the runner has to do. */

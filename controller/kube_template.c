@@ -155,12 +155,17 @@ add_environment(json_t *object, const json_t *env)
     }
 }
 
+static char *
+checkpoint_folder(const struct making *m, int64_t trial)
+{
+    return assay_format("assay-%s/%" PRId64 "/%" PRId64, m->options->owner,
+                        m->launch->key.study_id, trial);
+}
+
 static void
 mount_checkpoints(const struct making *m, json_t *pod_spec, json_t *container)
 {
-    assay_auto_free char *folder =
-        assay_format("assay-%s/%" PRId64 "/%" PRId64, m->options->owner, m->launch->key.study_id,
-                     m->launch->key.trial_number);
+    assay_auto_free char *folder = checkpoint_folder(m, m->launch->key.trial_number);
     const char *path = m->spec->checkpoint_path != NULL ? m->spec->checkpoint_path
                                                         : CHECKPOINT_PATH;
 
@@ -236,6 +241,29 @@ add_sidecar(struct making *m, json_t *pod, const char *role)
                                           m->template->name, pod_spec, m->container, m->err);
 }
 
+/* The checkpoint of the trial that this one goes on from. */
+static void
+bring_checkpoint(struct making *m, json_t *pod, const char *role)
+{
+    assay_auto_free char *from = NULL, *to = NULL;
+    json_t *pod_spec = json_object_get(pod, "spec");
+
+    if (m->rc < 0 || m->launch->parent == 0 ||
+        !has_named(json_object_get(pod_spec, "volumes"), CHECKPOINT_VOLUME) ||
+        !will_be_primary(m, pod, role))
+        return;
+    if (m->options->reach.runner_image == NULL) {
+        m->rc = assay_fail(m->err, ASSAY_E_INVALID_VALUE,
+                           "this trial needs assay-runner in its pod to bring the checkpoint it "
+                           "goes on from; this service was started without the option "
+                           "--kube-runner-image");
+        return;
+    }
+    from = checkpoint_folder(m, m->launch->parent);
+    to = checkpoint_folder(m, m->launch->key.trial_number);
+    assay_kube_runner_bring(pod_spec, m->options->reach.runner_image, CHECKPOINT_VOLUME, from, to);
+}
+
 static void
 make_pod(struct making *m, json_t *pod, const char *role, int64_t copies)
 {
@@ -260,6 +288,7 @@ make_pod(struct making *m, json_t *pod, const char *role, int64_t copies)
             mount_checkpoints(m, pod_spec, container);
         }
     }
+    bring_checkpoint(m, pod, role);
     add_sidecar(m, pod, role);
 }
 

@@ -9,6 +9,7 @@
 #include "common/memory.h"
 #include "common/number.h"
 #include "trial-runner/install.h"
+#include "trial-runner/preparation.h"
 #include "trial-runner/runner.h"
 #include "trial-runner/watch.h"
 
@@ -19,6 +20,7 @@ static const char usage[] =
     "usage: assay-runner --job PATH [--lock-fd=N] [--start-fd=N] [-- COMMAND...]\n"
     "       assay-runner --watch --job PATH\n"
     "       assay-runner --install DIR [--job PATH]\n"
+    "       assay-runner --bring FROM TO\n"
     "\n"
     "Runs one attempt of a trial as its job.json says, and reports to the daemon.\n"
     "The daemon starts it; there is no need to call it by hand.\n"
@@ -27,10 +29,11 @@ static const char usage[] =
     "  --start-fd=N   gets a line when the command runs\n"
     "  -- COMMAND...  what to run, instead of the job's command\n"
     "  --watch        only reads metrics, of a command that runs beside it\n"
-    "  --install DIR  copies this program to DIR, fetches the job's code, and ends\n";
+    "  --install DIR  copies this program to DIR, fetches the job's code, and ends\n"
+    "  --bring FROM TO  copies a checkpoint into the empty folder TO, and ends\n";
 
 struct options {
-    const char *job, *install;
+    const char *job, *install, *bring_from, *bring_to;
     char *const *command; /* NULL = the job's */
     bool watch;
     int lock_fd, start_fd;
@@ -59,7 +62,10 @@ parse_options(int argc, char **argv, struct options *ret_options)
             options.job = argv[i] + 6;
         else if (strcmp(argv[i], "--install") == 0 && i + 1 < argc)
             options.install = argv[++i];
-        else if (strcmp(argv[i], "--watch") == 0)
+        else if (strcmp(argv[i], "--bring") == 0 && i + 2 < argc) {
+            options.bring_from = argv[++i];
+            options.bring_to = argv[++i];
+        } else if (strcmp(argv[i], "--watch") == 0)
             options.watch = true;
         else if (strcmp(argv[i], "--") == 0 && i + 1 < argc) {
             options.command = argv + i + 1;
@@ -75,6 +81,8 @@ parse_options(int argc, char **argv, struct options *ret_options)
         }
     }
     *ret_options = options;
+    if (options.bring_from != NULL)
+        return argc == 4;
     return options.install != NULL ? !options.watch && options.command == NULL
                                    : options.job != NULL;
 }
@@ -144,6 +152,8 @@ main(int argc, char **argv)
         fputs(usage, stderr);
         return EXIT_USAGE;
     }
+    if (options.bring_from != NULL)
+        return assay_preparation_bring(options.bring_from, options.bring_to) ? 0 : EXIT_FAILURE;
     assay_log_init("runner", ASSAY_LOG_INFO, false);
     if (options.job != NULL && assay_job_read(options.job, options.command, &job, &err) < 0) {
         assay_log(ASSAY_LOG_ERROR, "%s", err.message);

@@ -71,17 +71,16 @@ move_up(const char *path, const char *above)
 /* The copy counts whole or not at all, whenever we are killed; a checkpoint the trial has
  * written itself in an earlier attempt stays.  The folder itself may be a mount, which
  * can not be replaced. */
-static bool
-copy_checkpoint(const struct assay_job *job)
+bool
+assay_preparation_bring(const char *from, const char *own)
 {
-    const char *own = job->checkpoint_dir;
     assay_auto_free char *incoming = assay_format("%s/" INCOMING, own);
     assay_auto_free char *arrived = assay_format("%s/" ARRIVED, own);
     struct assay_error err = {0};
     bool empty = false;
 
-    if (access(job->checkpoint_from, F_OK) != 0) {
-        fprintf(stderr, "the checkpoint %s to go on from is gone\n", job->checkpoint_from);
+    if (access(from, F_OK) != 0) {
+        fprintf(stderr, "the checkpoint %s to go on from is gone\n", from);
         return false;
     }
     if (access(arrived, F_OK) == 0)
@@ -94,7 +93,7 @@ copy_checkpoint(const struct assay_job *job)
         return false;
     if (!empty)
         return true;
-    if (assay_copy_tree(job->checkpoint_from, incoming, &err) < 0) {
+    if (assay_copy_tree(from, incoming, &err) < 0) {
         fprintf(stderr, "%s\n", err.message);
         return false;
     }
@@ -117,7 +116,8 @@ prepare(void *arg)
     const struct preparation *preparation = arg;
     const struct assay_job *job = preparation->job;
 
-    if (job->checkpoint_from != NULL && !copy_checkpoint(job))
+    if (job->checkpoint_from != NULL &&
+        !assay_preparation_bring(job->checkpoint_from, job->checkpoint_dir))
         return 1;
     return !fetches_code(job) || assay_code_fetch(job, preparation->directory) ? 0 : 1;
 }

@@ -6,6 +6,10 @@
 #include "trial-runner/command.h"
 #include "trial-runner/job.h"
 
+/* Copies the checkpoint folder `from` into the folder `to`, unless there is something in it
+ * already; what goes wrong is told on standard error.  May be interrupted and done again. */
+ASSAY_MUST_CHECK bool assay_preparation_bring(const char *from, const char *to);
+
 /* Whether there is anything to prepare. */
 bool assay_preparation_needed(const struct assay_job *job);
 

@@ -5,6 +5,7 @@ of Jobs and of what is deleted."""
 
 import os
 import pathlib
+import subprocess
 import tempfile
 import threading
 import time
@@ -215,6 +216,26 @@ class Kinds(Shared):
         self.assertEqual(len(self.trials("digits-distributed")[0]["attempts"][0]["gpus"]), 4)
         stop.set()
         thread.join()
+
+
+class Bring(unittest.TestCase):
+    def test_bring(self):
+        """The init container that takes a checkpoint over: whole, and once."""
+        with tempfile.TemporaryDirectory() as name:
+            one, two = pathlib.Path(name) / "one", pathlib.Path(name) / "two"
+            (one / "deep").mkdir(parents=True)
+            (one / "deep" / "epoch").write_text("3")
+            two.mkdir()
+            for _ in range(2):
+                done = subprocess.run([base.BUILD / "bin" / "assay-runner", "--bring", one, two],
+                                      capture_output=True, text=True)
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
+                self.assertEqual((two / "deep" / "epoch").read_text(), "3")
+                (one / "deep" / "epoch").write_text("4")
+            done = subprocess.run([base.BUILD / "bin" / "assay-runner", "--bring", one / "x", two],
+                                  capture_output=True, text=True)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("is gone", done.stderr)
 
 
 class Ends(Shared):

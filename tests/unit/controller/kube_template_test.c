@@ -50,6 +50,8 @@ study_of(const char *section)
     return spec;
 }
 
+static int64_t parent; /* of the launch */
+
 static assay_status
 build(const struct assay_study_spec *spec, struct assay_kube_template **ret_template,
       struct assay_error *err)
@@ -63,6 +65,7 @@ build(const struct assay_study_spec *spec, struct assay_kube_template **ret_temp
         .parameters = parameters,
         .budget = NAN,
         .token = "secret-token",
+        .parent = parent,
     };
     struct assay_kube_template_options options = {
         "0a1b2c3d", "team", {.url = "http://assay:8080", .runner_image = "runner:1"}};
@@ -167,6 +170,25 @@ a_job_is_made(void **state)
     assert_int_equal(json_integer_value(at(pod, "/spec/terminationGracePeriodSeconds")), 5);
     assert_int_equal(template->gpus, 6);
     assert_null(template->pod_label);
+    assay_kube_template_free(template);
+    assay_study_free(spec);
+}
+
+static void
+a_checkpoint_is_brought(void **state)
+{
+    struct assay_study_spec *spec = study_of(job);
+    struct assay_kube_template *template = NULL;
+    const json_t *init;
+
+    (void)state;
+    parent = 5;
+    assert_int_equal(build(spec, &template, NULL), ASSAY_OK);
+    parent = 0;
+    init = at(template->manifest, "/spec/template/spec/initContainers/0");
+    assert_string_equal(text_at(init, "/command/1"), "--bring");
+    assert_string_equal(text_at(init, "/volumeMounts/0/subPath"), "assay-0a1b2c3d/7/5");
+    assert_string_equal(text_at(init, "/volumeMounts/1/subPath"), "assay-0a1b2c3d/7/12");
     assay_kube_template_free(template);
     assay_study_free(spec);
 }
@@ -352,6 +374,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_job_is_made),
+        cmocka_unit_test(a_checkpoint_is_brought),
         cmocka_unit_test(every_pod_template_is_found),
         cmocka_unit_test(kinds_have_their_own_ways),
         cmocka_unit_test(faults_name_their_place),
