@@ -129,6 +129,27 @@ seconds(int64_t time_us)
 }
 
 static void
+print_decisions(const struct assay_decision_times *times, struct assay_buffer *text)
+{
+    int64_t below = 0;
+
+    assay_buffer_puts(text, "# HELP assay_decision_seconds Time that stopping rules took to judge "
+                            "a measurement.\n# TYPE assay_decision_seconds histogram\n");
+    for (size_t i = 0; i < ASSAY_DECISION_BUCKETS - 1; i++) {
+        below += times->buckets[i];
+        assay_buffer_printf(text, "assay_decision_seconds_bucket{le=\"%g\"} %" PRId64 "\n",
+                            1e-9 * (double)assay_decision_bounds_ns[i], below);
+    }
+    assay_buffer_printf(text,
+                        "assay_decision_seconds_bucket{le=\"+Inf\"} %" PRId64 "\n"
+                        "assay_decision_seconds_sum %.9f\n"
+                        "assay_decision_seconds_count %" PRId64 "\n",
+                        times->count, 1e-9 * (double)times->total_ns, times->count);
+    print_value(text, "assay_decision_greatest_seconds", "gauge",
+                "The longest that a stopping rule took.", 1e-9 * (double)times->greatest_ns);
+}
+
+static void
 print_engine(const struct assay_service *service, struct assay_buffer *text)
 {
     struct assay_engine_stats stats = {0};
@@ -158,6 +179,7 @@ print_engine(const struct assay_service *service, struct assay_buffer *text)
                 (double)stats.reports);
     print_value(text, "assay_stops_decided_total", "counter", "Trials that a rule stopped.",
                 (double)stats.stops_decided);
+    print_decisions(&stats.decisions, text);
     print_value(text, "assay_turnover_seconds_total", "counter",
                 "Time from slots falling free to the next processes.",
                 seconds(stats.turnover_us_total));

@@ -32,6 +32,15 @@ assay_processor_us(void)
     return read_clock(CLOCK_PROCESS_CPUTIME_ID);
 }
 
+int64_t
+assay_monotonic_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
 void
 assay_print_time(int64_t time_us, char text[ASSAY_TIME_TEXT])
 {

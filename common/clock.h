@@ -12,6 +12,7 @@ int64_t assay_now_us(void);
 int64_t assay_monotonic_us(void);
 /* What this process has computed, its threads together: no load of the machine shows in it. */
 int64_t assay_processor_us(void);
+int64_t assay_monotonic_ns(void); /* for what takes microseconds */
 
 #define ASSAY_TIME_TEXT 32
 /* "2026-01-02T03:04:05.123456Z". */

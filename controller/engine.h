@@ -137,6 +137,15 @@ void assay_engine_complete(struct assay_engine *engine, int64_t study_id, int64_
 void assay_engine_trial_stop(struct assay_engine *engine, int64_t study_id, int64_t number,
                              assay_engine_fn done, void *arg);
 
+/* How long stopping rules took to judge a measurement: counts by upper bound, the last
+ * bucket without one. */
+#define ASSAY_DECISION_BUCKETS 16
+extern const int64_t assay_decision_bounds_ns[ASSAY_DECISION_BUCKETS - 1];
+struct assay_decision_times {
+    int64_t buckets[ASSAY_DECISION_BUCKETS];
+    int64_t count, total_ns, greatest_ns;
+};
+
 /* Gauges and counters for /metrics; any thread. */
 struct assay_engine_stats {
     int64_t studies;                /* live ones held */
@@ -146,6 +155,7 @@ struct assay_engine_stats {
     int64_t suggest_ready, suggest_stale, suggest_moves; /* see controller/suggest_host.h */
     int64_t suggest_us_total, reports, stops_decided;
     int64_t turnover_count, turnover_us_total; /* slot free -> next process started */
+    struct assay_decision_times decisions;
 };
 void assay_engine_get_stats(struct assay_engine *engine, struct assay_engine_stats *ret_stats);
 

@@ -148,6 +148,13 @@ class Figures(unittest.TestCase):
             self.assertEqual(set(found), {"needed_tpe_same", "needed_tpe_several"})
             self.assertIn("network, tpe", pathlib.Path(page).read_text())
 
+    def test_reports(self):
+        found = self.figures("reports", "--trials", "30", "--steps", "8", "--clients", "2",
+                             "--hold", "4")
+        self.assertEqual(found["reports"]["value"], 240)
+        self.assertLessEqual(found["decision_p50_us"]["value"], found["decision_p99_us"]["value"])
+        self.assertGreater(found["rss_end_mib"]["value"], 0)
+
     def test_pareto_goes_on_where_it_stopped(self):
         with tempfile.TemporaryDirectory() as folder:
             table, page = os.path.join(folder, "runs.csv"), os.path.join(folder, "page.md")

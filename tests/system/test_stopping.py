@@ -52,6 +52,21 @@ class StoppingTest(DaemonTest):
         self.assertEqual({fault["pointer"] for fault in refused.problem["errors"]},
                          {"/early_stopping/rules/0/settings/eta", "/early_stopping/rules/1/name"})
 
+    def test_decisions_are_timed(self):
+        self.submit(ask_tell_study("timed", early_stopping={"name": "auto"}))
+        self.submit(ask_tell_study("unjudged"))
+        for name in ("timed", "unjudged"):
+            self.tell_curve(f"{STUDIES}/{name}", [3, 2, 1])
+        read = dict(line.rsplit(" ", 1) for line in self.call("GET", "/metrics").splitlines()
+                    if not line.startswith("#"))
+        buckets = [int(value) for name, value in read.items()
+                   if name.startswith("assay_decision_seconds_bucket")]
+        self.assertEqual(buckets, sorted(buckets))
+        self.assertEqual((buckets[-1], read["assay_decision_seconds_count"]), (3, "3"))
+        self.assertGreater(float(read["assay_decision_seconds_sum"]), 0)
+        self.assertGreaterEqual(float(read["assay_decision_seconds_sum"]),
+                                float(read["assay_decision_greatest_seconds"]))
+
     def test_auto_decides_the_same_after_a_crash(self):
         stops = {}
         for name, crashes in (("steady", ()), ("crashing", (8, 15))):
