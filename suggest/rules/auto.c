@@ -8,20 +8,25 @@
  *
  * Model.  The best value so far of a trial at step s, ranked among those of all ended
  * trials by that step (carried on past their ends) and mapped to a normal score, is
- * z_s; its final one is z.  They are bivariate normal with correlation r_s.  The prior
- * of r_s is exponential in Fisher's transform atanh(r), on a grid over [0, 3]; each
- * complete trial is an observation of (z_s, z), which updates it.  A block of ties is an
- * interval of scores: at step s it enters by the mean and the variance of the truncated
- * normal, at the end by its probability.  Then
+ * z_s; its final one is z.  A trial on the rise goes on rising: TREND times what its
+ * score has gained since half of its measurements is added to z_s, and makes m_s.  m_s
+ * and z are bivariate normal with correlation r_s.  The prior of r_s is normal in
+ * Fisher's transform atanh(r), on a grid over [0, 3], about a mean that rises with the
+ * logarithm of the share s is of the usual length, and with a small weight exponential:
+ * there are studies where early ranks tell nothing.  Each complete trial is an observation
+ * of (m_s, z), which updates it.  A block of ties is an interval of scores: at step s it
+ * enters by the mean and the variance of the truncated normal, at the end by its
+ * probability.  Then
  *
  *     P(best) = sum over r of p(r) Phi((r m - z*) / sqrt(1 - r^2 + r^2 v))
  *
- * with m, v the trial's score, and z* that of the best among n ended trials, which a
- * fresh trial passes with probability Phi(-z*) = 1 / (2 n).  The trial stops when P(best)
- * < chance * Phi(-z*), at this and the `checks` - 1 measured steps before; in the first
+ * with m, v of the trial, and z* that of the best among n ended trials, which a fresh
+ * trial passes with probability Phi(-z*) = 1 / (2 n).  The trial stops when P(best) <
+ * chance * Phi(-z*), at this and the `checks` - 1 measured steps before; in the first
  * `early_share` of the usual length, and at the first EARLY_MEASUREMENTS measurements,
- * the bound is less by the square of how far it got.  Averaging over r keeps the rule
- * cautious while there is little to learn from.
+ * the bound is less by the square of how far it got: little is known then, and the next
+ * measurement is cheap.  Both are stretched by sqrt(EARLY_TRIALS / n).  Averaging over r
+ * keeps the rule cautious while there is little to learn from.
  *
  * Never stopped: the trial with the best value of all, one of the best `protect_best` at
  * its step, and anything before `min_trials` have run to their end.  A trial that had
@@ -50,8 +55,18 @@
 #define POINTS_MAX 64   /* points kept of a curve */
 #define CACHE 128       /* posteriors kept */
 #define DIVERGED_STEPS 3
-#define EARLY_MEASUREMENTS 6
-#define SCORE_END 8.0 /* past every normal score that can occur */
+#define EARLY_MEASUREMENTS 5
+#define EARLY_TRIALS 50 /* ended: with fewer, longer caution; with more, at most ... */
+#define EARLY_LESS 2.0  /* ... so many times shorter */
+#define TREND 0.95
+/* Of the prior of atanh(r): mean at the usual end, rise with each doubling, deviation; the
+ * share of studies where early ranks may tell nothing. */
+#define PRIOR_END 2.0
+#define PRIOR_RISE 0.25
+#define PRIOR_DEVIATION 0.5
+#define PRIOR_NONE 0.1
+#define SHARE_MIN 0.01 /* the prior is the same before */
+#define SCORE_END 8.0  /* past every normal score that can occur */
 
 /* What is kept of a complete trial: where it stood. */
 struct past {
@@ -87,16 +102,16 @@ static const char settings_schema[] =
     "\"chance\": {\"type\": \"number\", \"minimum\": 0, \"maximum\": 1, \"default\": 0.5,"
     " \"description\": \"A trial is stopped when its chance of becoming the best is less than so"
     " many times that of a fresh trial. More saves more and risks more.\"},"
-    "\"min_trials\": {\"type\": \"integer\", \"minimum\": 2, \"default\": 6,"
+    "\"min_trials\": {\"type\": \"integer\", \"minimum\": 2, \"default\": 3,"
     " \"description\": \"Trials that must have run to their end before any trial is stopped.\"},"
     "\"warmup_steps\": {\"type\": \"integer\", \"minimum\": 0, \"default\": 0,"
     " \"description\": \"No trial is stopped at a step below this.\"},"
-    "\"early_share\": {\"type\": \"number\", \"minimum\": 0, \"maximum\": 1, \"default\": 0.15,"
+    "\"early_share\": {\"type\": \"number\", \"minimum\": 0, \"maximum\": 1, \"default\": 0.25,"
     " \"description\": \"In this first share of the usual length of a trial the rule is more"
-    " cautious, the more so the earlier.\"},"
-    "\"checks\": {\"type\": \"integer\", \"minimum\": 1, \"maximum\": 16, \"default\": 2,"
+    " cautious, the more so the earlier; it is shorter when many trials have ended.\"},"
+    "\"checks\": {\"type\": \"integer\", \"minimum\": 1, \"maximum\": 16, \"default\": 1,"
     " \"description\": \"At so many measured steps in a row the trial must look hopeless.\"},"
-    "\"protect_best\": {\"type\": \"integer\", \"minimum\": 0, \"default\": 3,"
+    "\"protect_best\": {\"type\": \"integer\", \"minimum\": 0, \"default\": 2,"
     " \"description\": \"The best so many at a step are not stopped there.\"}}}";
 
 static int32_t
@@ -181,11 +196,31 @@ score_in(const struct assay_column *column, double value, size_t more)
                     column->count + more);
 }
 
+/* Where a trial stands: its best figure now, and at half of its measurements. */
+struct stand {
+    double figure, half_figure;
+    int64_t half_step; /* -1: it has not two measurements */
+};
+
+/* The score at the column, raised by the trend. */
+static struct score
+score_of_stand(const struct rule *rule, const struct assay_column *column,
+               const struct stand *stand, size_t more)
+{
+    const struct assay_column *half =
+        stand->half_step >= 0 ? assay_columns_find(&rule->columns, stand->half_step) : NULL;
+    struct score score = score_in(column, stand->figure, more);
+
+    if (half != NULL && half->count > 0)
+        score.mean += TREND * fmax(score.mean - score_in(half, stand->half_figure, more).mean, 0.0);
+    return score;
+}
+
 /* --- the posterior of the correlation --- */
 
 /* Where it stood at the step; false when it began later. */
 static bool
-best_at(const struct past *past, int64_t step, double *ret_best)
+stand_at(const struct past *past, int64_t step, struct stand *ret_stand)
 {
     size_t low = 0, high = past->n;
 
@@ -197,9 +232,14 @@ best_at(const struct past *past, int64_t step, double *ret_best)
         else
             high = middle;
     }
-    if (low > 0)
-        *ret_best = past->best[low - 1];
-    return low > 0;
+    if (low == 0)
+        return false;
+    *ret_stand = (struct stand){.figure = past->best[low - 1], .half_step = -1};
+    if (low >= 2) {
+        ret_stand->half_figure = past->best[low / 2 - 1];
+        ret_stand->half_step = past->steps[low / 2 - 1];
+    }
+    return true;
 }
 
 static const struct assay_column *
@@ -234,26 +274,39 @@ observe_all(const struct rule *rule, const struct assay_column *column, double l
     for (size_t i = 0; i < rule->n_complete; i++) {
         const struct past *past = &rule->complete[i];
         struct score early, final;
-        double best;
+        struct stand stand;
 
-        if (!best_at(past, column->step, &best))
+        if (!stand_at(past, column->step, &stand))
             continue;
-        early = score_in(column, best, 0);
+        early = score_of_stand(rule, column, &stand, 0);
         final = score_in(final_column(rule), past->best[past->n - 1], 0);
         observe(rule, &early, &final, logs);
     }
+}
+
+/* Of the usual length, at most 1. */
+static double
+share_of(const struct rule *rule, int64_t step)
+{
+    return rule->horizon > 0 ? fmin((double)step / (double)rule->horizon, 1.0) : 1.0;
 }
 
 static const float *
 weights_at(struct rule *rule, const struct assay_column *column)
 {
     struct posterior *posterior = &rule->cache[(uint64_t)column->step % CACHE];
-    double logs[GRID], greatest = -INFINITY, sum = 0.0;
+    double logs[GRID], greatest = -INFINITY, sum = 0.0, prior;
 
     if (posterior->step == column->step && posterior->version == rule->version)
         return posterior->weights;
-    for (size_t g = 0; g < GRID; g++)
-        logs[g] = -GRID_END * (double)g / (GRID - 1);
+    prior = PRIOR_END + PRIOR_RISE * log2(fmax(share_of(rule, column->step), SHARE_MIN));
+    for (size_t g = 0; g < GRID; g++) {
+        double at = GRID_END * (double)g / (GRID - 1);
+
+        logs[g] =
+            log((1.0 - PRIOR_NONE) * normal_pdf((at - prior) / PRIOR_DEVIATION) / PRIOR_DEVIATION +
+                PRIOR_NONE * exp(-at));
+    }
     observe_all(rule, column, logs);
     for (size_t g = 0; g < GRID; g++)
         greatest = fmax(greatest, logs[g]);
@@ -266,13 +319,13 @@ weights_at(struct rule *rule, const struct assay_column *column)
     return posterior->weights;
 }
 
-/* The chance that a trial standing at `figure` becomes the best, as a multiple of a
- * fresh trial's. */
+/* The chance that a trial standing there becomes the best, as a multiple of a fresh
+ * trial's. */
 static double
-chance_of(struct rule *rule, const struct assay_column *column, double figure)
+chance_of(struct rule *rule, const struct assay_column *column, const struct stand *stand)
 {
     const float *weights = weights_at(rule, column);
-    struct score score = score_in(column, figure, 1);
+    struct score score = score_of_stand(rule, column, stand, 1);
     double fresh = 0.5 / (double)final_column(rule)->count, chance = 0.0;
     double goal = gsl_cdf_ugaussian_Qinv(fresh);
 
@@ -290,10 +343,12 @@ chance_of(struct rule *rule, const struct assay_column *column, double figure)
 static double
 bound_at(const struct rule *rule, int64_t step, size_t measured)
 {
-    double early = rule->early_share * (double)rule->horizon;
-    double share = early > 0.0 ? fmin((double)step / early, 1.0) : 1.0;
+    double share = (double)measured / EARLY_MEASUREMENTS;
+    double less = fmin(sqrt((double)final_column(rule)->trials / EARLY_TRIALS), EARLY_LESS);
 
-    share = fmin(share, (double)measured / EARLY_MEASUREMENTS);
+    if (rule->early_share > 0.0)
+        share = fmin(share, share_of(rule, step) / rule->early_share);
+    share = fmin(share * less, 1.0);
     return rule->chance * share * share;
 }
 
@@ -306,32 +361,47 @@ is_protected(const struct rule *rule, const struct assay_column *column, double 
     return smaller * column->weight < (size_t)rule->protect_best;
 }
 
+/* By its segments up to `last`. */
+static struct stand
+stand_of(const struct assay_curve *curve, size_t last)
+{
+    struct stand stand = {.figure = INFINITY, .half_figure = INFINITY, .half_step = -1};
+    size_t half = (last + 1) / 2;
+
+    for (size_t i = 0; i < half; i++)
+        stand.half_figure = fmin(stand.half_figure, curve->segments[i].best);
+    stand.figure = stand.half_figure;
+    for (size_t i = half; i <= last; i++)
+        stand.figure = fmin(stand.figure, curve->segments[i].best);
+    if (half > 0)
+        stand.half_step = curve->segments[half - 1].last;
+    return stand;
+}
+
 /* Whether the trial would be stopped by its segments up to `last`. */
 static bool
 looks_hopeless(struct rule *rule, const struct assay_curve *curve, size_t last)
 {
     int64_t step = curve->segments[last].last;
-    double figure = INFINITY;
+    struct stand stand = stand_of(curve, last);
     const struct assay_column *column = assay_columns_find(&rule->columns, step);
 
-    for (size_t i = 0; i <= last; i++)
-        figure = fmin(figure, curve->segments[i].best);
     return step >= rule->warmup_steps && column != NULL && column->count > 0 &&
-           !is_protected(rule, column, figure) &&
-           chance_of(rule, column, figure) < bound_at(rule, step, last + 1);
+           !is_protected(rule, column, stand.figure) &&
+           chance_of(rule, column, &stand) < bound_at(rule, step, last + 1);
 }
 
-/* The worst figure of the column that would have gone on. */
+/* The worst figure of the column with which the trial would have gone on. */
 static double
-threshold_at(struct rule *rule, const struct assay_column *column, double bound)
+threshold_at(struct rule *rule, const struct assay_column *column, struct stand stand, double bound)
 {
     size_t low = 0, high = column->count;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
 
-        if (is_protected(rule, column, column->values[middle]) ||
-            chance_of(rule, column, column->values[middle]) >= bound)
+        stand.figure = column->values[middle];
+        if (is_protected(rule, column, stand.figure) || chance_of(rule, column, &stand) >= bound)
             low = middle + 1;
         else
             high = middle;
@@ -344,15 +414,17 @@ explain(struct rule *rule, const struct assay_live *live, struct assay_plugin_de
 {
     const struct assay_column *column = assay_columns_find(&rule->columns, decision->step);
     const float *weights = weights_at(rule, column);
-    double figure = live->curve.best, correlation = 0.0;
+    struct stand stand = stand_of(&live->curve, live->curve.count - 1);
+    double correlation = 0.0;
     char value[32] = "no finite value";
     size_t smaller, equal;
 
-    assay_column_rank(column, figure, &smaller, &equal);
+    assay_column_rank(column, stand.figure, &smaller, &equal);
     for (size_t g = 0; g < GRID; g++)
         correlation += (double)weights[g] * rule->r[g];
     decision->threshold = assay_live_shown(
-        &rule->live, threshold_at(rule, column, bound_at(rule, decision->step, live->curve.count)));
+        &rule->live,
+        threshold_at(rule, column, stand, bound_at(rule, decision->step, live->curve.count)));
     decision->compared = column->trials;
     if (!isnan(decision->value))
         snprintf(value, sizeof value, "%.6g", decision->value);
@@ -362,7 +434,7 @@ explain(struct rule *rule, const struct assay_live *live, struct assay_plugin_de
              "end: %.2f)",
              rule->metric, (long long)decision->step, value,
              100.0 * (double)smaller / (double)column->count, (unsigned long long)column->trials,
-             chance_of(rule, column, figure), correlation);
+             chance_of(rule, column, &stand), correlation);
 }
 
 /* Whether the last measurements are not finite, after one that was. */

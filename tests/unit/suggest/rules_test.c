@@ -629,39 +629,106 @@ slow_block_of(const double *values, size_t n, double value, size_t more)
     return slow_block(smaller, equal + more, n + more);
 }
 
-/* The chance to become the best, as a multiple of a fresh trial's, and what it may miss. */
-static double
-slow_chance(const struct table *table, int64_t step, double figure, size_t *ret_better)
+/* The figures at the column of a step, and their number: the column is that of the latest
+ * step, not after this one, at which an ended trial measured.  Returns its step. */
+static int64_t
+slow_column(const struct table *table, int64_t step, double figures[TRIALS], size_t *ret_n)
 {
-    double at_step[TRIALS], final[TRIALS], logs[25], chance = 0.0, sum = 0.0, greatest = -1e300;
-    size_t n = 0, n_final = 0;
     int64_t column = -1;
 
-    /* The latest step, not after this one, at which an ended trial measured. */
     for (size_t j = 1; j <= TRIALS; j++) {
         for (int64_t s = 0; table->ended[j] && s <= step; s++)
             column = table->measured[j][s] ? ASSAY_MAX(column, s) : column;
     }
+    *ret_n = 0;
     for (size_t j = 1; j <= TRIALS; j++) {
         bool begun = false;
 
-        if (!table->ended[j] || last_step(table, j) < 0)
-            continue;
-        final[n_final++] = best_until(table, j, STEPS + 3);
-        for (int64_t s = 0; s <= column; s++)
+        for (int64_t s = 0; table->ended[j] && s <= column; s++)
             begun = begun || table->measured[j][s];
         if (begun)
-            at_step[n++] = best_until(table, j, column);
+            figures[(*ret_n)++] = best_until(table, j, column);
     }
+    return column;
+}
+
+/* The score of trial i among `figures` by what it had measured up to `step`, raised by its
+ * trend. */
+static struct block
+slow_stand(const struct table *table, size_t i, int64_t step, const double *figures, size_t n,
+           size_t more)
+{
+    struct block block = slow_block_of(figures, n, best_until(table, i, step), more);
+    double at_half[TRIALS];
+    int64_t half = -1;
+    size_t measured = 0, seen = 0, n_half;
+
+    for (int64_t s = 0; s <= step; s++)
+        measured += table->measured[i][s];
+    for (int64_t s = 0; s <= step && half < 0; s++) {
+        seen += table->measured[i][s];
+        half = measured >= 2 && seen == measured / 2 ? s : -1;
+    }
+    if (half < 0)
+        return block;
+    slow_column(table, half, at_half, &n_half);
+    if (n_half > 0)
+        block.mean +=
+            0.95 *
+            fmax(block.mean - slow_block_of(at_half, n_half, best_until(table, i, half), more).mean,
+                 0.0);
+    return block;
+}
+
+/* The median of the complete trials' last steps. */
+static int64_t
+slow_horizon(const struct table *table)
+{
+    int64_t lasts[TRIALS];
+    size_t n = 0;
+
+    for (size_t j = 1; j <= TRIALS; j++) {
+        size_t at = n;
+        int64_t last = last_step(table, j);
+
+        if (!table->completed[j] || last < 0)
+            continue;
+        for (; at > 0 && lasts[at - 1] > last; at--)
+            lasts[at] = lasts[at - 1];
+        lasts[at] = last;
+        n++;
+    }
+    return lasts[n / 2];
+}
+
+/* The chance of trial i to become the best, as a multiple of a fresh trial's; how many are
+ * better at its step; how many have ended. */
+static double
+slow_chance(const struct table *table, size_t i, int64_t step, size_t *ret_better,
+            size_t *ret_ended)
+{
+    double at_step[TRIALS], final[TRIALS], logs[25], chance = 0.0, sum = 0.0, greatest = -1e300;
+    double share, prior;
+    size_t n = 0, n_final = 0;
+    int64_t column = slow_column(table, step, at_step, &n);
+    struct block own;
+
+    slow_column(table, STEPS + 3, final, &n_final);
+    *ret_ended = n_final;
     *ret_better = 0;
-    for (size_t i = 0; i < n; i++)
-        *ret_better += at_step[i] < figure;
+    for (size_t k = 0; k < n; k++)
+        *ret_better += at_step[k] < best_until(table, i, step);
     if (n == 0)
         return INFINITY;
+    share = slow_horizon(table) > 0 ? (double)column / (double)slow_horizon(table) : 1.0;
+    prior = 2.0 + 0.25 * log2(fmin(fmax(share, 0.01), 1.0));
+    own = slow_stand(table, i, step, at_step, n, 1);
     for (size_t g = 0; g < 25; g++) {
         double r = tanh(3.0 * (double)g / 24.0);
 
-        logs[g] = -3.0 * (double)g / 24.0;
+        logs[g] = log(0.9 * exp(-0.5 * pow((3.0 * (double)g / 24.0 - prior) / 0.5, 2)) /
+                          (0.5 * sqrt(2.0 * M_PI)) +
+                      0.1 * exp(-3.0 * (double)g / 24.0));
         for (size_t j = 1; j <= TRIALS; j++) {
             struct block early, end;
             double variance;
@@ -671,7 +738,7 @@ slow_chance(const struct table *table, int64_t step, double figure, size_t *ret_
                 begun = begun || table->measured[j][s];
             if (!table->completed[j] || !begun)
                 continue;
-            early = slow_block_of(at_step, n, best_until(table, j, column), 0);
+            early = slow_stand(table, j, column, at_step, n, 0);
             end = slow_block_of(final, n_final, best_until(table, j, STEPS + 3), 0);
             variance = 1.0 - r * r + r * r * early.variance;
             if (end.variance > 0.0)
@@ -685,7 +752,6 @@ slow_chance(const struct table *table, int64_t step, double figure, size_t *ret_
     }
     for (size_t g = 0; g < 25; g++) {
         double r = tanh(3.0 * (double)g / 24.0), weight = exp(logs[g] - greatest);
-        struct block own = slow_block_of(at_step, n, figure, 1);
 
         sum += weight;
         chance +=
@@ -705,7 +771,7 @@ check_auto(uint64_t seed, size_t *stops, size_t *asked)
 
     for (size_t e = 0; e < history.n; e++) {
         const struct event *event = &history.events[e];
-        size_t i = (size_t)event->number, better, completed = 0, measured = 0, bad = 0;
+        size_t i = (size_t)event->number, better, ended, completed = 0, measured = 0, bad = 0;
         struct assay_plugin_decision decision;
         double best_of_all = INFINITY, own, chance, bound;
         bool had_finite = false;
@@ -744,11 +810,12 @@ check_auto(uint64_t seed, size_t *stops, size_t *asked)
             assert_false(decision.stop);
             continue;
         }
-        chance = slow_chance(table, step, own, &better);
-        bound = 0.5 * pow(fmin((double)measured / 6.0, 1.0), 2);
+        chance = slow_chance(table, i, step, &better, &ended);
+        bound =
+            0.5 * pow(fmin((double)measured / 5.0 * fmin(sqrt((double)ended / 50.0), 2.0), 1.0), 2);
         (*asked)++;
         *stops += decision.stop != 0;
-        if (better < 3) {
+        if (better < 2) {
             assert_false(decision.stop);
         } else if (fabs(chance - bound) > 0.02 * bound &&
                    (decision.stop != 0) != (chance < bound)) {
