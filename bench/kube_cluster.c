@@ -24,8 +24,8 @@ struct pod {
     char *name, *name_space;
     json_t *object;
     uv_timer_t timer;
-    int step;      /* 0 waits for its start, 1 runs, 2 ended */
-    char *log;     /* NULL until it printed */
+    int step;  /* 0 waits for its start, 1 runs, 2 ended */
+    char *log; /* NULL until it printed */
     struct connection *log_reader;
     UT_hash_handle hh;
 };
@@ -180,8 +180,8 @@ static void
 on_bookmark(uv_timer_t *timer)
 {
     assay_auto_free char *version = assay_format("%" JSON_INTEGER_FORMAT, cluster.version);
-    json_t *object = json_pack("{s:s, s:{s:s}}", "kind", "Pod", "metadata", "resourceVersion",
-                               version);
+    json_t *object =
+        json_pack("{s:s, s:{s:s}}", "kind", "Pod", "metadata", "resourceVersion", version);
 
     (void)timer;
     for (struct connection *watch = cluster.watches; watch != NULL; watch = watch->next)
@@ -221,8 +221,8 @@ on_pod_timer(uv_timer_t *timer)
         double share = 0.5 + assay_random_unit(&cluster.random);
 
         uv_timer_start(timer, on_pod_timer, (uint64_t)((double)cluster.work_ms * share), 0);
-        set_state(pod, "Running", json_pack("{s:{s:s}}", "running", "startedAt",
-                                            "2026-01-02T03:04:05Z"));
+        set_state(pod, "Running",
+                  json_pack("{s:{s:s}}", "running", "startedAt", "2026-01-02T03:04:05Z"));
         return;
     }
     {
@@ -447,13 +447,11 @@ take_requests(struct connection *connection)
 {
     char *end;
 
-    while (connection->in.length > 0 &&
-           (end = strstr(connection->in.data, "\r\n\r\n")) != NULL) {
+    while (connection->in.length > 0 && (end = strstr(connection->in.data, "\r\n\r\n")) != NULL) {
         size_t head = (size_t)(end + 4 - connection->in.data);
         const char *length_text = strcasestr(connection->in.data, "content-length:");
-        size_t length = length_text != NULL && length_text < end
-                            ? strtoul(length_text + 15, NULL, 10)
-                            : 0;
+        size_t length =
+            length_text != NULL && length_text < end ? strtoul(length_text + 15, NULL, 10) : 0;
         assay_auto_free char *line = NULL, *body = NULL;
         char *target, *rest;
 

@@ -4,17 +4,15 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/queue.h>
-#include <unistd.h>
 
 #include "common/buffer.h"
 #include "common/clock.h"
-#include "common/file.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/random.h"
 #include "controller/kube_exec.h"
+#include "controller/kube_trust.h"
 
 #define ANSWER_BYTES_MAX ((size_t)64 << 20)
 #define CONNECT_MS 10000L
@@ -45,9 +43,9 @@ struct assay_kube_call {
     int64_t not_before_us; /* of the next try */
     int64_t retry_after_us;
     int tries;
-    bool renewed; /* the credentials, after a 401 */
+    bool renewed;   /* the credentials, after a 401 */
     bool cancelled; /* from inside a callback of curl's, which must not lose its handle */
-    CURL *easy;   /* NULL: it waits */
+    CURL *easy;     /* NULL: it waits */
     struct curl_slist *headers;
     struct assay_buffer answer;
     char fault[ASSAY_ERROR_MESSAGE_BYTES]; /* at least CURL_ERROR_SIZE */
@@ -59,18 +57,9 @@ struct assay_kube_call {
 };
 TAILQ_HEAD(call_list, assay_kube_call);
 
-/* A PEM text as a file of no folder: not every TLS library behind libcurl takes texts. */
-struct pem {
-    int fd; /* -1 = none */
-    char *text, *path;
-};
-
 struct assay_kube_client {
     struct assay_kube_client_options options;
-    char *base;                    /* scheme, host and prefix of every address */
-    char *host_header;             /* NULL = the address's own */
-    struct curl_slist *connect_to; /* where the address's host really is; NULL = there */
-    struct pem ca, cert, key;
+    struct assay_kube_trust *trust;
     CURLM *multi;
     uv_timer_t curl_timer;  /* curl's own time-outs */
     uv_timer_t queue_timer; /* when the first waiting call may go */
@@ -231,95 +220,6 @@ on_header(char *bytes, size_t size, size_t n, void *arg)
 }
 
 static void
-pem_done(struct pem *pem)
-{
-    assay_close(&pem->fd);
-    free(pem->text);
-    free(pem->path);
-    pem->text = pem->path = NULL;
-}
-
-/* A fresh file unless the text is the one there is. */
-static void
-pem_set(struct pem *pem, const char *text)
-{
-    size_t length = text != NULL ? strlen(text) : 0;
-
-    if (text == NULL || (pem->text != NULL && strcmp(pem->text, text) == 0))
-        return;
-    pem_done(pem);
-    pem->fd = memfd_create("assay-kube", MFD_CLOEXEC);
-    for (size_t at = 0; pem->fd >= 0 && at < length;) {
-        ssize_t n = write(pem->fd, text + at, length - at);
-
-        if (n <= 0)
-            break; /* TLS will not like it and say so */
-        at += (size_t)n;
-    }
-    pem->text = assay_strdup(text);
-    pem->path = assay_format("/proc/self/fd/%d", pem->fd);
-}
-
-static void
-set_trust(CURL *easy, const struct assay_kube_client *client)
-{
-    const struct assay_kube_config *config = client->options.config;
-
-    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, config->insecure ? 0L : 1L);
-    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, config->insecure ? 0L : 2L);
-    if (client->ca.path != NULL) { /* it alone: the system's authorities are read no more */
-        curl_easy_setopt(easy, CURLOPT_CAINFO, client->ca.path);
-        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-    }
-    if (config->proxy_url != NULL)
-        curl_easy_setopt(easy, CURLOPT_PROXY, config->proxy_url);
-    if (client->connect_to != NULL)
-        curl_easy_setopt(easy, CURLOPT_CONNECT_TO, client->connect_to);
-}
-
-/* Credentials of the moment.  False: they can not be had; `call->fault` says why. */
-static bool
-set_credentials(struct assay_kube_call *call)
-{
-    struct assay_kube_client *client = call->client;
-    const struct assay_kube_config *config = client->options.config;
-    const struct assay_kube_credentials *plugged =
-        client->exec != NULL ? assay_kube_exec_credentials(client->exec) : NULL;
-    assay_auto_free char *token = NULL;
-    struct assay_error err = {0};
-
-    if (assay_kube_config_token(config, &token, &err) != ASSAY_OK) {
-        snprintf(call->fault, sizeof call->fault, "%s", err.message);
-        return false;
-    }
-    if (plugged != NULL && plugged->client_cert != NULL && plugged->client_key != NULL) {
-        pem_set(&client->cert, plugged->client_cert);
-        pem_set(&client->key, plugged->client_key);
-    }
-    if (plugged != NULL && plugged->token != NULL) {
-        free(token);
-        token = assay_strdup(plugged->token);
-    }
-    if (client->cert.path != NULL && client->key.path != NULL) {
-        curl_easy_setopt(call->easy, CURLOPT_SSLCERT, client->cert.path);
-        curl_easy_setopt(call->easy, CURLOPT_SSLKEY, client->key.path);
-    }
-    if (call->renewed) /* a connection knows the certificate it began with */
-        curl_easy_setopt(call->easy, CURLOPT_FRESH_CONNECT, 1L);
-    if (token != NULL) {
-        assay_auto_free char *header = assay_format("Authorization: Bearer %s", token);
-
-        call->headers = curl_slist_append(call->headers, header);
-    } else if (config->username != NULL) {
-        curl_easy_setopt(call->easy, CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
-        curl_easy_setopt(call->easy, CURLOPT_USERNAME, config->username);
-        curl_easy_setopt(call->easy, CURLOPT_PASSWORD,
-                         config->password != NULL ? config->password : "");
-    }
-    return true;
-}
-
-static void
 set_request(struct assay_kube_call *call)
 {
     assay_auto_free char *type = assay_format("Content-Type: %s", call->content_type);
@@ -334,8 +234,6 @@ set_request(struct assay_kube_call *call)
     }
     call->headers = curl_slist_append(call->headers, "Accept: application/json");
     call->headers = curl_slist_append(call->headers, "Expect:");
-    if (call->client->host_header != NULL)
-        call->headers = curl_slist_append(call->headers, call->client->host_header);
     if (call->stream)
         curl_easy_setopt(call->easy, CURLOPT_BUFFERSIZE, STREAM_BUFFER_BYTES);
     else
@@ -375,6 +273,7 @@ begin(struct assay_kube_call *call)
 {
     struct assay_kube_client *client = call->client;
     CURL *easy = curl_easy_init();
+    struct assay_error err = {0};
 
     call->easy = easy;
     call->tries++;
@@ -398,10 +297,14 @@ begin(struct assay_kube_call *call)
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
-    set_trust(easy, client);
     set_request(call);
     leave(call);
-    if (!set_credentials(call)) {
+    if (call->renewed) /* a connection knows the certificate it began with */
+        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+    if (assay_kube_trust_apply(
+            client->trust, client->exec != NULL ? assay_kube_exec_credentials(client->exec) : NULL,
+            easy, &call->headers, &err) != ASSAY_OK) {
+        snprintf(call->fault, sizeof call->fault, "%s", err.message);
         end_transfer(call);
         call_done(call, 0, call->fault);
         return;
@@ -431,9 +334,9 @@ refill(struct assay_kube_client *client)
 {
     int64_t now_us = assay_monotonic_us();
 
-    client->tokens = fmin(client->options.burst,
-                          client->tokens + (double)(now_us - client->refilled_us) *
-                                               client->options.qps / ASSAY_SECOND_US);
+    client->tokens =
+        fmin(client->options.burst, client->tokens + (double)(now_us - client->refilled_us) *
+                                                         client->options.qps / ASSAY_SECOND_US);
     client->refilled_us = now_us;
 }
 
@@ -495,8 +398,8 @@ pump_list(struct assay_kube_client *client, struct call_list *list, int64_t now_
             return false; /* its end pumps again */
         }
         if (client->options.qps > 0.0 && client->tokens < 1.0) {
-            *wake_us = now_us + (int64_t)((1.0 - client->tokens) / client->options.qps *
-                                          ASSAY_SECOND_US);
+            *wake_us =
+                now_us + (int64_t)((1.0 - client->tokens) / client->options.qps * ASSAY_SECOND_US);
             return false;
         }
         client->tokens -= 1.0;
@@ -554,8 +457,9 @@ static bool
 is_trouble(CURLcode result, long code)
 {
     return code == 429 || code == 500 || code == 502 || code == 503 || code == 504 ||
-           (result != CURLE_OK && result != CURLE_WRITE_ERROR && result != CURLE_PEER_FAILED_VERIFICATION &&
-            result != CURLE_URL_MALFORMAT && result != CURLE_UNSUPPORTED_PROTOCOL);
+           (result != CURLE_OK && result != CURLE_WRITE_ERROR &&
+            result != CURLE_PEER_FAILED_VERIFICATION && result != CURLE_URL_MALFORMAT &&
+            result != CURLE_UNSUPPORTED_PROTOCOL);
 }
 
 /* Whether the next try may have other credentials. */
@@ -721,65 +625,23 @@ on_exec_ended(void *arg, const char *fault)
     pump(client);
 }
 
-/* The name to expect in the certificate is that of the address, so the address gets it,
- * and the connection is made to where the server is. */
-static assay_status
-set_address(struct assay_kube_client *client, struct assay_error *err)
-{
-    const struct assay_kube_config *config = client->options.config;
-    char *host = NULL, *port = NULL, *base = NULL;
-    CURLU *url;
-
-    if (config->tls_server_name == NULL) {
-        client->base = assay_strdup(config->server);
-        return ASSAY_OK;
-    }
-    url = curl_url();
-    if (curl_url_set(url, CURLUPART_URL, config->server, 0) == CURLUE_OK &&
-        curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
-        curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK &&
-        curl_url_set(url, CURLUPART_HOST, config->tls_server_name, 0) == CURLUE_OK &&
-        curl_url_get(url, CURLUPART_URL, &base, 0) == CURLUE_OK) {
-        assay_auto_free char *there =
-            assay_format("%s:%s:%s:%s", config->tls_server_name, port, host, port);
-        size_t length = strlen(base);
-
-        while (length > 0 && base[length - 1] == '/')
-            length--;
-        client->base = assay_strndup(base, length);
-        client->connect_to = curl_slist_append(NULL, there);
-        client->host_header = assay_format("Host: %s:%s", host, port);
-    }
-    curl_free(host);
-    curl_free(port);
-    curl_free(base);
-    curl_url_cleanup(url);
-    return client->base != NULL
-               ? ASSAY_OK
-               : assay_fail(err, ASSAY_E_INVALID_VALUE,
-                            "%s: the server %s with the tls-server-name %s is no address",
-                            config->origin, config->server, config->tls_server_name);
-}
-
 assay_status
 assay_kube_client_new(const struct assay_kube_client_options *options,
                       struct assay_kube_client **ret_client, struct assay_error *err)
 {
     struct assay_kube_client *client;
+    assay_status status;
 
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         return assay_fail(err, ASSAY_E_INTERNAL, "libcurl can not be initialised");
     client = ASSAY_NEW(struct assay_kube_client);
     client->options = *options;
     client->options.burst = fmax(options->burst, 1.0);
-    client->ca.fd = client->cert.fd = client->key.fd = -1;
-    if (set_address(client, err) != ASSAY_OK) {
+    status = assay_kube_trust_new(options->config, &client->trust, err);
+    if (status != ASSAY_OK) {
         free(client);
-        return ASSAY_E_INVALID_VALUE;
+        return status;
     }
-    pem_set(&client->ca, options->config->ca);
-    pem_set(&client->cert, options->config->client_cert);
-    pem_set(&client->key, options->config->client_key);
     client->tokens = client->options.burst;
     client->refilled_us = assay_monotonic_us();
     TAILQ_INIT(&client->waiting);
@@ -789,8 +651,7 @@ assay_kube_client_new(const struct assay_kube_client_options *options,
     client->rested_us = INT64_MAX;
     assay_random_init(&client->random, assay_random_seed(), 0, 0);
     if (options->config->exec != NULL)
-        client->exec =
-            assay_kube_exec_new(options->loop, options->config, on_exec_ended, client);
+        client->exec = assay_kube_exec_new(options->loop, options->config, on_exec_ended, client);
     client->multi = curl_multi_init();
     curl_multi_setopt(client->multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
     curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client);
@@ -834,12 +695,7 @@ assay_kube_client_free(struct assay_kube_client *client)
     if (client == NULL)
         return NULL;
     assay_kube_exec_free(client->exec);
-    pem_done(&client->ca);
-    pem_done(&client->cert);
-    pem_done(&client->key);
-    curl_slist_free_all(client->connect_to);
-    free(client->host_header);
-    free(client->base);
+    assay_kube_trust_free(client->trust);
     free(client);
     return NULL;
 }
@@ -851,7 +707,7 @@ assay_kube_send(struct assay_kube_client *client, const struct assay_kube_reques
 
     call->client = client;
     call->method = assay_strdup(request->method != NULL ? request->method : "GET");
-    call->url = assay_format("%s%s", client->base, request->path);
+    call->url = assay_format("%s%s", assay_kube_trust_base(client->trust), request->path);
     call->content_type =
         assay_strdup(request->content_type != NULL ? request->content_type : "application/json");
     if (request->body != NULL) {

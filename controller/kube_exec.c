@@ -24,7 +24,7 @@ struct assay_kube_exec {
     void *arg;
     struct assay_kube_credentials *credentials;
     int64_t good_until_us; /* clock time */
-    struct run *run; /* NULL: none */
+    struct run *run;       /* NULL: none */
     bool closed;
 };
 
@@ -241,8 +241,8 @@ assay_kube_exec_run(struct assay_kube_exec *exec)
         free(*entry);
     free(environment);
     if (result != 0) {
-        assay_auto_free char *fault = assay_format("%s can not be started: %s",
-                                                   exec->config->exec[0], uv_strerror(result));
+        assay_auto_free char *fault =
+            assay_format("%s can not be started: %s", exec->config->exec[0], uv_strerror(result));
 
         exec->run = NULL;
         run->exec = NULL;

@@ -36,7 +36,7 @@ struct assay_kube_watch {
     uv_timer_t timer;
     struct assay_random random;
     struct assay_kube_call *call;
-    char *version;  /* to watch from; NULL = a list is needed */
+    char *version; /* to watch from; NULL = a list is needed */
     char *next_page;
     uint64_t lists; /* begun so far */
     struct known *objects;
@@ -177,8 +177,7 @@ on_listed(void *arg, const struct assay_kube_answer *answer)
         list_failed(watch, answer);
         return;
     }
-    json_array_foreach(json_object_get(answer->json, "items"), i, item)
-        put(watch, item);
+    json_array_foreach(json_object_get(answer->json, "items"), i, item) put(watch, item);
     free(watch->next_page);
     watch->next_page = page != NULL && *page != '\0' ? assay_strdup(page) : NULL;
     if (watch->next_page != NULL) {
@@ -192,12 +191,11 @@ on_listed(void *arg, const struct assay_kube_answer *answer)
 static void
 start_list(struct assay_kube_watch *watch)
 {
-    assay_auto_free char *path =
-        assay_format("%s?limit=%d%s%s%s%s", watch->path, PAGE,
-                     watch->selector != NULL ? "&labelSelector=" : "",
-                     watch->selector != NULL ? watch->selector : "",
-                     watch->next_page != NULL ? "&continue=" : "",
-                     watch->next_page != NULL ? watch->next_page : "");
+    assay_auto_free char *path = assay_format("%s?limit=%d%s%s%s%s", watch->path, PAGE,
+                                              watch->selector != NULL ? "&labelSelector=" : "",
+                                              watch->selector != NULL ? watch->selector : "",
+                                              watch->next_page != NULL ? "&continue=" : "",
+                                              watch->next_page != NULL ? watch->next_page : "");
 
     if (watch->next_page == NULL)
         watch->lists++;
@@ -305,8 +303,8 @@ on_watch_ended(void *arg, const struct assay_kube_answer *answer)
 static void
 start_watch(struct assay_kube_watch *watch)
 {
-    int seconds = WATCH_MIN_S + (int)(assay_random_unit(&watch->random) *
-                                      (double)(WATCH_MAX_S - WATCH_MIN_S));
+    int seconds = WATCH_MIN_S +
+                  (int)(assay_random_unit(&watch->random) * (double)(WATCH_MAX_S - WATCH_MIN_S));
     assay_auto_free char *path = assay_format(
         "%s?watch=1&allowWatchBookmarks=true&timeoutSeconds=%d&resourceVersion=%s%s%s", watch->path,
         seconds, watch->version, watch->selector != NULL ? "&labelSelector=" : "",
@@ -376,4 +374,3 @@ assay_kube_watch_end(struct assay_kube_watch *watch)
     uv_close((uv_handle_t *)&watch->timer, timer_closed);
     return NULL;
 }
-

@@ -57,8 +57,7 @@ other_context(const struct assay_kube_contexts *contexts, const struct assay_tri
 static void
 remember(const struct assay_kube_contexts *contexts)
 {
-    assay_auto_free char *path =
-        assay_format("%s/" MEMORY_FILE, contexts->options.data_dir);
+    assay_auto_free char *path = assay_format("%s/" MEMORY_FILE, contexts->options.data_dir);
     assay_auto_buffer struct assay_buffer text = {0};
     json_t *names = json_array();
     struct assay_error err = {0};
@@ -103,14 +102,14 @@ open_context(struct assay_kube_contexts *contexts, const char *name,
 static void
 recall(struct assay_kube_contexts *contexts)
 {
-    assay_auto_free char *path =
-        assay_format("%s/" MEMORY_FILE, contexts->options.data_dir);
+    assay_auto_free char *path = assay_format("%s/" MEMORY_FILE, contexts->options.data_dir);
     json_t *names = json_load_file(path, 0, NULL), *item;
     struct assay_kube_executor *executor;
     struct assay_error err = {0};
     size_t i;
 
-    json_array_foreach (names, i, item) {
+    json_array_foreach(names, i, item)
+    {
         if (json_is_string(item) &&
             open_context(contexts, json_string_value(item), &executor, &err) < 0)
             assay_log(ASSAY_LOG_WARNING, "%s", err.message);
@@ -219,8 +218,7 @@ contexts_start(struct assay_executor *handle, const struct assay_launch *launch)
 }
 
 static void
-contexts_adopt(struct assay_executor *handle, const struct assay_launch *launch,
-               const json_t *gpus)
+contexts_adopt(struct assay_executor *handle, const struct assay_launch *launch, const json_t *gpus)
 {
     (void)gpus; /* the cluster's own to count */
     assay__kube_adopt(executor_for(mine(handle), launch->spec->trial), launch);

@@ -35,14 +35,15 @@ struct stage {
 };
 
 static void
-stage_open(struct stage *stage, const struct kube_step *steps, size_t n, const struct kube_tls *with)
+stage_open(struct stage *stage, const struct kube_step *steps, size_t n,
+           const struct kube_tls *with)
 {
     *stage = (struct stage){0};
     uv_loop_init(&stage->loop);
     stage->server = kube_server_start(steps, n, with);
     stage->config.origin = assay_strdup("a test");
-    stage->config.server = assay_format("http%s://%s:%d", with != NULL ? "s" : "", "127.0.0.1",
-                                        stage->server->port);
+    stage->config.server =
+        assay_format("http%s://%s:%d", with != NULL ? "s" : "", "127.0.0.1", stage->server->port);
     if (with != NULL)
         stage->config.ca = assay_strdup(with->ca);
 }
@@ -52,13 +53,14 @@ stage_begin(struct stage *stage, double qps, double burst)
 {
     struct assay_error err = {0};
 
-    assert_int_equal(assay_kube_client_new(&(struct assay_kube_client_options){
-                                               .loop = &stage->loop,
-                                               .config = &stage->config,
-                                               .qps = qps,
-                                               .burst = burst,
-                                           },
-                                           &stage->client, &err),
+    assert_int_equal(assay_kube_client_new(
+                         &(struct assay_kube_client_options){
+                             .loop = &stage->loop,
+                             .config = &stage->config,
+                             .qps = qps,
+                             .burst = burst,
+                         },
+                         &stage->client, &err),
                      ASSAY_OK);
 }
 
@@ -135,12 +137,12 @@ static long
 stream(struct stage *stage, const char *path, int64_t timeout_us)
 {
     stage->wanted++;
-    stage->stream = assay_kube_send(stage->client,
-                                    &(struct assay_kube_request){.path = path,
-                                                                 .timeout_us = timeout_us,
-                                                                 .data = on_data,
-                                                                 .done = on_done,
-                                                                 .arg = stage});
+    stage->stream =
+        assay_kube_send(stage->client, &(struct assay_kube_request){.path = path,
+                                                                    .timeout_us = timeout_us,
+                                                                    .data = on_data,
+                                                                    .done = on_done,
+                                                                    .arg = stage});
     assert_true(kube_run_until(&stage->loop, all_told, stage));
     return stage->codes[stage->told - 1];
 }
@@ -166,7 +168,8 @@ answers(void **state)
 {
     struct kube_step steps[] = {
         {.match = "GET /api/v1/x ", .body = FINE},
-        {.match = "GET /api/v1/y ", .code = 404,
+        {.match = "GET /api/v1/y ",
+         .code = 404,
          .body = "{\"kind\":\"Status\",\"reason\":\"NotFound\","
                  "\"message\":\"pods \\\"y\\\" not found\"}"},
         {.match = "GET /api/v1/z ", .code = 418, .body = "<html>a proxy's</html>"},
@@ -280,13 +283,13 @@ unchecked(void **state)
 static void
 token_rotates(void **state)
 {
-    struct kube_step steps[] = {{.match = "Bearer one", .body = FINE},
-                                {.match = "Bearer two", .body = FINE},
-                                {.match = "Bearer two", .code = 401, .body = "{}"},
-                                {.match = "Bearer two", .body = FINE},
-                                {.match = "Bearer two", .code = 401, .body = "{}"},
-                                {.match = "Bearer two", .code = 401,
-                                 .body = "{\"message\":\"Unauthorized\"}"}};
+    struct kube_step steps[] = {
+        {.match = "Bearer one", .body = FINE},
+        {.match = "Bearer two", .body = FINE},
+        {.match = "Bearer two", .code = 401, .body = "{}"},
+        {.match = "Bearer two", .body = FINE},
+        {.match = "Bearer two", .code = 401, .body = "{}"},
+        {.match = "Bearer two", .code = 401, .body = "{\"message\":\"Unauthorized\"}"}};
     assay_auto_free char *path = path_of("token");
     struct stage stage;
 
@@ -316,7 +319,8 @@ make_plugin(const char *name, const char *credential)
     char *path = path_of(name);
     assay_auto_free char *text =
         assay_format("#!/bin/sh\necho run >> %s/runs\nRUN=$(wc -l < %s/runs)\n"
-                     "cat <<END\n%s\nEND\n", folder, folder, credential);
+                     "cat <<END\n%s\nEND\n",
+                     folder, folder, credential);
     assay_auto_free char *runs = path_of("runs");
 
     unlink(runs);
@@ -526,9 +530,10 @@ given_up(void **state)
 
     (void)state;
     for (size_t i = 0; i < 39; i++)
-        steps[i] = (struct kube_step){.match = "GET /a ", .code = 503,
-                                      .body = "{\"message\":\"etcd has no leader\"}"};
-    steps[39] = (struct kube_step){.match = "GET /b ", .code = 429,
+        steps[i] = (struct kube_step){
+            .match = "GET /a ", .code = 503, .body = "{\"message\":\"etcd has no leader\"}"};
+    steps[39] = (struct kube_step){.match = "GET /b ",
+                                   .code = 429,
                                    .headers = "Retry-After: 600\r\n",
                                    .body = "{\"message\":\"too many requests\"}"};
     stage_open(&stage, steps, 40, NULL);
@@ -595,7 +600,9 @@ streams(void **state)
     struct kube_step steps[] = {
         {.match = "GET /whole ", .body = "one\ntwo\n", .stream = true},
         {.match = "GET /cut ", .body = "three\n", .stream = true, .then = KUBE_CUT},
-        {.match = "GET /busy ", .code = 429, .headers = "Retry-After: 7\r\n",
+        {.match = "GET /busy ",
+         .code = 429,
+         .headers = "Retry-After: 7\r\n",
          .body = "{\"message\":\"too many requests\"}"},
         {.match = "GET /open ", .body = "four\n", .stream = true, .then = KUBE_HOLD},
     };

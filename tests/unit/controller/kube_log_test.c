@@ -75,11 +75,12 @@ stage_open(struct stage *stage, const struct kube_step *steps, size_t n)
     uv_loop_init(&stage->loop);
     stage->server = kube_server_start(steps, n, NULL);
     stage->config.server = assay_format("http://127.0.0.1:%d", stage->server->port);
-    assert_int_equal(assay_kube_client_new(&(struct assay_kube_client_options){
-                                               .loop = &stage->loop,
-                                               .config = &stage->config,
-                                           },
-                                           &stage->client, &err),
+    assert_int_equal(assay_kube_client_new(
+                         &(struct assay_kube_client_options){
+                             .loop = &stage->loop,
+                             .config = &stage->config,
+                         },
+                         &stage->client, &err),
                      ASSAY_OK);
     stage->log = assay_kube_log_new(&(struct assay_kube_log_options){
         .client = stage->client,
@@ -128,13 +129,19 @@ cut_and_resumed(void **state)
 {
     struct kube_step steps[] = {
         /* Half a line is none. */
-        {.match = FOLLOW, .stream = true, .then = KUBE_CUT,
+        {.match = FOLLOW,
+         .stream = true,
+         .then = KUBE_CUT,
          .body = T("05.000000001") "a\n" T("05.5") "b\n" T("07.000000003") "c\n" T("07.1") "hal"},
         /* From the second before the newest's; what is older can not come again. */
-        {.match = SINCE("06"), .stream = true, .then = KUBE_CUT,
+        {.match = SINCE("06"),
+         .stream = true,
+         .then = KUBE_CUT,
          .body = T("07.000000003") "c\n" T("07.1") "half\n" T("07.2") "d\n"},
         {.match = SINCE("06"), .stream = true, .then = KUBE_CUT},
-        {.match = SINCE("06"), .stream = true, .then = KUBE_HOLD,
+        {.match = SINCE("06"),
+         .stream = true,
+         .then = KUBE_HOLD,
          .body = T("07.000000003") "c\n" T("07.1") "half\n" T("07.2") "d\n" T("09") "e\n"},
     };
     struct stage stage;
@@ -152,14 +159,20 @@ static void
 lines_alike(void **state)
 {
     struct kube_step steps[] = {
-        {.match = FOLLOW, .stream = true, .then = KUBE_CUT,
+        {.match = FOLLOW,
+         .stream = true,
+         .then = KUBE_CUT,
          .body = T("05.1") "same\n" T("05.1") "same\n" T("05.1") "other\n" T("05.1") "same\n"},
-        {.match = FOLLOW, .stream = true, .then = KUBE_CUT,
-         .body = T("05.1") "same\n" T("05.1") "same\n" T("05.1") "other\n" T("05.1") "same\n"
-                 T("05.1") "same\n" T("05.1") "other\n"},
-        {.match = FOLLOW, .stream = true, .then = KUBE_HOLD,
-         .body = T("05.1") "same\n" T("05.1") "same\n" T("05.1") "other\n" T("05.1") "same\n"
-                 T("05.1") "same\n" T("05.1") "other\n" T("05.1") "end\n"},
+        {.match = FOLLOW,
+         .stream = true,
+         .then = KUBE_CUT,
+         .body = T("05.1") "same\n" T("05.1") "same\n" T("05.1") "other\n" T("05.1") "same\n" T(
+             "05.1") "same\n" T("05.1") "other\n"},
+        {.match = FOLLOW,
+         .stream = true,
+         .then = KUBE_HOLD,
+         .body = T("05.1") "same\n" T("05.1") "same\n" T("05.1") "other\n" T("05.1") "same\n" T(
+             "05.1") "same\n" T("05.1") "other\n" T("05.1") "end\n"},
     };
     struct stage stage;
 
@@ -174,9 +187,13 @@ static void
 late_line(void **state)
 {
     struct kube_step steps[] = {
-        {.match = FOLLOW, .stream = true, .then = KUBE_CUT,
+        {.match = FOLLOW,
+         .stream = true,
+         .then = KUBE_CUT,
          .body = T("05.9") "out\n" T("06.1") "out\n" T("05.95") "err\n"},
-        {.match = SINCE("05"), .stream = true, .then = KUBE_HOLD,
+        {.match = SINCE("05"),
+         .stream = true,
+         .then = KUBE_HOLD,
          .body = T("05.9") "out\n" T("06.1") "out\n" T("05.95") "err\n" T("05.96") "late\n"},
     };
     struct stage stage;
@@ -263,9 +280,12 @@ read_to_the_end(void **state)
         {.match = FOLLOW, .stream = true, .body = T("05.1") "a\n"},
         {.match = FOLLOW, .stream = true, .then = KUBE_HOLD, .body = T("05.1") "a\n"},
         /* No follow: the rest, twice because the first time breaks. */
-        {.match = "/log?container=trial&timestamps=true&sinceTime=", .stream = true,
-         .then = KUBE_CUT, .body = T("05.1") "a\n" T("05.2") "b\n"},
-        {.match = "/log?container=trial&timestamps=true&sinceTime=", .stream = true,
+        {.match = "/log?container=trial&timestamps=true&sinceTime=",
+         .stream = true,
+         .then = KUBE_CUT,
+         .body = T("05.1") "a\n" T("05.2") "b\n"},
+        {.match = "/log?container=trial&timestamps=true&sinceTime=",
+         .stream = true,
          .body = T("05.1") "a\n" T("05.2") "b\n" T("05.3") "no end"},
     };
     struct stage stage;

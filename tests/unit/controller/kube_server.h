@@ -38,8 +38,8 @@ enum kube_then {
 };
 
 struct kube_step {
-    const char *match; /* "GET /api/v1/…"; NULL = any request */
-    int code;          /* 0 = 200 */
+    const char *match;   /* "GET /api/v1/…"; NULL = any request */
+    int code;            /* 0 = 200 */
     const char *headers; /* whole lines with their ends; NULL = none */
     const char *body;    /* NULL = empty */
     bool stream;         /* chunked */
@@ -113,8 +113,8 @@ kube_sign(const char *name, const char *host, gnutls_x509_crt_t issuer,
             cert, host != NULL ? GNUTLS_KP_TLS_WWW_SERVER : GNUTLS_KP_TLS_WWW_CLIENT, 0);
     }
     if (host != NULL)
-        gnutls_x509_crt_set_subject_alt_name(cert, GNUTLS_SAN_DNSNAME, host,
-                                             (unsigned)strlen(host), GNUTLS_FSAN_SET);
+        gnutls_x509_crt_set_subject_alt_name(cert, GNUTLS_SAN_DNSNAME, host, (unsigned)strlen(host),
+                                             GNUTLS_FSAN_SET);
     gnutls_x509_crt_sign2(cert, issuer != NULL ? issuer : cert, issuer != NULL ? issuer_key : key,
                           GNUTLS_DIG_SHA256, 0);
     *ret_cert = cert;

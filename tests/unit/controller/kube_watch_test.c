@@ -13,13 +13,13 @@
 #define LIST "GET /pods?limit="
 #define WATCH "GET /pods?watch=1"
 #define ITEM(name) "{\"metadata\":{\"name\":\"" name "\"}}"
-#define PAGE(version, more, items) \
+#define PAGE(version, more, items)                                                                 \
     "{\"metadata\":{\"resourceVersion\":\"" version "\"" more "},\"items\":[" items "]}"
-#define EVENT(type, name, version) \
-    "{\"type\":\"" type "\",\"object\":{\"metadata\":{\"name\":\"" name \
+#define EVENT(type, name, version)                                                                 \
+    "{\"type\":\"" type "\",\"object\":{\"metadata\":{\"name\":\"" name                            \
     "\",\"resourceVersion\":\"" version "\"}}}\n"
-#define ERROR(code) \
-    "{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"code\":" code \
+#define ERROR(code)                                                                                \
+    "{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"code\":" code                           \
     ",\"message\":\"too old resource version\"}}\n"
 #define TOO_OLD "{\"kind\":\"Status\",\"code\":410,\"reason\":\"Expired\",\"message\":\"too old\"}"
 
@@ -38,9 +38,9 @@ on_put(void *arg, const json_t *object)
 {
     struct stage *stage = arg;
 
-    assay_buffer_printf(&stage->told, "+%s ",
-                        json_string_value(json_object_get(json_object_get(object, "metadata"),
-                                                          "name")));
+    assay_buffer_printf(
+        &stage->told, "+%s ",
+        json_string_value(json_object_get(json_object_get(object, "metadata"), "name")));
 }
 
 static void
@@ -84,11 +84,12 @@ stage_open(struct stage *stage, const struct kube_step *steps, size_t n)
     uv_loop_init(&stage->loop);
     stage->server = kube_server_start(steps, n, NULL);
     stage->config.server = assay_format("http://127.0.0.1:%d", stage->server->port);
-    assert_int_equal(assay_kube_client_new(&(struct assay_kube_client_options){
-                                               .loop = &stage->loop,
-                                               .config = &stage->config,
-                                           },
-                                           &stage->client, &err),
+    assert_int_equal(assay_kube_client_new(
+                         &(struct assay_kube_client_options){
+                             .loop = &stage->loop,
+                             .config = &stage->config,
+                         },
+                         &stage->client, &err),
                      ASSAY_OK);
     stage->watch = assay_kube_watch_new(&(struct assay_kube_watch_options){
         .client = stage->client,
@@ -154,14 +155,19 @@ cut_and_resumed(void **state)
 {
     struct kube_step steps[] = {
         {.match = LIST, .body = PAGE("10", "", ITEM("a"))},
-        {.match = "resourceVersion=10", .body = EVENT("MODIFIED", "a", "11"), .stream = true,
+        {.match = "resourceVersion=10",
+         .body = EVENT("MODIFIED", "a", "11"),
+         .stream = true,
          .then = KUBE_CUT},
         {.match = "resourceVersion=11",
          .body = "{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{\"resourceVersion\":\"40\"}}}\n"
                  "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"na",
-         .stream = true, .then = KUBE_CUT},
+         .stream = true,
+         .then = KUBE_CUT},
         {.match = "resourceVersion=40", .stream = true}, /* ends well, as after its time */
-        {.match = "resourceVersion=40", .body = EVENT("ADDED", "b", "41"), .stream = true,
+        {.match = "resourceVersion=40",
+         .body = EVENT("ADDED", "b", "41"),
+         .stream = true,
          .then = KUBE_HOLD},
     };
     struct stage stage;
@@ -213,10 +219,8 @@ static void
 rubbish(void **state)
 {
     static const char *const lines[] = {
-        "this is not JSON\n",
-        "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"x\"\n",
-        "[1,2,3]\n",
-        "{\"object\":{\"metadata\":{\"name\":\"x\"}}}\n",
+        "this is not JSON\n", "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"x\"\n",
+        "[1,2,3]\n",          "{\"object\":{\"metadata\":{\"name\":\"x\"}}}\n",
         ERROR("500"),
     };
 
@@ -270,8 +274,8 @@ refused(void **state)
     struct stage stage;
 
     (void)state;
-    plays(steps, ASSAY_COUNT(steps), "!pods is forbidden (403) ! (200) +a * !may not watch (403) -a ",
-          &stage);
+    plays(steps, ASSAY_COUNT(steps),
+          "!pods is forbidden (403) ! (200) +a * !may not watch (403) -a ", &stage);
     stage_close(&stage);
 }
 
@@ -280,7 +284,9 @@ asked_to_wait(void **state)
 {
     struct kube_step steps[] = {
         {.match = LIST, .body = PAGE("10", "", "")},
-        {.match = WATCH, .code = 429, .headers = "Retry-After: 1\r\n",
+        {.match = WATCH,
+         .code = 429,
+         .headers = "Retry-After: 1\r\n",
          .body = "{\"message\":\"busy\"}"},
         {.match = WATCH, .body = EVENT("ADDED", "a", "11"), .stream = true, .then = KUBE_HOLD},
     };
