@@ -41,6 +41,7 @@ bed_init(struct bed *bed, const char *parameters, size_t n, uint64_t seed)
     struct assay_random random = test_random(seed);
     size_t d, p;
 
+    assay_gp_prepare();
     *bed = (struct bed){.n = n};
     bed->space = space_of(parameters);
     bed->view = assay_view_new(bed->space);

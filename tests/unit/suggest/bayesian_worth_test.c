@@ -2,6 +2,7 @@
  * improvements of hypervolume against slow references, beliefs. */
 #include "tests/unit/suggest/support.h"
 
+#include "suggest/algorithms/bayesian/kernel.h"
 #include "suggest/algorithms/bayesian/model.h"
 #include "suggest/pareto/hypervolume.h"
 #include "suggest/view.h"
@@ -110,6 +111,7 @@ static void
 bed_init(struct bed *bed, const char *parameters, size_t n, size_t m, size_t c, double shift,
          size_t n_sources, uint64_t seed)
 {
+    assay_gp_prepare();
     bed->random = test_random(seed);
     bed->parameters = space_of(parameters);
     bed->view = assay_view_new(bed->parameters);
