@@ -467,8 +467,9 @@ cmaes_update(void *instance, const struct assay_plugin_trial *const *trials, uin
 
 /* --- suggesting --- */
 
-/* Where to draw from, by what has been told.  What ended in this run alone counts, and
- * what was pending when it began does not. */
+/* Where to draw from, by what has been told: while less than a generation is pending, from
+ * the strategy as it stands.  What ended in this run alone counts, and what was pending
+ * when it began does not. */
 static void
 look(struct cmaes *cmaes, const struct assay_cmaes_strategy *strategy)
 {
@@ -482,7 +483,7 @@ look(struct cmaes *cmaes, const struct assay_cmaes_strategy *strategy)
         n = ASSAY_MIN(n, own);
     else
         own -= ASSAY_MIN(own, cmaes->n_pending);
-    if (cmaes->n_pending > 0 && n <= own) {
+    if (cmaes->n_pending >= strategy->n_population && n <= own) {
         assay_auto_free const struct assay_cmaes_trial **latest =
             sorted_trials(cmaes, cmaes->ended.n - n, n);
 
