@@ -45,7 +45,8 @@ def suites(build):
         Suite("cli", DISCOVER + ["tests/cli"], "unittest", server=True),
         Suite("python", DISCOVER + ["tests", "-t", "."], "unittest",
               ROOT / "python", server=True),
-        Suite("dashboard", ["make", "-s", f"BUILD={build}", "check-dashboard"], "node"),
+        Suite("dashboard", ["make", "-s", f"BUILD={os.path.relpath(build, ROOT)}",
+                            "check-dashboard"], "node"),
         Suite("bench", DISCOVER + ["tests/bench"], "unittest"),
     ]
     for program in sorted((build / "tests").glob("*/*_test")):
