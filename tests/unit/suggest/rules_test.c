@@ -3,7 +3,6 @@
 #include "tests/unit/suggest/support.h"
 
 #include <malloc.h>
-#include <time.h>
 
 #include "suggest/registry.h"
 #include "suggest/rules/columns.h"
@@ -1096,70 +1095,6 @@ test_hostile(void **state ASSAY_UNUSED)
     }
 }
 
-/* --- time: 10,000 trials of 100 reports each, 64 at a time --- */
-
-static int
-compare_floats(const void *a, const void *b)
-{
-    float x = *(const float *)a, y = *(const float *)b;
-
-    return x < y ? -1 : x > y;
-}
-
-static double
-now_us(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return 1e6 * (double)now.tv_sec + 1e-3 * (double)now.tv_nsec;
-}
-
-static void
-test_time(void **state ASSAY_UNUSED)
-{
-    for (size_t r = 0; assay_registry_rule_at(r) != NULL; r++) {
-        const char *name = assay_registry_rule_at(r)->name;
-        struct assay_random random = test_random(5);
-        struct told told = rule_of(name, "{}", false);
-        float *times = assay_alloc(1000000, sizeof *times);
-        size_t n = 0, before = mallinfo2().uordblks;
-        double ends = 0.0, sum = 0.0;
-
-        for (int64_t group = 0; group < 10000; group += 64) {
-            double level[64];
-
-            for (int i = 0; i < 64; i++)
-                level[i] = assay_random_unit(&random);
-            for (int64_t s = 1; s <= 100; s++) {
-                for (int64_t i = 0; i < 64 && group + i < 10000; i++) {
-                    double start = now_us();
-
-                    /* Nobody is stopped: every decision is made. */
-                    (void)report(&told, group + i + 1, s,
-                                 level[i] + exp(-(double)s / 20.0) + 0.01 * level[(i + s) % 64]);
-                    times[n] = (float)(now_us() - start);
-                    sum += (double)times[n++];
-                }
-            }
-            for (int64_t i = 0; i < 64 && group + i < 10000; i++) {
-                double start = now_us();
-
-                finish(&told, group + i + 1, ASSAY_PLUGIN_SUCCEEDED);
-                ends += now_us() - start;
-            }
-        }
-        qsort(times, n, sizeof *times, compare_floats);
-        print_message(
-            "%-12s decision %6.2f us mean, p50 %6.2f, p99 %7.2f; end of a trial %6.1f us; "
-            "%zu KiB\n",
-            name, sum / (double)n, (double)times[n / 2], (double)times[n / 100 * 99],
-            ends / 10000.0, (mallinfo2().uordblks - before) / 1024);
-        free(times);
-        drop(&told);
-    }
-}
-
 int
 main(void)
 {
@@ -1181,7 +1116,6 @@ main(void)
         cmocka_unit_test(test_replay),
         cmocka_unit_test(test_columns_forget_the_order),
         cmocka_unit_test(test_hostile),
-        cmocka_unit_test(test_time),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
