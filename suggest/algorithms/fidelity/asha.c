@@ -1,5 +1,5 @@
 /* ASHA with configurations from a model: asynchronous successive halving in which new
- * trials come from Gaussian processes on the rungs.
+ * trials come from a Gaussian process over all rungs.
  *
  * L. Li et al., "A system for massively parallel hyperparameter tuning", MLSys 2020;
  * Y. Li et al., "Hyper-Tune: towards efficient hyper-parameter tuning at scale", VLDB
@@ -26,7 +26,7 @@ static const char settings_schema[] =
     " \"default\": \"model\", \"description\": \"Where new configurations come from: Gaussian"
     " processes on the rungs, densities of good and bad trials (microseconds, where trials are"
     " many and short), or chance.\"},"
-    "\"random_share\": {\"type\": \"number\", \"minimum\": 0, \"maximum\": 1, \"default\": 0.25,"
+    "\"random_share\": {\"type\": \"number\", \"minimum\": 0, \"maximum\": 1, \"default\": 0.1,"
     " \"description\": \"Share of the new configurations that is random whatever the model"
     " says.\"}}}";
 

@@ -6,6 +6,9 @@
 
 #include "common/memory.h"
 #include "suggest/algorithms/fidelity/brackets.h"
+#include "suggest/algorithms/fidelity/scores.h"
+
+#define STRAIGHT 8 /* first trials, which get the second rung's budget at once */
 
 struct halving {
     struct assay_algorithm_base base; /* first */
@@ -16,6 +19,8 @@ struct halving {
     int64_t n_imports; /* that do not count against it */
     struct assay_ladder ladder;
     struct assay_sampler sampler;
+    bool sparing;  /* with promotions: where a model proposes */
+    size_t lowest; /* rung that new trials begin at; SIZE_MAX: to be found */
 };
 
 int32_t
@@ -50,6 +55,8 @@ assay_halving_create(const struct assay_plugin_study *study, const struct assay_
                       (size_t)study->n_constraints);
     assay_sampler_init(&halving->sampler, plan->sampler, plan->random_share, plan->name,
                        halving->sign, &halving->base, &halving->ladder);
+    halving->sparing = plan->sampler == ASSAY_SAMPLER_MODEL;
+    halving->lowest = SIZE_MAX;
     *ret_instance = halving;
     return ASSAY_PLUGIN_OK;
 }
@@ -85,6 +92,7 @@ assay_halving_update(void *instance, const struct assay_plugin_trial *const *tri
         halving->n_imports += assay_ladder_is_import(known, halving->ladder.n_rungs);
     }
     assay_sampler_forget(&halving->sampler);
+    halving->lowest = SIZE_MAX;
     return ASSAY_PLUGIN_OK;
 }
 
@@ -121,6 +129,22 @@ write_bracket(const struct halving *halving, size_t bracket,
                  ", \"bracket\": %zu}", bracket);
 }
 
+/* The rung whose budget a new trial gets.  Where a model proposes: not one that says
+ * nothing of the next (README.md), which the first trials are to find out. */
+static size_t
+first_rung(struct halving *halving, int64_t number, size_t bracket)
+{
+    const struct assay_ladder *ladder = &halving->ladder;
+
+    if (halving->sampler.kind != ASSAY_SAMPLER_MODEL || ladder->n_rungs < 3)
+        return bracket;
+    if (number <= STRAIGHT)
+        return ASSAY_MAX(bracket, (size_t)1);
+    if (halving->lowest == SIZE_MAX)
+        halving->lowest = assay_scores_lowest(ladder, halving->base.history);
+    return ASSAY_MAX(bracket, halving->lowest);
+}
+
 static int32_t
 begin(struct halving *halving, int64_t number, const struct assay_batch *batch,
       const struct assay_plugin_suggestion *suggestion)
@@ -135,7 +159,7 @@ begin(struct halving *halving, int64_t number, const struct assay_batch *batch,
     if (result == ASSAY_PLUGIN_OK) {
         write_bracket(halving, bracket, suggestion);
         if (halving->promotes)
-            *suggestion->budget = ladder->rungs[bracket];
+            *suggestion->budget = ladder->rungs[first_rung(halving, number, bracket)];
     }
     return result;
 }
@@ -148,13 +172,19 @@ suggest_one(struct halving *halving, int64_t number, const struct assay_batch *b
     struct assay_promotion promotion;
     int32_t result;
 
-    if (halving->promotes && assay_ladder_next(ladder, taken, n_taken, &promotion)) {
+    if (halving->promotes &&
+        assay_ladder_next(ladder, halving->sparing, taken, n_taken, &promotion)) {
         resume(halving, &promotion, "promotion", suggestion);
         return ASSAY_PLUGIN_OK;
     }
     result = begin(halving, number, batch, suggestion);
     if (result != ASSAY_PLUGIN_EXHAUSTED || !halving->promotes)
         return result;
+    /* There is nothing to spare for. */
+    if (halving->sparing && assay_ladder_next(ladder, false, taken, n_taken, &promotion)) {
+        resume(halving, &promotion, "promotion", suggestion);
+        return ASSAY_PLUGIN_OK;
+    }
     if (ladder->n_pending > 0 || batch->n_given > 0)
         return ASSAY_PLUGIN_LATER;
     if (ladder->n_whole == 0 && assay_ladder_highest(ladder, taken, n_taken, &promotion)) {

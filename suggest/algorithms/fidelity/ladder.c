@@ -21,6 +21,7 @@ assay_ladder_init(struct assay_ladder *ladder, const double *rungs, size_t n_run
         .shares = assay_alloc(n_brackets, sizeof *ladder->shares),
         .judged = assay_zalloc(n_brackets * n_rungs, sizeof *ladder->judged),
         .waiting = assay_zalloc(n_brackets * n_rungs, sizeof *ladder->waiting),
+        .n_beyond = assay_zalloc(n_brackets * n_rungs, sizeof *ladder->n_beyond),
     };
     assay_bracket_shares(rungs, n_rungs, n_brackets, ladder->shares);
 }
@@ -34,6 +35,7 @@ assay_ladder_done(struct assay_ladder *ladder)
     }
     free(ladder->judged);
     free(ladder->waiting);
+    free(ladder->n_beyond);
     free(ladder->rungs);
     free(ladder->shares);
     *ladder = (struct assay_ladder){0};
@@ -155,8 +157,11 @@ set_trial(struct assay_ladder *ladder, const struct assay_history_trial *trial, 
     for (size_t k = bracket; k < next; k++) {
         double value = assay_ladder_value(ladder, trial, k);
 
-        if (!isnan(value))
-            judge(ladder, trial, bracket, k, value, there);
+        if (isnan(value))
+            continue;
+        judge(ladder, trial, bracket, k, value, there);
+        if (k < target)
+            ladder->n_beyond[bracket * ladder->n_rungs + k] += there ? 1 : (size_t)-1;
     }
     /* Ended on the way to a rung: the worst there. */
     if (trial->state != ASSAY_PLUGIN_PENDING && next <= target)
@@ -221,16 +226,34 @@ best_waiting(const struct assay_ladder *ladder, size_t bracket, size_t rung, con
     return true;
 }
 
+/* Trials that have gone on from a rung, those taken from it now among them. */
+static size_t
+count_beyond(const struct assay_ladder *ladder, size_t bracket, size_t rung, const int64_t *taken,
+             size_t n_taken)
+{
+    const struct assay_ladder_list *waiting = &ladder->waiting[bracket * ladder->n_rungs + rung];
+    size_t n = ladder->n_beyond[bracket * ladder->n_rungs + rung];
+
+    for (size_t i = 0; i < waiting->n && n_taken > 0; i++)
+        n += is_taken(waiting->entries[i].number, taken, n_taken) ? 1 : 0;
+    return n;
+}
+
 bool
-assay_ladder_next(const struct assay_ladder *ladder, const int64_t *taken, size_t n_taken,
-                  struct assay_promotion *ret_promotion)
+assay_ladder_next(const struct assay_ladder *ladder, bool sparing, const int64_t *taken,
+                  size_t n_taken, struct assay_promotion *ret_promotion)
 {
     for (size_t rung = ladder->n_rungs - 1; rung-- > 0;) {
         for (size_t bracket = 0; bracket <= rung && bracket < ladder->n_brackets; bracket++) {
             struct assay_promotion promotion;
+            double places;
 
-            if (!best_waiting(ladder, bracket, rung, taken, n_taken, &promotion) ||
-                (double)promotion.rank > floor((double)promotion.judged / ladder->eta))
+            if (!best_waiting(ladder, bracket, rung, taken, n_taken, &promotion))
+                continue;
+            places = floor((double)promotion.judged / ladder->eta);
+            if ((double)promotion.rank > places ||
+                (sparing && promotion.rank > 1 &&
+                 (double)count_beyond(ladder, bracket, rung, taken, n_taken) >= places))
                 continue;
             *ret_promotion = promotion;
             return true;

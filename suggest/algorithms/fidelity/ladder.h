@@ -32,6 +32,7 @@ struct assay_ladder {
     double eta;
     double *rungs, *shares;
     struct assay_ladder_list *judged, *waiting; /* [bracket][rung] */
+    size_t *n_beyond;                           /* likewise: those given more than it */
     size_t n_whole;                             /* trials judged at the last rung with a value */
     size_t n_pending;
 };
@@ -54,9 +55,12 @@ void assay_ladder_add(struct assay_ladder *ladder, const struct assay_history_tr
 void assay_ladder_remove(struct assay_ladder *ladder, const struct assay_history_trial *trial);
 
 /* The best trial that may go on, from the highest rung that has one; none of the
- * `taken` numbers.  False when there is none. */
-ASSAY_MUST_CHECK bool assay_ladder_next(const struct assay_ladder *ladder, const int64_t *taken,
-                                        size_t n_taken, struct assay_promotion *ret_promotion);
+ * `taken` numbers.  `sparing`: only where fewer than floor(n / eta) have gone on from its
+ * rung, unless it is the best there has been: where trials get better as a model learns,
+ * each would else be among the best for a while.  False when there is none. */
+ASSAY_MUST_CHECK bool assay_ladder_next(const struct assay_ladder *ladder, bool sparing,
+                                        const int64_t *taken, size_t n_taken,
+                                        struct assay_promotion *ret_promotion);
 /* The best that waits at the highest rung where any does, among the best or not. */
 ASSAY_MUST_CHECK bool assay_ladder_highest(const struct assay_ladder *ladder, const int64_t *taken,
                                            size_t n_taken, struct assay_promotion *ret_promotion);

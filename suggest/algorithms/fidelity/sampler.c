@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "common/memory.h"
-#include "suggest/algorithms/fidelity/ensemble.h"
 #include "suggest/algorithms/fidelity/parzen.h"
+#include "suggest/algorithms/fidelity/surrogate.h"
 
 void
 assay_sampler_init(struct assay_sampler *sampler, enum assay_sampler_kind kind, double random_share,
@@ -25,7 +25,7 @@ assay_sampler_init(struct assay_sampler *sampler, enum assay_sampler_kind kind, 
     if (kind == ASSAY_SAMPLER_TPE)
         sampler->parzen = assay_parzen_new(base, ladder);
     if (kind == ASSAY_SAMPLER_MODEL)
-        sampler->ensemble = assay_ensemble_new(base, ladder, &sampler->start.sequence);
+        sampler->surrogate = assay_surrogate_new(base, ladder, &sampler->start.sequence);
 }
 
 void
@@ -33,7 +33,7 @@ assay_sampler_done(struct assay_sampler *sampler)
 {
     assay_start_done(&sampler->start);
     sampler->parzen = assay_parzen_free(sampler->parzen);
-    sampler->ensemble = assay_ensemble_free(sampler->ensemble);
+    sampler->surrogate = assay_surrogate_free(sampler->surrogate);
 }
 
 void
@@ -41,8 +41,8 @@ assay_sampler_forget(struct assay_sampler *sampler)
 {
     if (sampler->parzen != NULL)
         assay_parzen_forget(sampler->parzen);
-    if (sampler->ensemble != NULL)
-        assay_ensemble_forget(sampler->ensemble);
+    if (sampler->surrogate != NULL)
+        assay_surrogate_forget(sampler->surrogate);
 }
 
 /* --- data --- */
@@ -161,9 +161,9 @@ assay_sampler_propose(struct assay_sampler *sampler, int64_t number,
         sampler->kind == ASSAY_SAMPLER_RANDOM || assay_random_unit(&random) < sampler->random_share;
     if (!by_chance && sampler->parzen != NULL)
         answer = assay_parzen_propose(sampler->parzen, sampler->name, batch, &random, suggestion);
-    if (!by_chance && sampler->ensemble != NULL)
-        answer = assay_ensemble_propose(sampler->ensemble, sampler->name, sampler->sign, batch,
-                                        &random, suggestion);
+    if (!by_chance && sampler->surrogate != NULL)
+        answer = assay_surrogate_propose(sampler->surrogate, sampler->name, sampler->sign, batch,
+                                         &random, suggestion);
     if (answer == ASSAY_MODEL_PROPOSED)
         return ASSAY_PLUGIN_OK;
     if (answer == ASSAY_MODEL_INTERRUPTED)

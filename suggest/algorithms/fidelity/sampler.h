@@ -1,6 +1,6 @@
 /* Where the new configurations of a multi-fidelity study come from: at random, from
- * densities of good and bad trials (parzen.h), or from Gaussian processes on the rungs
- * (ensemble.h).  A share is random whatever the model says.
+ * densities of good and bad trials (parzen.h), or from a Gaussian process over all rungs
+ * (surrogate.h).  A share is random whatever the model says.
  *
  * A function of seed, history and trial number; one thread at a time. */
 #ifndef ASSAY_SUGGEST_ALGORITHMS_FIDELITY_SAMPLER_H
@@ -24,7 +24,7 @@ enum assay_model_answer {
 };
 
 struct assay_parzen;
-struct assay_ensemble;
+struct assay_surrogate;
 
 struct assay_sampler {
     enum assay_sampler_kind kind;
@@ -34,8 +34,8 @@ struct assay_sampler {
     const struct assay_algorithm_base *base;
     const struct assay_ladder *ladder;
     struct assay_start start;
-    struct assay_parzen *parzen;     /* of its kind, else NULL */
-    struct assay_ensemble *ensemble; /* likewise */
+    struct assay_parzen *parzen;       /* of its kind, else NULL */
+    struct assay_surrogate *surrogate; /* likewise */
 };
 
 /* A trial judged at a rung, in any bracket. */

@@ -8,6 +8,7 @@
 #include "suggest/algorithms/fidelity/brackets.h"
 #include "suggest/algorithms/fidelity/ladder.h"
 #include "suggest/algorithms/fidelity/population.h"
+#include "suggest/algorithms/fidelity/scores.h"
 #include "suggest/needed_rule.h"
 #include "suggest/proposer.h"
 #include "suggest/registry.h"
@@ -78,15 +79,25 @@ slow_waits(const struct told *told, const double *rungs, size_t n_rungs, size_t 
            rung >= first && rung + 1 < n_rungs && isfinite(told->trial.rung_values[rung]);
 }
 
+static bool
+slow_is_beyond(const struct told *told, const double *rungs, size_t n_rungs, size_t rung)
+{
+    const struct assay_history_trial *trial = &told->trial;
+
+    return trial->state != ASSAY_PLUGIN_CANCELLED && !isnan(trial->rung_values[rung]) &&
+           rung + 1 < n_rungs &&
+           (isnan(trial->budget) || trial->budget * (1.0 + 1e-9) >= rungs[rung + 1]);
+}
+
 /* Number of the trial to promote, 0: none. */
 static int64_t
-slow_next(const struct told *all, const struct assay_ladder *ladder)
+slow_next(const struct told *all, const struct assay_ladder *ladder, bool sparing)
 {
     for (size_t rung = ladder->n_rungs - 1; rung-- > 0;) {
         for (size_t bracket = 0; bracket < ladder->n_brackets; bracket++) {
             int64_t best = 0;
             double best_value = NAN;
-            size_t judged = 0, better = 0;
+            size_t judged = 0, better = 0, beyond = 0;
 
             for (size_t i = 0; i < N_TRIALS; i++) {
                 double value;
@@ -96,6 +107,8 @@ slow_next(const struct told *all, const struct assay_ladder *ladder)
                     continue;
                 value = slow_judgement(&all[i], ladder->rungs, ladder->n_rungs, bracket, rung);
                 judged += isnan(value) ? 0 : 1;
+                beyond += rung >= bracket &&
+                          slow_is_beyond(&all[i], ladder->rungs, ladder->n_rungs, rung);
                 if (slow_waits(&all[i], ladder->rungs, ladder->n_rungs, bracket, rung) &&
                     (best == 0 || value < best_value)) {
                     best = all[i].trial.number;
@@ -113,7 +126,8 @@ slow_next(const struct told *all, const struct assay_ladder *ladder)
                               ? 1
                               : 0;
             }
-            if (best > 0 && (double)better + 1.0 <= floor((double)judged / ladder->eta))
+            if (best > 0 && (double)better + 1.0 <= floor((double)judged / ladder->eta) &&
+                (!sparing || better == 0 || (double)beyond < floor((double)judged / ladder->eta)))
                 return best;
         }
     }
@@ -157,7 +171,7 @@ test_ladder_is_like_the_reference(void **state ASSAY_UNUSED)
         size_t n_brackets = 1 + (size_t)assay_random_below(&random, n_rungs);
         struct told all[N_TRIALS] = {0};
         struct assay_ladder ladder;
-        size_t promotions = 0;
+        size_t promotions = 0, sparingly = 0;
 
         assay_ladder_init(&ladder, rungs, n_rungs, eta, n_brackets, 0);
         for (size_t step = 0; step < 400; step++) {
@@ -169,26 +183,133 @@ test_ladder_is_like_the_reference(void **state ASSAY_UNUSED)
                 assay_ladder_remove(&ladder, &all[i].trial);
             change(&all[i], (int64_t)i + 1, &ladder, &random);
             assay_ladder_add(&ladder, &all[i].trial);
-            found = assay_ladder_next(&ladder, NULL, 0, &promotion);
-            assert_int_equal(found ? promotion.number : 0, slow_next(all, &ladder));
+            found = assay_ladder_next(&ladder, true, NULL, 0, &promotion);
+            assert_int_equal(found ? promotion.number : 0, slow_next(all, &ladder, true));
+            sparingly += found;
+            found = assay_ladder_next(&ladder, false, NULL, 0, &promotion);
+            assert_int_equal(found ? promotion.number : 0, slow_next(all, &ladder, false));
             promotions += found;
             if (found) { /* taken, it is not offered again */
                 int64_t taken = promotion.number;
 
-                if (assay_ladder_next(&ladder, &taken, 1, &promotion))
+                if (assay_ladder_next(&ladder, false, &taken, 1, &promotion))
                     assert_int_not_equal(promotion.number, taken);
             }
         }
         assert_true(n_rungs == 1 ? promotions == 0 : promotions > 0);
+        assert_true(sparingly <= promotions);
         for (size_t i = 0; i < N_TRIALS; i++) {
             if (all[i].known)
                 assay_ladder_remove(&ladder, &all[i].trial);
         }
         for (size_t i = 0; i < n_brackets * n_rungs; i++)
-            assert_int_equal(ladder.judged[i].n + ladder.waiting[i].n, 0);
+            assert_int_equal(ladder.judged[i].n + ladder.waiting[i].n + ladder.n_beyond[i], 0);
         assert_int_equal(ladder.n_pending + ladder.n_whole, 0);
         assay_ladder_done(&ladder);
     }
+}
+
+/* --- scores --- */
+
+/* Trials with a quality each and measurements at three rungs that tell of it: at the
+ * first as `first` says (a correlation with the second), then ever better.  All have the first
+ * `straight` rungs; of the rest the best third goes on. */
+struct bed {
+    struct assay_ladder ladder;
+    struct assay_history *history;
+    double *seconds; /* what would be measured at the second rung, by trial */
+};
+
+static int
+compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+static struct bed
+bed_of(const struct assay_plugin_space *space, size_t n, double first, bool straight)
+{
+    static const double rungs[] = {1.0, 3.0, 9.0};
+    struct bed bed = {.history = assay_history_new(space, 1, 0, 3),
+                      .seconds = assay_alloc(n + 1, sizeof(double))};
+    struct assay_random random = test_random(n);
+    assay_auto_free double *firsts = assay_alloc(n, sizeof *firsts);
+    assay_auto_free double *sorted = assay_alloc(n, sizeof *sorted);
+
+    assay_ladder_init(&bed.ladder, rungs, 3, 3.0, 1, 0);
+    for (size_t i = 0; i < n; i++) {
+        firsts[i] = sorted[i] = assay_random_normal(&random);
+        bed.seconds[i] =
+            first * firsts[i] + sqrt(1.0 - first * first) * assay_random_normal(&random);
+    }
+    qsort(sorted, n, sizeof *sorted, compare_doubles);
+    for (size_t i = 0; i < n; i++) {
+        bool second = straight || firsts[i] < sorted[n / 3];
+        /* Units differ, and one outlier is there. */
+        double values[] = {i == 5 ? 1e9 : exp(firsts[i]), second ? 70.0 + bed.seconds[i] : NAN,
+                           NAN};
+        double point[] = {(double)i / (double)n}, last = second ? values[1] : values[0];
+
+        assay_history_tell(bed.history, &(struct assay_plugin_trial){.number = (int64_t)i + 1,
+                                                                     .state = ASSAY_PLUGIN_PAUSED,
+                                                                     .point = point,
+                                                                     .values = &last,
+                                                                     .rung_values = values,
+                                                                     .budget = second ? 3.0 : 1.0,
+                                                                     .steps = second ? 3 : 1});
+        assay_ladder_add(&bed.ladder, assay_history_find(bed.history, (int64_t)i + 1));
+    }
+    return bed;
+}
+
+static void
+bed_done(struct bed *bed)
+{
+    assay_ladder_done(&bed->ladder);
+    assay_history_free(bed->history);
+    free(bed->seconds);
+}
+
+/* Also where only the best of the lower rung came to the higher one. */
+static void
+test_links_of_rungs_are_found(void **state ASSAY_UNUSED)
+{
+    static const double links[] = {0.3, 0.7, 0.95};
+    struct assay_space *space = space_of("[{'name':'x','type':'double','min':0,'max':1}]");
+    struct assay_view *view = assay_view_new(space);
+
+    for (size_t i = 0; i < 2 * ASSAY_COUNT(links); i++) {
+        double link = links[i / 2];
+        struct bed bed = bed_of(assay_view_space(view), 600, link, i % 2 == 0);
+        struct assay_scores scores;
+        double mean = 0.0, apart = 0.0, n = 0.0;
+
+        assert_true(assay_scores_init(&scores, &bed.ladder, bed.history, 6));
+        assert_int_equal(scores.target, 1);
+        assert_near(scores.links[0], link, 0.2);
+        assert_int_equal(assay_scores_lowest(&bed.ladder, bed.history), link < 0.4 ? 1 : 0);
+        /* On the scale of all of them, not of those that went on. */
+        for (size_t k = 0; k < scores.n && scores.items[k].rung == 1; k++) {
+            const struct assay_score *item = &scores.items[k];
+            double truth = bed.seconds[item->trial->number - 1];
+
+            mean += item->z - truth;
+            apart += (item->z - truth) * (item->z - truth);
+            n++;
+            assert_true(item->last);
+            assert_near(assay_scores_value(&scores, item->z), item->value, 1e-9);
+        }
+        assert_int_equal(n, i % 2 == 0 ? 600 : 200);
+        assert_near(mean / n, 0.0, 0.2);
+        assert_near(sqrt(apart / n), 0.0, 0.3);
+        assert_near(assay_scores_value(&scores, -100.0), assay_scores_value(&scores, -50.0), 0.0);
+        assay_scores_done(&scores);
+        bed_done(&bed);
+    }
+    assay_view_free(view);
+    assay_space_free(space);
 }
 
 static void
@@ -654,6 +775,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ladder_is_like_the_reference),
+        cmocka_unit_test(test_links_of_rungs_are_found),
         cmocka_unit_test(test_brackets_are_filled_in_proportion),
         cmocka_unit_test(test_studies_come_to_their_end),
         cmocka_unit_test(test_any_eta_and_budget),
