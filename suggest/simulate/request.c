@@ -49,6 +49,7 @@ take_options(const json_t *request, const struct assay_study_spec *spec,
         !take_real(request, "prior_steps", 1, PRIOR_STEPS_MAX, PRIOR_STEPS_DEFAULT, &prior_steps,
                    err) ||
         !take_real(request, "max_steps", 0, INFINITY, INFINITY, &ret_options->max_steps, err) ||
+        !take_real(request, "until", -INFINITY, INFINITY, NAN, &ret_options->until, err) ||
         !take_real(request, "seconds_per_step", 1e-9, 1e9, 1, &ret_options->seconds_per_step,
                    err) ||
         !take_real(request, "seconds_spread", 0, 3, 0.25, &ret_options->seconds_spread, err) ||

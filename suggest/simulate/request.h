@@ -6,6 +6,7 @@
  *    "workers": 8,                        left out: limits.parallel, or 1
  *    "trials": 500,                       left out: limits.trials, or 100
  *    "max_steps": 10000,                  left out: no limit
+ *    "until": 0.93,                       ends it at such a value; left out: none
  *    "seconds_per_step": 1, "seconds_spread": 0.25, "start_seconds": 0,
  *    "prior_steps": 100,                  of drawn curves in a study without a budget
  *    "runs": 20,                          seeds from the study's on; left out: 1

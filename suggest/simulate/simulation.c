@@ -633,6 +633,14 @@ encode_result(const struct simulation *sim)
     return result;
 }
 
+static bool
+is_reached(const struct simulation *sim)
+{
+    if (sim->best_trial == SIZE_MAX || isnan(sim->options->until))
+        return false;
+    return sim->maximize ? sim->best >= sim->options->until : sim->best <= sim->options->until;
+}
+
 assay_status
 assay_simulation_run(const struct assay_study_spec *spec, const struct assay_replay_curves *curves,
                      const struct assay_simulation_options *options, json_t **ret_result,
@@ -650,7 +658,8 @@ assay_simulation_run(const struct assay_study_spec *spec, const struct assay_rep
 
     if (status == ASSAY_OK)
         status = dispatch(&sim, err);
-    while (status == ASSAY_OK && sim.n_events > 0 && sim.used < options->max_steps) {
+    while (status == ASSAY_OK && sim.n_events > 0 && sim.used < options->max_steps &&
+           !is_reached(&sim)) {
         struct event event = pop_event(&sim);
 
         sim.now = event.time;

@@ -22,6 +22,7 @@ struct assay_simulation_options {
     double seconds_spread;   /* there: standard deviation of its logarithm, by trial */
     double start_seconds;    /* of each start of a process; >= 0 */
     double max_steps;        /* ends the study; +inf = no limit */
+    double until;            /* ends it once a value as good has been measured; NaN = none */
     int64_t max_trials;      /* new trials; >= 1 */
     size_t prior_steps;      /* of a drawn curve, in a study without a budget; >= 1 */
     bool trials;             /* list each trial in the result */

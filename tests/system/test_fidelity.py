@@ -38,8 +38,11 @@ class FidelityTest(DaemonTest):
             self.assertEqual(rungs, RUNGS[:len(rungs)])
             self.assertEqual(rungs[-1], row["budget"])
             self.assertEqual(row["state"] == "succeeded", row["budget"] == RUNGS[-1])
-            self.assertEqual(len(row["why"].get("promotions", [])), len(rungs) - 1)
-            promoted += len(rungs) - 1
+            promotions = len(row["why"].get("promotions", []))
+            begun_at = len(rungs) - 1 - promotions
+            # The first eight tell what the lowest rung says of the next; then one is chosen.
+            self.assertIn(begun_at, (1,) if row["number"] <= 8 else (0, 1, 2), row)
+            promoted += promotions
             self.check_curve(name, row)
         self.assertGreater(promoted, 0)
         return rows
@@ -70,7 +73,7 @@ class FidelityTest(DaemonTest):
         best = max((row for row in rows if row["state"] == "succeeded"),
                    key=lambda row: row["value"])
         whole = self.call("GET", f"{STUDIES}/steps/trials/{best['number']}")
-        self.assertEqual(len(whole["attempts"]), len(RUNGS))
+        self.assertEqual(len(whole["attempts"]), 1 + len(whole["why"]["promotions"]))
         # What it would have been in one go: the same numbers, epoch for epoch.
         again = digits_study("whole", trials=1, algorithm={"name": "random"},
                              start_with=[best["parameters"]])
@@ -151,8 +154,9 @@ class FidelityTest(DaemonTest):
                                           + trial["budget"] / 1000}})
             self.assertEqual(told["state"], "succeeded" if trial["budget"] == 9 else "paused")
         self.assertEqual(sorted(budgets), list(range(1, 10)))
-        self.assertTrue(all(b == [1, 3, 9][:len(b)] for b in budgets.values()), budgets)
-        self.assertTrue(any(len(b) == 3 for b in budgets.values()), json.dumps(budgets))
+        self.assertTrue(all(b in ([1], [1, 3], [1, 3, 9], [3], [3, 9]) for b in budgets.values()),
+                        budgets)
+        self.assertIn([3, 9], budgets.values(), json.dumps(budgets))
         found = self.call("GET", f"{STUDIES}/told")
         self.assertEqual(found["trials"]["paused"], 0)
 

@@ -255,7 +255,7 @@ class Preparation(Runner):
     def test_promoted_on_another_node(self):
         """Each budget has a node of its own; what a trial saved on one it finds on the next."""
         study = self.study("asha", "file", "metrics.log", "${budget}", trials=6,
-                           algorithm={"name": "asha"},
+                           algorithm={"name": "asha", "settings": {"sampler": "random"}},
                            budget={"name": "epochs", "min": 1, "max": 4, "eta": 2},
                            trial={"checkpoints": True},
                            kubernetes={"checkpoint_claim": "kept", "node_selector": {

@@ -1,9 +1,10 @@
 /* ASHA with configurations from a model: asynchronous successive halving in which new
- * trials come from a Gaussian process over all rungs.
+ * trials come from a Gaussian process over configurations and rungs (surrogate.h).
  *
- * L. Li et al., "A system for massively parallel hyperparameter tuning", MLSys 2020;
- * Y. Li et al., "Hyper-Tune: towards efficient hyper-parameter tuning at scale", VLDB
- * 2022.  README.md here says what is done otherwise and why. */
+ * L. Li et al., "A system for massively parallel hyperparameter tuning", MLSys 2020; that
+ * the rungs choose where new trials begin, and that promotions are held back, is after Y. Li
+ * et al., "Hyper-Tune: towards efficient hyper-parameter tuning at scale", VLDB 2022.
+ * README.md here says what is done otherwise and why. */
 #include <string.h>
 
 #include "suggest/algorithms/fidelity/asha.h"
@@ -23,8 +24,8 @@ static const char settings_schema[] =
     "are slow to show what they"
     " are worth.\"},"
     "\"sampler\": {\"type\": \"string\", \"enum\": [\"model\", \"tpe\", \"random\"],"
-    " \"default\": \"model\", \"description\": \"Where new configurations come from: Gaussian"
-    " processes on the rungs, densities of good and bad trials (microseconds, where trials are"
+    " \"default\": \"model\", \"description\": \"Where new configurations come from: a Gaussian"
+    " process over all rungs, densities of good and bad trials (microseconds, where trials are"
     " many and short), or chance.\"},"
     "\"random_share\": {\"type\": \"number\", \"minimum\": 0, \"maximum\": 1, \"default\": 0.1,"
     " \"description\": \"Share of the new configurations that is random whatever the model"
@@ -72,8 +73,9 @@ const struct assay_plugin_algorithm assay_algorithm_asha = {
     .name = "asha",
     .description =
         "Asynchronous successive halving: many configurations get a small budget, the best of "
-        "them more and more, and no worker ever waits. New configurations come from Gaussian "
-        "processes that learn from every rung. The first choice when trials are long and their "
+        "them more and more, and no worker ever waits. New configurations come from a Gaussian "
+        "process that learns from every rung, and begin at the lowest rung that says something of "
+        "the next. The first choice when trials are long and their "
         "early results say something about the late ones.",
     .caps = ASSAY_HALVING_CAPS,
     .settings_schema = settings_schema,

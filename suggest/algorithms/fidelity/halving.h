@@ -4,7 +4,10 @@
  * Of type promotion: a trial gets the budget of the first rung of its bracket, waits, and
  * is resumed with the next rung's budget when it is among the best (ladder.h); else a new
  * one is begun.  Nobody ever waits for a rung to fill.  When no new trial may be begun
- * and none runs, the best one goes on alone until one has had the whole budget.
+ * and none runs, the best one goes on alone until one has had the whole budget.  Where a
+ * model proposes, promotions are sparing (ladder.h), the first eight trials get the second
+ * rung's budget at once, and later ones that of the lowest rung which says something of the
+ * next (scores.h).
  *
  * Of type stopping: each trial gets the whole budget, and the stopping rule `asha` ends it
  * at the rung where it falls behind.  For trials that can not be resumed: one that keeps

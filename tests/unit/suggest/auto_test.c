@@ -527,7 +527,7 @@ test_budgets(void **state ASSAY_UNUSED)
         bool needs_rule;
         const char *note;
     } cases[] = {
-        {"auto", one, true, 1.0, false, "auto does as asha"},
+        {"auto", one, true, 3.0, false, "auto does as asha"},
         {"auto", one, false, 0.0, true, "without trial.checkpoints"},
         {"auto", two, true, 0.0, false, "several objectives"},
         {"asha", one, false, 0.0, true, NULL},
