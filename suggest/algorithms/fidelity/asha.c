@@ -62,6 +62,8 @@ asha_create(const struct assay_plugin_study *study, void **ret_instance, char *e
         .brackets = promotes && brackets > 0 ? (size_t)brackets : 1,
         .sampler = sampler_of(json_string_value(json_object_get(settings, "sampler"))),
         .random_share = json_number_value(json_object_get(settings, "random_share")),
+        .learns = sampler_of(json_string_value(json_object_get(settings, "sampler"))) !=
+                  ASSAY_SAMPLER_RANDOM,
     };
 
     json_decref(settings);

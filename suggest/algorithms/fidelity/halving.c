@@ -19,7 +19,7 @@ struct halving {
     int64_t n_imports; /* that do not count against it */
     struct assay_ladder ladder;
     struct assay_sampler sampler;
-    bool sparing;  /* with promotions: where a model proposes */
+    bool sparing;  /* with promotions */
     size_t lowest; /* rung that new trials begin at; SIZE_MAX: to be found */
 };
 
@@ -55,7 +55,7 @@ assay_halving_create(const struct assay_plugin_study *study, const struct assay_
                       (size_t)study->n_constraints);
     assay_sampler_init(&halving->sampler, plan->sampler, plan->random_share, plan->name,
                        halving->sign, &halving->base, &halving->ladder);
-    halving->sparing = plan->sampler == ASSAY_SAMPLER_MODEL;
+    halving->sparing = plan->learns;
     halving->lowest = SIZE_MAX;
     *ret_instance = halving;
     return ASSAY_PLUGIN_OK;
@@ -129,14 +129,14 @@ write_bracket(const struct halving *halving, size_t bracket,
                  ", \"bracket\": %zu}", bracket);
 }
 
-/* The rung whose budget a new trial gets.  Where a model proposes: not one that says
+/* The rung whose budget a new trial gets.  Where promotions are sparing: not one that says
  * nothing of the next (README.md), which the first trials are to find out. */
 static size_t
 first_rung(struct halving *halving, int64_t number, size_t bracket)
 {
     const struct assay_ladder *ladder = &halving->ladder;
 
-    if (halving->sampler.kind != ASSAY_SAMPLER_MODEL || ladder->n_rungs < 3)
+    if (!halving->sparing || ladder->n_rungs < 3)
         return bracket;
     if (number <= STRAIGHT)
         return ASSAY_MAX(bracket, (size_t)1);

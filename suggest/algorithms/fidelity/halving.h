@@ -4,8 +4,8 @@
  * Of type promotion: a trial gets the budget of the first rung of its bracket, waits, and
  * is resumed with the next rung's budget when it is among the best (ladder.h); else a new
  * one is begun.  Nobody ever waits for a rung to fill.  When no new trial may be begun
- * and none runs, the best one goes on alone until one has had the whole budget.  Where a
- * model proposes, promotions are sparing (ladder.h), the first eight trials get the second
+ * and none runs, the best one goes on alone until one has had the whole budget.  Where the
+ * plan learns, promotions are sparing (ladder.h), the first eight trials get the second
  * rung's budget at once, and later ones that of the lowest rung which says something of the
  * next (scores.h).
  *
@@ -25,6 +25,7 @@ struct assay_halving_plan {
     size_t brackets; /* capped by the number of rungs */
     enum assay_sampler_kind sampler;
     double random_share;
+    bool learns; /* which rungs say something, and how many may go on: see above */
 };
 
 int32_t assay_halving_create(const struct assay_plugin_study *study,
