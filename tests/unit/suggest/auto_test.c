@@ -501,7 +501,7 @@ first_of(const struct assay_study_spec *spec)
     struct assay_proposer *proposer;
     struct assay_error err = {0};
     int64_t number = 1;
-    json_t *trials;
+    json_t *trials = NULL;
     bool exhausted;
 
     if (assay_proposer_new(spec->document, NULL, &proposer, &err) != ASSAY_OK ||
