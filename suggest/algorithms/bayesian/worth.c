@@ -123,12 +123,13 @@ add_trend(const struct assay_gp_worth *worth, struct assay_gp_part *part, const 
           size_t k, enum assay_gp_detail detail)
 {
     const struct assay_gp_trend *trend = &part->surface->trend;
-    double *values = part->trends, *doubts = values + ASSAY_GP_BATCH;
-    double *factors = doubts + ASSAY_GP_BATCH;
+    double *values = part->trends, *doubts, *factors;
     size_t n_means = part->moments.n_means;
 
-    if (part->trends == NULL)
+    if (values == NULL)
         return;
+    doubts = values + ASSAY_GP_BATCH;
+    factors = doubts + ASSAY_GP_BATCH;
     if (detail == ASSAY_GP_SLOPES)
         assay_gp_trend_prepare(trend, worth->roots, scaled, k, values, doubts);
     else
