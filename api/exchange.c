@@ -529,6 +529,7 @@ assay__exchange_begin(void *arg, const char *target, struct MHD_Connection *conn
     request->connection = connection;
     request->target = assay_strdup(target);
     request->started_us = assay_monotonic_us();
+    atomic_fetch_add(&request->server->requests, 1);
     return request;
 }
 
@@ -593,6 +594,7 @@ assay__exchange_end(void *arg, struct MHD_Connection *connection, void **state,
     set_quiet_since(request, assay_monotonic_us());
     if (request->answer.stream != NULL)
         atomic_fetch_sub(&request->server->streams, 1);
+    atomic_fetch_sub(&request->server->requests, 1);
     assay_request_free(request);
     *state = NULL;
 }

@@ -22,6 +22,8 @@
 #define THREAD_STACK_BYTES ((size_t)512 << 10)
 #define READ_QUEUE_MAX 2048
 #define BACKLOG 1024u
+/* At the end answers have so long to be taken. */
+#define ANSWERS_US ASSAY_SECOND_US
 /* A request that came whole before its client closed is answered within this. */
 #define GONE_US (2 * ASSAY_SECOND_US)
 
@@ -350,6 +352,7 @@ void
 assay_server_drain(struct assay_server *server)
 {
     const struct assay_service *service = atomic_load(&server->service);
+    int64_t end_us = assay_monotonic_us() + ANSWERS_US;
     struct timespec pause = {.tv_nsec = 2000000};
     MHD_socket fd;
 
@@ -359,8 +362,10 @@ assay_server_drain(struct assay_server *server)
     if (fd != MHD_INVALID_SOCKET)
         close(fd);
     /* From now on no request begins anything.  A wait may begin after the call that
-     * ends all, hence again and again; each round trip of the engine ends by itself. */
-    while (atomic_load(&server->suspended) > 0) {
+     * ends all, hence again and again; each round trip of the engine ends by itself.  What
+     * was answered is sent before the connections go; who does not read is not waited for. */
+    while (atomic_load(&server->suspended) > 0 ||
+           (atomic_load(&server->requests) > 0 && assay_monotonic_us() < end_us)) {
         if (service != NULL)
             assay_notifier_wake_all(service->notifier);
         clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);

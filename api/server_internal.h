@@ -38,6 +38,7 @@ struct assay_server {
     _Atomic(const struct assay_service *) service; /* NULL = not ready */
     atomic_bool stopping;
     atomic_long suspended; /* connections in others' hands */
+    atomic_long requests;  /* begun, their answers not sent whole */
     atomic_long streams;
     atomic_uint_fast64_t request_ids;
     int64_t started_us;
