@@ -414,6 +414,9 @@ open_service(struct daemon *daemon, struct assay_error *err)
     if (status == ASSAY_OK)
         status = assay_data_dir_write(&daemon->dir, "url", assay_server_url(daemon->server), err);
     if (status == ASSAY_OK)
+        status = assay_data_dir_write(&daemon->dir, ASSAY_TRIALS_URL_FILE,
+                                      assay_server_trials_url(daemon->server), err);
+    if (status == ASSAY_OK)
         status = start_engine(daemon, err);
     if (status != ASSAY_OK)
         return status;
@@ -518,6 +521,7 @@ close_all(struct daemon *daemon)
         assay_log(ASSAY_LOG_INFO, "some trials go on; the next start takes them over");
     if (daemon->server != NULL) {
         assay_data_dir_remove(&daemon->dir, "url");
+        assay_data_dir_remove(&daemon->dir, ASSAY_TRIALS_URL_FILE);
         assay_server_drain(daemon->server);
     }
     assay_server_stop(daemon->server);
@@ -556,6 +560,7 @@ serve(struct daemon *daemon)
     if (status == ASSAY_OK) {
         /* What a killed daemon left behind points nowhere. */
         assay_data_dir_remove(&daemon->dir, "url");
+        assay_data_dir_remove(&daemon->dir, ASSAY_TRIALS_URL_FILE);
         status = assay_data_dir_token(&daemon->dir, &daemon->token, &err);
     }
     if (status == ASSAY_OK)

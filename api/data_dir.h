@@ -3,6 +3,7 @@
  *   assayd.lock  held by the daemon that uses the directory
  *   token        administrator's token, 0600, made once
  *   url, pid     while a daemon serves
+ *   trials-url   likewise: where trials on this machine report
  *   database/    the private PostgreSQL
  *
  * One thread; blocking. */

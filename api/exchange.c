@@ -205,8 +205,15 @@ check_head(struct assay_request *request)
     static void (*const checks[])(struct assay_request *) = {
         check_accept, read_query, check_key, check_body_head,
     };
+    const struct assay__client *client = client_of(request->connection);
     struct assay_error err = {0};
 
+    if (client != NULL && client->of_trials && !request->principal.is_trial &&
+        request->route->role != ASSAY_ROLE_NONE) {
+        assay_answer_problem(request, ASSAY_E_FORBIDDEN,
+                             "this port is for trials on the daemon's machine");
+        return;
+    }
     if (request->principal.is_trial && (request->route->flags & ASSAY_ROUTE_TRIAL_TOKEN) != 0) {
         /* Whether it is this trial is known when its study is. */
     } else if (assay_principal_check(&request->principal, request->route->role,

@@ -22,6 +22,9 @@
 #define THREAD_STACK_BYTES ((size_t)512 << 10)
 #define READ_QUEUE_MAX 2048
 #define BACKLOG 1024u
+/* Of the port for trials on this machine, which has few clients. */
+#define TRIALS_THREADS 2
+#define TRIALS_LISTEN "127.0.0.1:0"
 /* At the end answers have so long to be taken. */
 #define ANSWERS_US ASSAY_SECOND_US
 /* A request that came whole before its client closed is answered within this. */
@@ -150,6 +153,15 @@ notify_connection(void *arg, struct MHD_Connection *connection, void **state,
     pthread_mutex_unlock(&server->lock);
 }
 
+static void
+notify_connection_of_trial(void *arg, struct MHD_Connection *connection, void **state,
+                           enum MHD_ConnectionNotificationCode code)
+{
+    notify_connection(arg, connection, state, code);
+    if (code == MHD_CONNECTION_NOTIFY_STARTED)
+        ((struct assay__client *)*state)->of_trials = true;
+}
+
 /* Whether the client has closed its side. */
 static bool
 has_gone(const struct assay__client *client)
@@ -202,7 +214,8 @@ leave_escaped(void *arg, struct MHD_Connection *connection, char *text)
 /* --- life */
 
 static struct MHD_Daemon *
-start_mhd(struct assay_server *server, const struct assay_server_options *options, int fd)
+start_mhd(struct assay_server *server, const struct assay_server_options *options, int fd,
+          bool of_trials)
 {
     struct MHD_OptionItem tls[] = {
         {MHD_OPTION_HTTPS_MEM_KEY, 0, NULL},
@@ -215,7 +228,7 @@ start_mhd(struct assay_server *server, const struct assay_server_options *option
         void *taken;
     } key = {.given = options->key_pem}, certificate = {.given = options->certificate_pem};
 
-    if (server->tls) {
+    if (server->tls && !of_trials) {
         flags |= MHD_USE_TLS;
         tls[0].ptr_value = key.taken;
         tls[1].ptr_value = certificate.taken;
@@ -227,7 +240,8 @@ start_mhd(struct assay_server *server, const struct assay_server_options *option
         MHD_OPTION_EXTERNAL_LOGGER, log_mhd, NULL,
         MHD_OPTION_LISTEN_SOCKET, fd,
         MHD_OPTION_LISTEN_BACKLOG_SIZE, BACKLOG,
-        MHD_OPTION_THREAD_POOL_SIZE, (unsigned)options->threads,
+        MHD_OPTION_THREAD_POOL_SIZE,
+        of_trials ? (unsigned)TRIALS_THREADS : (unsigned)options->threads,
         MHD_OPTION_THREAD_STACK_SIZE, THREAD_STACK_BYTES,
         MHD_OPTION_CONNECTION_LIMIT, options->connections_max,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_BYTES,
@@ -235,7 +249,8 @@ start_mhd(struct assay_server *server, const struct assay_server_options *option
         MHD_OPTION_URI_LOG_CALLBACK, assay__exchange_begin, server,
         MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
         MHD_OPTION_NOTIFY_COMPLETED, assay__exchange_end, server,
-        MHD_OPTION_NOTIFY_CONNECTION, notify_connection, server,
+        MHD_OPTION_NOTIFY_CONNECTION, of_trials ? notify_connection_of_trial : notify_connection,
+        server,
         MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
 }
 
@@ -252,8 +267,34 @@ free_server(struct assay_server *server)
     pthread_mutex_destroy(&server->lock);
     free(server->cause);
     free(server->url);
+    free(server->trials_url);
     free(server);
     return NULL;
+}
+
+/* Trials on this machine speak to a server with TLS over a port of their own: the certificate
+ * need not name loopback, nor its authority be known to them. */
+static assay_status
+start_for_trials(struct assay_server *server, const struct assay_server_options *options,
+                 struct assay_error *err)
+{
+    assay_auto_close int fd = -1;
+    assay_status status;
+
+    if (!server->tls) {
+        server->trials_url = assay_strdup(server->url);
+        return ASSAY_OK;
+    }
+    status = listen_on(TRIALS_LISTEN, &fd, err);
+    if (status != ASSAY_OK)
+        return status;
+    server->trials_url = socket_url(fd, false);
+    server->trials = start_mhd(server, options, fd, true);
+    if (server->trials == NULL)
+        return assay_fail(err, ASSAY_E_IO, "the HTTP server can not be started on %s",
+                          server->trials_url);
+    fd = -1;
+    return ASSAY_OK;
 }
 
 assay_status
@@ -283,7 +324,7 @@ assay_server_start(const struct assay_server_options *options, struct assay_serv
     server->keys = assay_keys_new();
     server->dashboard = assay_dashboard_read(options->dashboard_dir);
     atomic_store(&server->request_ids, assay_random_seed());
-    server->daemon = start_mhd(server, options, fd);
+    server->daemon = start_mhd(server, options, fd, false);
     if (server->daemon == NULL) {
         free_server(server);
         return assay_fail(err, ASSAY_E_IO, "the HTTP server can not be started on %s%s",
@@ -293,6 +334,11 @@ assay_server_start(const struct assay_server_options *options, struct assay_serv
                               : "");
     }
     fd = -1;
+    status = start_for_trials(server, options, err);
+    if (status != ASSAY_OK) {
+        assay_server_stop(server);
+        return status;
+    }
     *ret_server = server;
     return ASSAY_OK;
 }
@@ -301,6 +347,12 @@ const char *
 assay_server_url(const struct assay_server *server)
 {
     return server->url;
+}
+
+const char *
+assay_server_trials_url(const struct assay_server *server)
+{
+    return server->trials_url;
 }
 
 void
@@ -348,19 +400,26 @@ assay_server_serve(struct assay_server *server, const struct assay_service *serv
     release_held(server);
 }
 
+static void
+stop_listening(struct MHD_Daemon *daemon)
+{
+    MHD_socket fd = daemon != NULL ? MHD_quiesce_daemon(daemon) : MHD_INVALID_SOCKET;
+
+    if (fd != MHD_INVALID_SOCKET)
+        close(fd);
+}
+
 void
 assay_server_drain(struct assay_server *server)
 {
     const struct assay_service *service = atomic_load(&server->service);
     int64_t end_us = assay_monotonic_us() + ANSWERS_US;
     struct timespec pause = {.tv_nsec = 2000000};
-    MHD_socket fd;
 
     atomic_store(&server->stopping, true);
     release_held(server);
-    fd = MHD_quiesce_daemon(server->daemon);
-    if (fd != MHD_INVALID_SOCKET)
-        close(fd);
+    stop_listening(server->daemon);
+    stop_listening(server->trials);
     /* From now on no request begins anything.  A wait may begin after the call that
      * ends all, hence again and again; each round trip of the engine ends by itself.  What
      * was answered is sent before the connections go; who does not read is not waited for. */
@@ -378,5 +437,7 @@ assay_server_stop(struct assay_server *server)
     if (server == NULL)
         return NULL;
     MHD_stop_daemon(server->daemon);
+    if (server->trials != NULL)
+        MHD_stop_daemon(server->trials);
     return free_server(server);
 }

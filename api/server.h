@@ -27,6 +27,9 @@ ASSAY_MUST_CHECK assay_status assay_server_start(const struct assay_server_optio
                                                  struct assay_error *err);
 /* "http://127.0.0.1:8470"; borrowed. */
 const char *assay_server_url(const struct assay_server *server);
+/* Where trials on this machine report; borrowed.  With TLS a port of its own on loopback,
+ * without, so that they need no certificate to trust: it takes tokens of trials only. */
+const char *assay_server_trials_url(const struct assay_server *server);
 /* Why the daemon is not ready, a sentence; copied. */
 void assay_server_set_cause(struct assay_server *server, const char *cause);
 /* From now until assay_server_serve, which must come within moments, requests that

@@ -18,12 +18,14 @@
 struct assay__client {
     int fd;
     int64_t quiet_since_us; /* monotonic; 0 while a whole request is being answered */
+    bool of_trials;         /* came by the port that is for trials on this machine */
     TAILQ_ENTRY(assay__client) link;
 };
 
 struct assay_server {
     struct MHD_Daemon *daemon;
-    char *url;
+    struct MHD_Daemon *trials; /* the port for trials on this machine; NULL without TLS */
+    char *url, *trials_url;
     size_t body_bytes_max;
     int read_threads;
     int64_t idle_us;

@@ -135,6 +135,9 @@ struct assay_executor_type {
 extern const struct assay_executor_type assay_executor_local;
 extern const struct assay_executor_type assay_executor_kubernetes;
 
+/* In data_dir: the address for trials on this machine, while a daemon serves. */
+#define ASSAY_TRIALS_URL_FILE "trials-url"
+
 /* Folders of the local executor, for the log route.  Caller frees. */
 char *assay_trial_directory(const char *data_dir, int64_t study_id, int64_t trial_number);
 char *assay_attempt_directory(const char *data_dir, const struct assay_attempt_key *key);

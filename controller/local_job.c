@@ -131,6 +131,7 @@ assay__local_job_build(const struct assay_launch *launch,
     assay_status rc;
 
     json_object_set_new(job, "data_dir", json_string(options->data_dir));
+    json_object_set_new(job, "url_file", json_string(ASSAY_TRIALS_URL_FILE));
     json_object_set_new(job, "key", build_key(&launch->key));
     json_object_set_new(job, "marker", json_string(options->marker));
     json_object_set_new(job, "project", json_string(launch->project));

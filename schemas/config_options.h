@@ -45,7 +45,9 @@ struct assay_config {
     /* Directory of initdb and postgres for the private database; when not set, they are
      * looked for. NULL = not set. */
     char *postgres_bin;
-    /* Certificate (PEM) for HTTPS; needs --tls-key. NULL = not set. */
+    /* Certificate (PEM) for HTTPS; needs --tls-key. Trials on the same machine report over a
+     * loopback port of their own, without TLS, which takes nobody else's token. NULL = not
+     * set. */
     char *tls_cert;
     /* Private key (PEM) for HTTPS; needs --tls-cert. NULL = not set. */
     char *tls_key;

@@ -137,7 +137,7 @@ set_ours(struct list *list, const struct assay_job *job, const char *url)
         set_taken(list, "ASSAY_CA_FILE", assay_job_file(job, ASSAY_JOB_CA_FILE));
     /* Where the address stands after the daemon has come back on another port. */
     if (!job->pod)
-        set_taken(list, "ASSAY_URL_FILE", assay_format("%s/url", job->data_dir));
+        set(list, "ASSAY_URL_FILE", job->url_file);
     set(list, "ASSAY_TOKEN", job->token);
     set(list, "ASSAY_PROJECT", job->project);
     set(list, "ASSAY_STUDY", job->study);

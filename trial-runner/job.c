@@ -119,6 +119,17 @@ read_pod(struct assay_job *job, const json_t *pod)
            job->url != NULL;
 }
 
+/* That of an earlier version's daemon when the job names none. */
+static char *
+find_url_file(const struct assay_job *job, const json_t *json)
+{
+    assay_auto_free char *name = take_text(json, "url_file");
+
+    if (job->data_dir == NULL)
+        return NULL;
+    return assay_format("%s/%s", job->data_dir, name != NULL ? name : "url");
+}
+
 static bool
 read_members(struct assay_job *job, const json_t *json, char *const *command)
 {
@@ -128,6 +139,7 @@ read_members(struct assay_job *job, const json_t *json, char *const *command)
     json_t *gpus = json_object_get(json, "gpus");
 
     job->data_dir = take_text(json, "data_dir");
+    job->url_file = find_url_file(job, json);
     job->study_id = json_integer_value(json_object_get(key, "study_id"));
     job->trial = json_integer_value(json_object_get(key, "trial"));
     job->attempt = json_integer_value(json_object_get(key, "attempt"));
@@ -210,6 +222,7 @@ assay_job_free(struct assay_job *job)
     free(job->command);
     free(job->metrics);
     free(job->data_dir);
+    free(job->url_file);
     free(job->marker);
     free(job->project);
     free(job->study);

@@ -19,7 +19,8 @@ enum assay_job_metrics {
 };
 
 struct assay_job {
-    char *data_dir; /* of the daemon; holds `url` */
+    char *data_dir; /* of the daemon */
+    char *url_file; /* in it: where the daemon is to be reached */
     int64_t study_id, trial, attempt;
     char *marker; /* value of ASSAY_ATTEMPT_KEY */
     char *project, *study;
@@ -46,7 +47,7 @@ struct assay_job {
     /* The runner is the container's first process: its output is the container's, its exit
      * code the command's, and the code was fetched before it was started. */
     bool pod;
-    char *url; /* of the daemon; NULL = as `data_dir` says */
+    char *url; /* of the daemon; NULL = as `url_file` says */
     char *ca;  /* authorities to trust, PEM; NULL = the machine's */
 };
 

@@ -420,7 +420,6 @@ struct assay_reporter *
 assay_reporter_new(const struct assay_job *job, int wake_fd)
 {
     struct assay_reporter *reporter = ASSAY_NEW(struct assay_reporter);
-    assay_auto_free char *url_file = job->pod ? NULL : assay_format("%s/url", job->data_dir);
     assay_auto_free char *ca_file =
         job->ca != NULL ? assay_job_file(job, ASSAY_JOB_CA_FILE) : NULL;
     assay_auto_free char *spool = assay_job_file(job, "unsent");
@@ -429,11 +428,10 @@ assay_reporter_new(const struct assay_job *job, int wake_fd)
     reporter->wake_fd = wake_fd;
     reporter->base = assay_format("/v1/projects/%s/studies/%s/trials/%" PRId64, job->project,
                                   job->study, job->trial);
-    reporter->link =
-        assay_daemon_link_new(&(struct assay_daemon_address){.url_file = url_file,
-                                                             .url = job->url,
-                                                             .ca_file = ca_file},
-                              job->token);
+    reporter->link = assay_daemon_link_new(
+        &(struct assay_daemon_address){
+            .url_file = job->pod ? NULL : job->url_file, .url = job->url, .ca_file = ca_file},
+        job->token);
     reporter->queue = assay_report_queue_new(spool);
     reporter->batch_limit = BATCH_MAX;
     reporter->last_heard_us = assay_monotonic_us();

@@ -286,12 +286,11 @@ static assay_status
 start(struct runner *runner, struct assay_error *err)
 {
     const struct assay_job *job = runner->job;
-    assay_auto_free char *url_path = assay_format("%s/url", job->data_dir);
     assay_auto_free char *url = NULL;
 
     if (job->pod)
         url = assay_strdup(job->url);
-    else if (assay_file_read_line(url_path, &url, NULL) < 0)
+    else if (assay_file_read_line(job->url_file, &url, NULL) < 0)
         url = assay_strdup(getenv("ASSAY_URL"));
     runner->environment = assay_environment_build(job, url);
     write_parameters(runner);

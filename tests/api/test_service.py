@@ -10,11 +10,12 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
 
-from service import ApiTest, Assayd, Client, address, contract, fresh_name, shared
+from service import ROOT, ApiTest, Assayd, Client, address, contract, fresh_name, shared
 
 
 def resident_kib(daemon):
@@ -223,6 +224,52 @@ class Life(unittest.TestCase):
             answer = connection.getresponse()
             self.assertEqual((answer.status, json.loads(answer.read())["role"]), (200, "admin"))
         connection.close()
+
+    def test_trials_of_a_daemon_with_a_private_certificate(self):
+        """It names another host, and its authority is known to nobody: trials on the machine
+        report all the same, and over their port nobody else is served."""
+        folder = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, folder)
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+             "-nodes", "-days", "2", "-subj", "/CN=assayd", "-addext",
+             "subjectAltName=DNS:assayd.assay.svc", "-keyout", folder / "key.pem", "-out",
+             folder / "cert.pem"], check=True, capture_output=True)
+        daemon = self.daemon("--tls-cert", str(folder / "cert.pem"), "--tls-key",
+                             str(folder / "key.pem"), start=False)
+        daemon.ready = lambda: (daemon.data / "trials-url").exists()
+        daemon.start()
+        context = ssl.create_default_context(cafile=str(folder / "cert.pem"))
+        context.check_hostname = False
+        connection = http.client.HTTPSConnection(*address(daemon), context=context, timeout=60)
+        self.addCleanup(connection.close)
+
+        def call(method, path, body=None, to=connection):
+            to.request(method, path, json.dumps(body) if body else None, {
+                "Authorization": f"Bearer {daemon.token}", "Content-Type": "application/json"})
+            answer = to.getresponse()
+            return answer.status, json.loads(answer.read())
+        for name, metrics, command in (
+                ("prints", "stdout", "print('loss=0.25')"),
+                ("pushes", "push", "import assay; assay.report(step=1, loss=0.25)")):
+            status, made = call("POST", "/v1/projects/default/studies", {
+                "name": name, "objective": {"metric": "loss", "goal": "minimize"},
+                "parameters": [{"name": "x", "type": "double", "min": 0, "max": 1}],
+                "algorithm": {"name": "random"}, "limits": {"trials": 1},
+                "trial": {"command": [sys.executable, "-c", command], "metrics": {"from": metrics},
+                          "environment": {"PYTHONPATH": str(ROOT / "python")}}})
+            self.assertEqual(status, 201, made)
+            found = {"state": "running"}
+            while found["state"] == "running":
+                found = call("GET", f"/v1/projects/default/studies/{name}?wait=30s&until=final")[1]
+            self.assertEqual((found["state"], found["best"]["value"]), ("succeeded", 0.25), found)
+        near = http.client.HTTPConnection(
+            (daemon.data / "trials-url").read_text().strip().removeprefix("http://"), timeout=20)
+        self.addCleanup(near.close)
+        status, problem = call("GET", "/v1/projects/default/studies", to=near)
+        self.assertEqual((status, problem["code"]), (403, "forbidden"))
+        self.assertEqual(daemon.stop(), "")
+        self.assertFalse((daemon.data / "trials-url").exists())
 
     def test_requests_during_the_start(self):
         """Who finds the address is answered, if only a moment later."""
