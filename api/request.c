@@ -231,12 +231,7 @@ assay_request_call_failed(struct assay_request *request, assay_status status,
     if (answer != NULL && answer->faults != NULL && answer->faults->count > 0) {
         struct assay_faults faults = {0};
 
-        for (size_t i = 0; i < ASSAY_MIN(answer->faults->count, (size_t)ASSAY_FAULTS_MAX); i++) {
-            const struct assay_fault *fault = &answer->faults->items[i];
-
-            assay_fault_add(&faults, fault->pointer, fault->found, fault->allowed, "%s",
-                            fault->message);
-        }
+        assay_faults_copy(answer->faults, &faults);
         assay_answer_faults(request, status, &faults);
     } else {
         assay_answer_error(request, status, err != NULL ? err : &nothing);

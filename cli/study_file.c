@@ -184,20 +184,41 @@ apply_options(struct assay_cli *cli, struct assay_study_file *file, struct assay
     return ASSAY_OK;
 }
 
-/* Puts the translation in the place of another system's document; false when there are
- * faults, which are printed then. */
-static bool
-translate(struct assay_cli *cli, struct assay_study_file *file)
+/* All faults of a file that can not be translated. */
+static int
+fail_import(const struct assay_cli *cli, const struct assay_study_file *file)
 {
     assay_auto_import struct assay_import import = {0};
     struct assay_faults faults = {0};
-    struct assay_study_spec *spec;
-    json_t *list;
+    struct assay_study_spec *spec =
+        assay_import_decode(file->document, NULL, NULL, &import, &faults);
+    json_t *list = assay_faults_to_json(&faults);
+    int code;
+
+    ASSAY_ASSERT(spec == NULL);
+    assay_faults_locate(list, file->lines);
+    code = assay_cli_fail_faults(cli, file->path, list);
+    json_decref(list);
+    assay_faults_done(&faults);
+    return code;
+}
+
+/* Puts the translation in the place of another system's document, unless it refers to a text;
+ * false when there are faults, which are printed then. */
+static bool
+translate(struct assay_cli *cli, struct assay_study_file *file)
+{
+    assay_auto_import_source struct assay_import_source source = {0};
+    assay_auto_import struct assay_import import = {0};
+    struct assay_faults faults = {0};
 
     file->imported = assay_import_recognise(file->document);
     if (file->imported == ASSAY_IMPORT_NONE)
         return true;
     file->foreign = false;
+    file->refers = assay_import_refers(file->document, &source);
+    if (file->refers)
+        return true;
     assay_import_translate(file->document, &import, &faults);
     if (faults.count == 0) {
         json_decref(file->document);
@@ -206,16 +227,8 @@ translate(struct assay_cli *cli, struct assay_study_file *file)
         file->notes = json_incref(import.notes);
         return true;
     }
-    /* Once more, for all faults at once. */
-    assay_import_done(&import);
     assay_faults_done(&faults);
-    spec = assay_import_decode(file->document, NULL, NULL, &import, &faults);
-    ASSAY_ASSERT(spec == NULL);
-    list = assay_faults_to_json(&faults);
-    assay_faults_locate(list, file->lines);
-    (void)assay_cli_fail_faults(cli, file->path, list);
-    json_decref(list);
-    assay_faults_done(&faults);
+    (void)fail_import(cli, file);
     return false;
 }
 
@@ -225,8 +238,6 @@ assay_study_file_note(const struct assay_cli *cli, const struct assay_study_file
     json_t *note;
     size_t i;
 
-    if (file->imported == ASSAY_IMPORT_NONE)
-        return;
     json_array_foreach(file->notes, i, note)
         assay_cli_note(cli, "%s: note: %s: %s", file->path, assay_member_text(note, "pointer"),
                        assay_member_text(note, "message"));
@@ -276,7 +287,8 @@ assay_study_file_read(struct assay_cli *cli, const char *path, struct assay_stud
         file.foreign = json_object_get(file.document, "apiVersion") != NULL;
         if (!translate(cli, &file))
             return ASSAY_EXIT_INPUT;
-        rc = apply_options(cli, &file, &err);
+        if (!file.refers)
+            rc = apply_options(cli, &file, &err);
     }
     if (rc < 0) {
         (void)assay_cli_fail(cli, NULL, &err);
@@ -285,6 +297,50 @@ assay_study_file_read(struct assay_cli *cli, const char *path, struct assay_stud
     *ret_file = file;
     file = (struct assay_study_file){0};
     return ASSAY_EXIT_DONE;
+}
+
+int
+assay_study_file_incomplete(const struct assay_cli *cli, const struct assay_study_file *file)
+{
+    ASSAY_ASSERT(file->refers);
+    return fail_import(cli, file);
+}
+
+int
+assay_study_file_complete(struct assay_cli *cli, struct assay_study_file *file)
+{
+    assay_auto_http_answer struct assay_http_answer answer = {0};
+    assay_auto_free char *path = NULL;
+    struct assay_http_request request = {
+        .method = "POST", .query = "dry_run=true", .json = file->document};
+    struct assay_error err = {0};
+    json_t *faults, *notes;
+    assay_status rc;
+
+    if (!file->refers)
+        return ASSAY_EXIT_DONE;
+    rc = assay_cli_project_path(cli, "studies", &path, &err);
+    request.path = path;
+    if (rc == ASSAY_OK)
+        rc = assay_cli_send(cli, &request, ASSAY_CLI_PATIENCE_MS, &answer, &err);
+    faults = json_object_get(answer.json, "errors");
+    if (rc == ASSAY_E_INVALID_STUDY && json_array_size(faults) > 0) {
+        assay_faults_locate(faults, file->lines);
+        return assay_cli_fail_faults(cli, file->path, faults);
+    }
+    if (rc == ASSAY_OK) {
+        notes = json_object_get(answer.json, "notes");
+        file->refers = false;
+        json_decref(file->document);
+        file->document = json_incref(json_object_get(answer.json, "spec"));
+        json_decref(file->notes);
+        file->notes = notes != NULL ? json_incref(notes) : json_array();
+        rc = apply_options(cli, file, &err);
+    } else if (answer.json == NULL) {
+        (void)assay_wrap(&err, "%s has its template in a ConfigMap, which a server must read",
+                         file->path);
+    }
+    return rc == ASSAY_OK ? ASSAY_EXIT_DONE : assay_cli_fail(cli, answer.json, &err);
 }
 
 void

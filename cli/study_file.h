@@ -13,6 +13,7 @@ struct assay_study_file {
     json_t *document;
     json_t *lines; /* JSON pointer → line; NULL when not known */
     bool foreign;  /* has an apiVersion that we do not know: sent as it is */
+    bool refers;   /* to a text of a cluster: not translated, see assay_study_file_complete */
     /* Of a file of Katib, W&B or Determined; the document is its translation then. */
     enum assay_import_kind imported; /* NONE: a file of ours, places and notes are NULL */
     json_t *places, *notes;          /* as in struct assay_import */
@@ -24,6 +25,16 @@ void assay_study_file_done(struct assay_study_file *file);
  * --seed and --set.  Prints errors and returns the exit code; 0 on success. */
 ASSAY_MUST_CHECK int assay_study_file_read(struct assay_cli *cli, const char *path,
                                            struct assay_study_file *ret_file);
+
+/* Has the server translate a file that refers to a text of its cluster, and applies the options
+ * then; the document is a study from here on, without places in the file.  Nothing is done for
+ * others.  Connects if need be; prints errors and returns the exit code; 0 on success. */
+ASSAY_MUST_CHECK int assay_study_file_complete(struct assay_cli *cli,
+                                               struct assay_study_file *file);
+/* The same where no server can be asked: prints the faults of such a file, of which the
+ * reference is one. */
+ASSAY_MUST_CHECK int assay_study_file_incomplete(const struct assay_cli *cli,
+                                                 const struct assay_study_file *file);
 
 /* Sets one member: "limits.trials=20", "parameters.lr.max=0.1" (items of a list by
  * index or by their "name"), "/limits/trials=20" (a JSON pointer).  The value is

@@ -239,6 +239,8 @@ run_run(struct assay_cli *cli)
         code = assay_submit_check(cli, &file);
     if (code == ASSAY_EXIT_DONE)
         code = need_server(cli);
+    if (code == ASSAY_EXIT_DONE)
+        code = assay_study_file_complete(cli, &file);
     if (code != ASSAY_EXIT_DONE)
         return code;
     assay_submit_place(cli, &file);

@@ -175,6 +175,8 @@ take_study(struct assay_cli *cli, json_t *request)
     if (strcmp(argument, "-") == 0 || access(argument, F_OK) == 0) {
         code = assay_study_file_read(cli, argument, &file);
         if (code == ASSAY_EXIT_DONE)
+            code = assay_study_file_complete(cli, &file);
+        if (code == ASSAY_EXIT_DONE)
             code = assay_submit_check(cli, &file);
         if (code == ASSAY_EXIT_DONE)
             json_object_set(request, "study", file.document);

@@ -4,6 +4,7 @@
 #include "cli/commands.h"
 #include "cli/submit.h"
 #include "cli/text.h"
+#include "common/json.h"
 #include "common/memory.h"
 #include "schemas/study.h"
 
@@ -41,7 +42,7 @@ assay_submit_check(struct assay_cli *cli, const struct assay_study_file *file)
     int code = ASSAY_EXIT_DONE;
     json_t *document, *list;
 
-    if (file->foreign)
+    if (file->foreign || file->refers)
         return ASSAY_EXIT_DONE;
     /* As it will be submitted to a daemon of this machine. */
     document = json_deep_copy(file->document);
@@ -108,6 +109,9 @@ run_submit(struct assay_cli *cli)
         return code;
     if (assay_cli_connect(cli, &err) < 0)
         return assay_cli_fail(cli, NULL, &err);
+    code = assay_study_file_complete(cli, &file);
+    if (code != ASSAY_EXIT_DONE)
+        return code;
     assay_submit_place(cli, &file);
     assay_study_file_note(cli, &file);
     code = assay_study_submit(cli, &file, false, &study);
@@ -165,17 +169,34 @@ can_ask(struct assay_cli *cli, const char **ret_why)
            assay_http_send(cli->http, &request, &answer, &err) == ASSAY_OK;
 }
 
-/* The server's notes after those of reading the file. */
-static void
-add_notes(json_t *document, json_t *notes)
+static bool
+has_note(const json_t *notes, const json_t *note)
 {
-    json_t *all = json_array();
+    const json_t *other;
+    size_t i;
 
-    json_array_extend(all, json_object_get(document, "notes"));
-    json_array_extend(all, notes);
-    if (json_array_size(all) > 0)
-        json_object_set(document, "notes", all);
-    json_decref(all);
+    json_array_foreach(notes, i, other)
+    {
+        if (json_equal(assay_json_unconst(other), assay_json_unconst(note)))
+            return true;
+    }
+    return false;
+}
+
+/* The server's notes after those of reading the file, where it may have said some already. */
+static void
+add_notes(struct assay_study_file *file, const json_t *notes)
+{
+    json_t *note;
+    size_t i;
+
+    if (file->notes == NULL)
+        file->notes = json_array();
+    json_array_foreach(notes, i, note)
+    {
+        if (!has_note(file->notes, note))
+            json_array_append(file->notes, note);
+    }
 }
 
 static int
@@ -184,8 +205,7 @@ run_validate(struct assay_cli *cli)
     assay_auto_study_file struct assay_study_file file = {0};
     assay_auto_buffer struct assay_buffer text = {0};
     const char *why = "";
-    json_t *answer = NULL, *note;
-    size_t i;
+    json_t *answer = NULL;
     bool asked;
     int code = assay_study_file_read(cli, cli->args.arguments[0], &file);
 
@@ -195,6 +215,12 @@ run_validate(struct assay_cli *cli)
     if (code != ASSAY_EXIT_DONE)
         return code;
     asked = can_ask(cli, &why);
+    if (file.refers) {
+        code = asked ? assay_study_file_complete(cli, &file)
+                     : assay_study_file_incomplete(cli, &file);
+        if (code != ASSAY_EXIT_DONE)
+            return code;
+    }
     if (asked)
         assay_submit_place(cli, &file);
     if (asked)
@@ -206,6 +232,7 @@ run_validate(struct assay_cli *cli)
                                     file.path, why);
     if (code != ASSAY_EXIT_DONE)
         return code;
+    add_notes(&file, json_object_get(answer, "notes"));
     if (cli->json) {
         json_t *document = json_pack("{s:b, s:b}", "valid", true, "checked_by_server", asked);
 
@@ -213,17 +240,13 @@ run_validate(struct assay_cli *cli)
             json_object_set(document, "spec", json_object_get(answer, "spec"));
         else if (file.imported != ASSAY_IMPORT_NONE)
             json_object_set(document, "spec", file.document);
-        if (file.imported != ASSAY_IMPORT_NONE)
+        if (file.imported != ASSAY_IMPORT_NONE || json_array_size(file.notes) > 0)
             json_object_set(document, "notes", file.notes);
-        add_notes(document, json_object_get(answer, "notes"));
         assay_cli_print_json(document);
         json_decref(document);
     } else {
         assay_buffer_printf(&text, "%s: no faults\n", file.path);
         assay_study_file_note(cli, &file);
-        json_array_foreach(json_object_get(answer, "notes"), i, note)
-            assay_cli_note(cli, "%s: note: %s: %s", file.path, assay_member_text(note, "pointer"),
-                           assay_member_text(note, "message"));
         if (file.imported != ASSAY_IMPORT_NONE)
             assay_cli_note(cli, "(a file of %s; \"assay convert %s\" prints it as a study file)",
                            assay_import_name(file.imported), file.path);
@@ -289,6 +312,8 @@ run_convert(struct assay_cli *cli)
                                     "%s is not a file of Katib, Weights & Biases or Determined",
                                     file.path);
     if (code == ASSAY_EXIT_DONE)
+        code = assay_study_file_complete(cli, &file);
+    if (code == ASSAY_EXIT_DONE)
         code = assay_submit_check(cli, &file);
     if (code != ASSAY_EXIT_DONE)
         return code;
@@ -317,7 +342,8 @@ const struct assay_verb assay_verb_convert = {
     .text = "FILE is a Katib Experiment, a sweep of Weights & Biases or an experiment of\n"
             "Determined. Prints the study in YAML (with --json as JSON); what has no\n"
             "counterpart is told in comments, what can not be translated is an error. Needs no\n"
-            "server. run, submit and validate take such files as they are.",
+            "server, unless the template is in a ConfigMap of its cluster. run, submit and\n"
+            "validate take such files as they are.",
     .options = convert_options,
     .examples = "assay convert experiment.yaml > study.yaml\n"
                 "assay convert sweep.yaml --set limits.trials=50",

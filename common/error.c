@@ -209,6 +209,16 @@ assay_fault_add(struct assay_faults *faults, const char *pointer, const json_t *
 }
 
 void
+assay_faults_copy(const struct assay_faults *from, struct assay_faults *to)
+{
+    for (size_t i = 0; i < ASSAY_MIN(from->count, ASSAY_FAULTS_MAX); i++) {
+        const struct assay_fault *fault = &from->items[i];
+
+        assay_fault_add(to, fault->pointer, fault->found, fault->allowed, "%s", fault->message);
+    }
+}
+
+void
 assay_faults_done(struct assay_faults *faults)
 {
     for (size_t i = 0; i < ASSAY_MIN(faults->count, ASSAY_FAULTS_MAX); i++) {

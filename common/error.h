@@ -59,6 +59,8 @@ struct assay_faults {
  * values are cut.  `allowed` may be NULL. */
 void assay_fault_add(struct assay_faults *faults, const char *pointer, const json_t *found,
                      const char *allowed, const char *format, ...) ASSAY_PRINTF(5, 6);
+/* Adds those of another list. */
+void assay_faults_copy(const struct assay_faults *from, struct assay_faults *to);
 void assay_faults_done(struct assay_faults *faults);
 /* The "errors" member of a problem: [{"pointer","message","found","allowed","line"}].
  * New reference. */

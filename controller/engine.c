@@ -216,6 +216,10 @@ begin_drain(struct assay_engine *engine, struct assay__command *command)
     struct assay__trial *trial, *next_trial;
 
     engine->stopping = true;
+    for (size_t i = 0; i < ASSAY__EXECUTORS; i++) {
+        if (engine->executors[i].type->stop_reading != NULL)
+            engine->executors[i].type->stop_reading(engine->executors[i].handle);
+    }
     HASH_ITER(hh, engine->studies, study, next)
     {
         HASH_ITER(hh, study->trials, trial, next_trial)

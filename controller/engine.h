@@ -59,7 +59,8 @@ struct assay_engine_answer {
     bool stop;              /* report: the trial should end */
     enum assay_trial_reason stop_reason;
     const char *stop_message;
-    const struct assay_faults *faults; /* ASSAY_E_INVALID_VALUE: what is wrong */
+    const struct assay_faults *faults; /* NULL = none; else what is wrong */
+    const char *text, *text_version; /* read_text */
     const struct assay_study_record *study; /* create: as it is stored, for the key's answer only */
 };
 typedef void (*assay_engine_fn)(void *arg, assay_status status, const struct assay_error *err,
@@ -84,6 +85,13 @@ void assay_engine_check_resources(struct assay_engine *engine, const struct assa
 /* Why this service can not run such studies at all, a sentence; NULL: it can.  Caller frees.
  * Any thread. */
 char *assay_engine_unable(struct assay_engine *engine, const struct assay_study_spec *spec);
+
+/* Reads a text that a study file refers to, for somebody of the project.  Faults in the answer
+ * with ASSAY_E_INVALID_STUDY and ASSAY_E_UNAVAILABLE.  Answers within seconds; nothing is
+ * stored. */
+void assay_engine_read_text(struct assay_engine *engine, const char *project,
+                            const struct assay_import_source *source, assay_engine_fn done,
+                            void *arg);
 
 /* Takes `spec` and what it took over (may be NULL).  Answers with
  * ASSAY_E_STUDY_EXISTS, ASSAY_E_NOT_FOUND (project). */

@@ -16,6 +16,8 @@ struct call {
     struct assay__reply *reply;
     struct assay_engine_key key; /* strings owned */
     struct assay_study_spec *spec;
+    char *project;
+    struct assay_import_source source;
     struct assay_warm_start warm_start;
     enum assay_study_verb verb;
     bool force;
@@ -35,6 +37,8 @@ run_call(struct assay_engine *engine, struct assay__command *command)
     free((void *)(uintptr_t)call->key.key);
     free((void *)(uintptr_t)call->key.request_hash);
     assay_study_free(call->spec);
+    free(call->project);
+    assay_import_source_done(&call->source);
     assay_warm_start_done(&call->warm_start);
     free(call->client);
     json_decref(call->json);
@@ -81,6 +85,52 @@ answer_state(const struct assay__study *study, struct assay__reply *reply)
 {
     reply->answer.study_state = study->record.state;
     reply->answer.study_reason = study->record.reason;
+}
+
+/* --- texts */
+
+static void
+on_text(void *arg, const struct assay_executor_text *text)
+{
+    struct assay__reply *reply = arg;
+    struct assay_error err = {.status = text->status};
+
+    if (text->faults != NULL)
+        assay_faults_copy(text->faults, &reply->faults);
+    reply->answer.text = text->text;
+    reply->answer.text_version = text->version;
+    assay__reply_send(reply, text->status, text->status == ASSAY_OK ? NULL : &err);
+}
+
+static void
+handle_read_text(struct assay_engine *engine, struct call *call, struct assay__study *study)
+{
+    (void)study;
+    if (engine->stopping) {
+        assay__reply_fail(call->reply, ASSAY_E_UNAVAILABLE, "the daemon is stopping");
+        return;
+    }
+    for (size_t i = 0; i < ASSAY__EXECUTORS; i++) {
+        const struct assay__executor *executor = &engine->executors[i];
+
+        if (executor->type->read_text != NULL) {
+            executor->type->read_text(executor->handle, call->project, &call->source, on_text,
+                                      call->reply);
+            return;
+        }
+    }
+    ASSAY_BUG("no executor reads texts");
+}
+
+void
+assay_engine_read_text(struct assay_engine *engine, const char *project,
+                       const struct assay_import_source *source, assay_engine_fn done, void *arg)
+{
+    struct call *call = call_new(0, handle_read_text, done, arg);
+
+    call->project = assay_strdup(project);
+    assay_import_source_copy(source, &call->source);
+    assay__post(engine, &call->command);
 }
 
 /* --- create */

@@ -10,6 +10,7 @@
 #include <jansson.h>
 #include <uv.h>
 
+#include "schemas/import.h"
 #include "schemas/study.h"
 #include "schemas/trial.h"
 
@@ -91,6 +92,14 @@ struct assay_executor_options {
     struct assay_kubernetes_options kubernetes;
 };
 
+/* What became of the wish for a text; borrowed for the callback. */
+struct assay_executor_text {
+    assay_status status; /* ASSAY_E_INVALID_STUDY, ASSAY_E_UNAVAILABLE: with `faults` */
+    const char *text, *version;
+    const struct assay_faults *faults;
+};
+typedef void (*assay_executor_text_fn)(void *arg, const struct assay_executor_text *text);
+
 struct assay_executor;
 
 struct assay_executor_type {
@@ -123,6 +132,13 @@ struct assay_executor_type {
     /* Asks the attempt to end: SIGTERM, and SIGKILL after the grace time.  Idempotent. */
     void (*stop)(struct assay_executor *executor, const struct assay_attempt_key *key,
                  int64_t grace_us);
+    /* (optional) Reads what a study file refers to, if somebody of the project may have it.
+     * `done` comes once, within seconds, perhaps from inside the call. */
+    void (*read_text)(struct assay_executor *executor, const char *project,
+                      const struct assay_import_source *source, assay_executor_text_fn done,
+                      void *arg);
+    /* (with read_text) Those that are still being read are given up. */
+    void (*stop_reading)(struct assay_executor *executor);
     /* The resources of an attempt whose command has ended (told over HTTP) are free from
      * now on, though its runner is still on its way out. */
     void (*release)(struct assay_executor *executor, const struct assay_attempt_key *key);

@@ -36,8 +36,9 @@ struct call_list;
 struct assay_kube_call {
     struct assay_kube_client *client;
     char *method, *url, *content_type, *body;
-    size_t body_length;
+    size_t body_length, bytes_max;
     bool stream, background;
+    bool too_long; /* the answer */
     bool begun; /* a stream that answers */
     int64_t timeout_us, deadline_us;
     int64_t not_before_us; /* of the next try */
@@ -189,8 +190,10 @@ on_bytes(char *bytes, size_t size, size_t n, void *arg)
         call->data(call->arg, bytes, n);
         return n;
     }
-    if (call->answer.length + n > ANSWER_BYTES_MAX)
+    if (call->answer.length + n > call->bytes_max) {
+        call->too_long = true;
         return 0;
+    }
     assay_buffer_add(&call->answer, bytes, n);
     return n;
 }
@@ -478,7 +481,10 @@ transfer_ended(struct assay_kube_call *call, CURLcode result)
 
     curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &code);
     if (result != CURLE_OK) {
-        if (call->fault[0] == '\0')
+        if (call->too_long)
+            snprintf(call->fault, sizeof call->fault, "the answer is longer than %zu bytes",
+                     call->bytes_max);
+        else if (call->fault[0] == '\0')
             snprintf(call->fault, sizeof call->fault, "%s", curl_easy_strerror(result));
         fault = call->fault;
         if (!call->stream)
@@ -715,6 +721,7 @@ assay_kube_send(struct assay_kube_client *client, const struct assay_kube_reques
         call->body_length = strlen(call->body);
         json_decref(request->body);
     }
+    call->bytes_max = request->bytes_max > 0 ? request->bytes_max : ANSWER_BYTES_MAX;
     call->stream = request->data != NULL;
     call->background = request->background;
     call->timeout_us = request->timeout_us;

@@ -40,6 +40,7 @@ struct assay_kube_request {
     json_t *body;             /* taken; NULL = none */
     const char *content_type; /* of the body; NULL = application/json */
     int64_t timeout_us;       /* for all tries; of a stream: for its beginning */
+    size_t bytes_max;         /* of the answer; 0 = 64 MiB */
     bool background;          /* waits for its turn behind all that are not */
     /* A stream (watch, log): its bytes as they come; never tried again by the client. */
     void (*data)(void *arg, const char *bytes, size_t length);

@@ -234,6 +234,21 @@ contexts_stop(struct assay_executor *handle, const struct assay_attempt_key *key
         assay__kube_stop(context->executor, key, grace_us);
 }
 
+/* From the service's own cluster: a file that refers to a text names no context. */
+static void
+contexts_read_text(struct assay_executor *handle, const char *project,
+                   const struct assay_import_source *source, assay_executor_text_fn done,
+                   void *arg)
+{
+    assay__kube_read_text(mine(handle)->own, project, source, done, arg);
+}
+
+static void
+contexts_stop_reading(struct assay_executor *handle)
+{
+    assay__kube_stop_reading(mine(handle)->own);
+}
+
 static void
 contexts_release(struct assay_executor *handle, const struct assay_attempt_key *key)
 {
@@ -275,6 +290,8 @@ const struct assay_executor_type assay_executor_kubernetes = {
     .start = contexts_start,
     .adopt = contexts_adopt,
     .stop = contexts_stop,
+    .read_text = contexts_read_text,
+    .stop_reading = contexts_stop_reading,
     .release = contexts_release,
     .forget = contexts_forget,
     .close = contexts_close,

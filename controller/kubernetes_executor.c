@@ -122,6 +122,7 @@ assay__kube_close(struct assay_kube_executor *executor)
     executor->closing = true;
     HASH_ITER(hh, executor->attempts, attempt, next)
     assay__kube_attempt_free(attempt);
+    assay__kube_stop_reading(executor);
     assay__kube_resources_close(executor);
     assay__kube_spaces_close(executor);
     if (executor->client != NULL)
@@ -245,27 +246,24 @@ check_runner(const struct assay_kube_executor *executor, const struct assay_tria
     assay_faults_done(&ignored);
 }
 
-/* A project that has a namespace of its own has no other. */
-static void
-check_namespace(const struct assay_kube_executor *executor, const char *project,
-                const struct assay_trial_spec *trial, const char *pointer,
-                struct assay_faults *faults)
+/* A project that has a namespace of its own has no other; `wanted` NULL: that one. */
+void
+assay__kube_check_namespace(const struct assay_kube_executor *executor, const char *project,
+                            const char *wanted, const char *pointer, struct assay_faults *faults)
 {
-    const char *wanted = json_string_value(json_object_get(trial->kubernetes, "namespace"));
-    assay_auto_free char *at = assay_format("%s/kubernetes/namespace", pointer);
     assay_auto_free char *own = NULL;
 
     if (executor->namespace_ == NULL || strstr(executor->namespace_, PROJECT) == NULL)
         return;
     own = own_namespace(executor, project);
     if (strlen(own) > NAMESPACE_LENGTH_MAX || !assay_kubernetes_name_valid(own))
-        assay_fault_add(faults, at, NULL, NULL,
+        assay_fault_add(faults, pointer, NULL, NULL,
                         "the trials of this project would run in the namespace \"%s\", which can "
                         "not be the name of one", own);
     else if (wanted != NULL && strcmp(wanted, own) != 0) {
         json_auto_t *found = json_string(wanted);
 
-        assay_fault_add(faults, at, found, own,
+        assay_fault_add(faults, pointer, found, own,
                         "the trials of this project run in the namespace \"%s\"", own);
     }
 }
@@ -275,7 +273,10 @@ assay__kube_check(const struct assay_kube_executor *executor, const char *projec
                   const struct assay_trial_spec *trial, const char *pointer,
                   struct assay_faults *faults)
 {
-    check_namespace(executor, project, trial, pointer, faults);
+    const char *wanted = json_string_value(json_object_get(trial->kubernetes, "namespace"));
+    assay_auto_free char *at = assay_format("%s/kubernetes/namespace", pointer);
+
+    assay__kube_check_namespace(executor, project, wanted, at, faults);
     if (executor->config == NULL && trial->n_command == 0)
         return; /* valid; kubernetes_contexts.c says that it can not be run */
     check_runner(executor, trial, pointer, faults);

@@ -8,6 +8,7 @@
  *   kubernetes_reading.c   a log: metrics, and the output that is kept
  *   kubernetes_secret.c    its Secret, with its token and what a runner has to do
  *   kubernetes_space.c     what is watched in a namespace; leftovers
+ *   kubernetes_texts.c     texts of the cluster that study files refer to
  *   kubernetes_discovery.c where the API has the objects of a kind
  *
  * An attempt has one object, which carries its name: a pod, or what its template says.
@@ -16,6 +17,7 @@
 #ifndef ASSAY_CONTROLLER_KUBERNETES_INTERNAL_H
 #define ASSAY_CONTROLLER_KUBERNETES_INTERNAL_H
 
+#include <sys/queue.h>
 #include <uthash.h>
 
 #include "common/output_log.h"
@@ -150,6 +152,7 @@ struct assay_kube_executor {
     struct assay_kube_space *spaces;       /* by key */
     json_t *remembered; /* what was watched: [{namespace, apiVersion, kind}] */
     struct assay_kube_attempt *attempts; /* by the name of the object */
+    LIST_HEAD(, assay_kube_text) texts;  /* being read */
     size_t over_quota;                   /* of them */
     struct assay_random random;          /* of pauses */
 };
@@ -170,6 +173,10 @@ ASSAY_MUST_CHECK assay_status assay__kube_open(const struct assay_executor_optio
 void assay__kube_check(const struct assay_kube_executor *executor, const char *project,
                        const struct assay_trial_spec *trial, const char *pointer,
                        struct assay_faults *faults);
+/* The namespace is one in which the project may run trials. */
+void assay__kube_check_namespace(const struct assay_kube_executor *executor, const char *project,
+                                 const char *wanted, const char *pointer,
+                                 struct assay_faults *faults);
 void assay__kube_start(struct assay_kube_executor *executor, const struct assay_launch *launch);
 void assay__kube_adopt(struct assay_kube_executor *executor, const struct assay_launch *launch);
 void assay__kube_stop(struct assay_kube_executor *executor, const struct assay_attempt_key *key,
@@ -239,6 +246,14 @@ void assay__kube_reading_restart(struct assay_kube_attempt *attempt);
 char *assay__kube_reading_message(const struct assay_kube_attempt *attempt);
 /* What is needed only while it runs. */
 void assay__kube_reading_drop(struct assay_kube_attempt *attempt);
+
+/* --- texts (kubernetes_texts.c) --- */
+
+/* As in struct assay_executor_type. */
+void assay__kube_read_text(struct assay_kube_executor *executor, const char *project,
+                           const struct assay_import_source *source, assay_executor_text_fn done,
+                           void *arg);
+void assay__kube_stop_reading(struct assay_kube_executor *executor);
 
 /* --- its Secret (kubernetes_secret.c) --- */
 

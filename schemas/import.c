@@ -132,8 +132,8 @@ overlap(const char *a, const char *b)
 
 /* What is wrong with a translation that has faults at or around the same place is but
  * another name for those. */
-static bool
-told(const struct assay_faults *faults, size_t n, const char *pointer)
+bool
+assay__told(const struct assay_faults *faults, size_t n, const char *pointer)
 {
     for (size_t i = 0; i < ASSAY_MIN(n, (size_t)ASSAY_FAULTS_MAX); i++) {
         if (overlap(faults->items[i].pointer, pointer))
@@ -158,7 +158,7 @@ assay_import_decode(const json_t *file, const char *project,
         const struct assay_fault *fault = &more.items[i];
         assay_auto_free char *at = assay_import_place(ret_import->places, fault->pointer);
 
-        if (!told(faults, n, at))
+        if (!assay__told(faults, n, at))
             assay_fault_add(faults, at, fault->found, fault->allowed, "%s", fault->message);
     }
     assay_faults_done(&more);

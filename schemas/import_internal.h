@@ -31,6 +31,9 @@ void assay__fault_at(struct assay_translation *t, const char *pointer, const cha
                      const json_t *found, const char *allowed, const char *format, ...)
     ASSAY_PRINTF(6, 7);
 
+/* Whether there is a fault at or around the place already, among the first `n`. */
+bool assay__told(const struct assay_faults *faults, size_t n, const char *pointer);
+
 /* Appends a parameter that takes the place of one with a fault, so that what refers to it is
  * no fault too; "x" when `name` is NULL. */
 void assay__placeholder(json_t *parameters, const char *name);

@@ -36,6 +36,10 @@ void assay__katib_collector(struct assay_katib *k);
 /* spec.trialTemplate. */
 void assay__katib_template(struct assay_katib *k);
 
+/* trialTemplate.configMap; false with faults. */
+bool assay__katib_source(const json_t *config_map, struct assay_import_source *ret_source,
+                         struct assay_faults *faults);
+
 /* What Katib takes for a kind when the template does not say; NULL: nothing.  The names may
  * be NULL. */
 const struct assay_kubernetes_kind *assay__katib_kind(const char *api_version, const char *kind);

@@ -88,6 +88,8 @@ meta_of_map(const struct references *refs, const char *name, const char *map, co
     value = json_object_get(texts, key);
     if (json_is_string(value))
         return assay__literal(json_string_value(value));
+    if (refs->spec == NULL)
+        return NULL; /* which is a fault of its own */
     assay_fault_add(refs->k->t->faults, pointer, found, NULL,
                     "the template has no %.10s %.100s in its metadata", map, key);
     return NULL;
@@ -481,21 +483,23 @@ set_labels(struct assay_translation *t, json_t *kubernetes, const json_t *given,
     assay__place(t, "/trial/kubernetes/primary_pod_labels", TEMPLATE "/primaryPodLabels/*");
 }
 
-/* The template's text comes from the file itself or from a ConfigMap, not from both. */
+/* The template stands in the file itself or in a ConfigMap, not in both. */
 static bool
 check_source(struct assay_translation *t, const struct template_file *file)
 {
+    assay_auto_import_source struct assay_import_source source = {0};
+
     if (file->config_map != NULL && file->spec != NULL) {
         assay_fault_add(t->faults, TEMPLATE, NULL, "trialSpec or configMap",
                         "both trialSpec and configMap are given");
     } else if (file->config_map != NULL) {
-        const char *name =
-            json_string_value(json_object_get(file->config_map, "configMapName"));
-
-        assay_fault_add(t->faults, TEMPLATE "/configMap", NULL, "trialSpec",
-                        "templates are not read from ConfigMaps: put the text of %.100s under "
-                        "trialSpec",
-                        name != NULL ? name : "the ConfigMap");
+        /* Not asked where it is told why it could not be read. */
+        if (!assay__told(t->faults, t->faults->count, TEMPLATE "/configMap") &&
+            assay__katib_source(file->config_map, &source, t->faults))
+            assay_fault_add(t->faults, TEMPLATE "/configMap", NULL, "trialSpec",
+                            "the template is in the ConfigMap %s of the namespace %s, which only a "
+                            "service with that cluster can read",
+                            source.name, source.namespace_);
     } else if (file->spec == NULL) {
         assay_fault_add(t->faults, TRIAL_SPEC, NULL, "an object of Kubernetes such as a Job",
                         "trialSpec is missing");

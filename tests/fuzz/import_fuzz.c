@@ -23,6 +23,33 @@ try_yaml(const json_t *document)
     assay_buffer_done(&yaml);
 }
 
+/* A file that refers to a text, with itself as the text. */
+static void
+try_reference(const json_t *file)
+{
+    struct assay_import_source source;
+    struct assay_import import = {0};
+    struct assay_faults faults = {0};
+    json_t *whole, *lines = NULL;
+    struct assay_buffer text = {0};
+
+    if (!assay_import_refers(file, &source))
+        return;
+    assay_yaml_write(file, &text);
+    whole = assay_import_include(file, &source, text.data, "1", &lines, &faults);
+    ASSAY_ASSERT((whole == NULL) == (faults.count > 0));
+    if (whole != NULL) {
+        assay_study_free(assay_import_decode(whole, "default", NULL, &import, &faults));
+        assay_import_faults_outside(&faults, &source, lines);
+        assay_import_done(&import);
+    }
+    json_decref(whole);
+    json_decref(lines);
+    assay_buffer_done(&text);
+    assay_faults_done(&faults);
+    assay_import_source_done(&source);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -39,6 +66,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         for (size_t i = 0; i < ASSAY_MIN(faults.count, (size_t)ASSAY_FAULTS_MAX); i++)
             ASSAY_ASSERT(faults.items[i].pointer[0] == '\0' || faults.items[i].pointer[0] == '/');
         try_yaml(import.document);
+        try_reference(file);
         assay_study_free(spec);
         assay_import_done(&import);
         assay_faults_done(&faults);
