@@ -5016,7 +5016,7 @@ const char assay_openapi_json[] =
     "    }\n"
     "   },\n"
     "   \"StudyFileOrigin\": {\n"
-    "    \"description\": \"A file of another system, kept as it was given.\",\n"
+    "    \"description\": \"A file of another system, kept as it was given; a text that it refers to stands in it.\",\n"
     "    \"type\": \"object\",\n"
     "    \"additionalProperties\": false,\n"
     "    \"required\": [\n"

@@ -55,6 +55,20 @@ class Submit(ApiTest):
         self.refused(answer, 422, "invalid_study", "/spec/trialTemplate")
         self.assertIn("has no cluster to run trials on", answer.json["errors"][0]["message"])
 
+    def test_a_template_in_a_config_map_needs_a_cluster(self):
+        """All other faults are told with that."""
+        text = (FOLDER / "32-trial-configmap-source.yaml").read_text()
+        for query in ("", "?dry_run=true"):
+            answer = self.post(text.replace('min: "0.01"', "min: no"), query)
+            self.refused(answer, 422, "invalid_study", "/spec/trialTemplate/configMap")
+            faults = {e["pointer"]: e for e in answer.json["errors"]}
+            self.assertEqual(set(faults), {"/spec/trialTemplate/configMap",
+                                           "/spec/parameters/0/feasibleSpace/min"})
+            fault = faults["/spec/trialTemplate/configMap"]
+            self.assertIn("has no cluster to read the ConfigMap trial-templates from",
+                          fault["message"])
+            self.assertEqual(fault["line"], 47)
+
     def test_faults_of_the_study_are_at_their_places(self):
         text = (FOLDER / "12-random.yaml").read_text()
         answer = self.post(re.sub(r"\blr\b", "learning rate", text))

@@ -163,9 +163,10 @@ class Manifests(unittest.TestCase):
 
 
 class Kinds(unittest.TestCase):
-    """The rights for templates, a component for each operator."""
+    """The rights for templates, a component for each operator, and to read templates."""
 
     folder = ROOT / "deploy" / "kinds"
+    reads = "katib-templates"
 
     def setUp(self):
         self.components = {d.name: list(yaml.safe_load_all((d / "role.yaml").read_text()))
@@ -184,6 +185,8 @@ class Kinds(unittest.TestCase):
     def test_as_little_as_pods(self):
         pods = yaml.safe_load((KUBERNETES / "trials-role.yaml").read_text())["rules"][0]["verbs"]
         for name, (role, _) in self.components.items():
+            if name == self.reads:
+                continue
             *rules, events = role["rules"]
             self.assertEqual(events, {"apiGroups": [""], "resources": ["events"],
                                       "verbs": ["list"]})
@@ -196,9 +199,22 @@ class Kinds(unittest.TestCase):
         text = (ROOT / "schemas" / "kubernetes_kind.c").read_text()
         known = set(re.findall(r'\.group = "([^"]+)", \.kind = "(\w+)"', text))
         known |= {("kubeflow.org", k) for k in re.findall(r'KUBEFLOW_KIND\("(\w+)"', text)}
-        granted = {(rule["apiGroups"][0], resource) for role, _ in self.components.values()
-                   for rule in role["rules"][:-1] for resource in rule["resources"]}
+        granted = {(rule["apiGroups"][0], resource) for name, (role, _) in self.components.items()
+                   if name != self.reads for rule in role["rules"][:-1] for resource in rule["resources"]}
         self.assertEqual(granted, {(group, kind.lower() + "s") for group, kind in known})
+
+    def test_templates_are_read_and_no_more(self):
+        self.assertEqual(self.components[self.reads][0]["rules"],
+                         [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]}])
+        base = yaml.safe_load((KUBERNETES / "trials-role.yaml").read_text())["rules"]
+        self.assertFalse([r for r in base if "configmaps" in r["resources"]])
+        source = (ROOT / "controller" / "kube_config_map.c").read_text()
+        self.assertIn(f"deploy/kinds/{self.reads}", source)
+        label = yaml.safe_load(
+            (ROOT / "tests/katib/templates/trial-templates.yaml").read_text())["metadata"]["labels"]
+        text = (self.folder / self.reads / "role.yaml").read_text()
+        for key, value in label.items():
+            self.assertIn(f"{key}: {value}", text)
 
     def test_each_is_said(self):
         text = (ROOT / "deploy" / "README.md").read_text()

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Every form of Katib's examples, posted as it is, on the API double: its trials are the
-objects of its template, and its status comes to the condition that Katib gives."""
+objects of its template, and its status comes to the condition that Katib gives.  Templates in
+ConfigMaps also on a real API server, when ASSAY_TEST_KUBECONFIG is set."""
 
 import json
 import os
@@ -8,6 +9,7 @@ import pathlib
 import re
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 
@@ -17,14 +19,18 @@ import base
 from harness.assayd import ROOT, Assayd
 from harness.kube.cluster import Cluster
 from harness.kube.double import Double
+from harness.kube.real import Real
+from harness.kube.store import KINDS, ApiError
 from test_kubernetes_runner import BUNDLE, IMAGE, TRAIN, free_port
 
 FORMS = sorted(p.stem for p in (ROOT / "tests/katib").glob("*.yaml"))
 # Refused, each with a word of the sentence.
-REFUSED = {"27-nas": "nasConfig", "32-trial-configmap-source": "ConfigMap",
-           "32b-trial-template-broken": "trialParameters"}
+REFUSED = {"27-nas": "nasConfig", "32b-trial-template-broken": "trialParameters"}
 # What their programs print to get there; all others end with the last trial.
 GOAL = {"09-hyperopt-distribution"}
+TEMPLATES = ROOT / "tests/katib/templates/trial-templates.yaml"
+CONFIG_MAP = next(k for k in KINDS if k.kind == "ConfigMap")
+REAL = os.environ.get("ASSAY_TEST_KUBECONFIG")
 TRIALS = 3  # of each; what Katib's own tests do too
 
 # As Katib's example programs print.
@@ -77,7 +83,8 @@ class Program:
                 text = LINES["loss"].format(step=step, **values) + \
                     f", accuracy={values['accuracy']} time={step}"
             else:
-                text = f"{name}={values['accuracy']}"
+                text = " ".join(f"{n}={values['accuracy']}" for n in
+                                [name, *objective.get("additionalMetricNames", [])])
             self.write(container, step, text, values)
         return 0
 
@@ -109,6 +116,7 @@ def write_event(folder, step, accuracy):
         out.write(scope["event"](step, accuracy))
 
 
+@unittest.skipIf(REAL, "needs the API double, which has all kinds and namespaces")
 class Katib(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -144,6 +152,14 @@ class Katib(unittest.TestCase):
         cls.daemon.remove()
         if fault:
             raise AssertionError(f"{fault}\n{tail}")
+
+    def replace_template(self, form, played):
+        """What the form means that has its template in a ConfigMap."""
+        text = TEMPLATES.read_text().replace("registry.example/", f"{form}/")
+        manifest = yaml.safe_load(text)
+        self.double.store.create(CONFIG_MAP, manifest["metadata"]["namespace"], manifest)
+        for image in re.findall(rf"{form}/[\w:.-]+", text):
+            self.cluster.images[image] = played
 
     def experiment(self, form, program=Program, name=None):
         """The file with its image replaced and as few trials as will do."""
@@ -204,6 +220,8 @@ class Katib(unittest.TestCase):
             if not BUNDLE.exists() and program.kind != "StdOut":
                 continue
             with self.subTest(form=form):
+                if "configMap" in experiment["spec"]["trialTemplate"]:
+                    self.replace_template(form, program)
                 base.call(self.daemon, "POST", base.STUDIES, experiment)
                 started[form] = (experiment, program)
         for form, (experiment, program) in started.items():
@@ -266,6 +284,265 @@ class Katib(unittest.TestCase):
             self.assertEqual(done.returncode, 0 if verb == "validate" else 3,
                              done.stdout + done.stderr)
         self.assertEqual(self.reached("by-hand")[0], ("Succeeded", "ExperimentMaxTrialsReached"))
+
+
+def may(verb, resource, group, namespace):
+    """What deploy/ gives for trials, for Jobs and for templates."""
+    return namespace in ("assay", "tune-mine") and any(
+        verb in rule["verbs"] and resource in rule["resources"] and group in rule["apiGroups"]
+        for rule in RULES)
+
+
+RULES = [rule for file in ("kubernetes/trials-role.yaml", "kinds/jobs/role.yaml",
+                           "kinds/katib-templates/role.yaml")
+         for role in yaml.safe_load_all((ROOT / "deploy" / file).read_text())
+         for rule in role.get("rules", [])]
+AT = "/spec/trialTemplate/configMap"
+# What the restricted standard wants of pods.
+POD_SECURITY = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+CONTAINER_SECURITY = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+
+
+class Posted(threading.Thread):
+    """A request that is made while other things happen."""
+
+    def __init__(self, daemon, *arguments):
+        super().__init__(daemon=True)
+        self.arguments, self.refused = (daemon, *arguments), None
+        self.start()
+
+    def run(self):
+        try:
+            base.call(*self.arguments)
+        except base.Refused as refused:
+            self.refused = refused
+
+
+class ConfigMaps(unittest.TestCase):
+    """Templates in ConfigMaps, with the rights of deploy/ and no more."""
+
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.folder = pathlib.Path(folder.name)
+        cls.double = Real(REAL, cls.folder) if REAL else Double(rights={"good": may})
+        cls.double.__enter__()
+        cls.addClassCleanup(cls.double.__exit__, None, None, None)
+        cls.double.chaos.silent = "configmaps/silent"
+        cls.cluster = Cluster(cls.double, cls.folder, {
+            "n": {"cpu": "640", "memory": "2560Gi", "pods": "5000"}})
+        cls.cluster.__enter__()
+        cls.addClassCleanup(cls.cluster.__exit__, None, None, None)
+        cls.config = cls.double.write_kubeconfig(cls.folder / "kubeconfig",
+                                                 None if REAL else "good")
+        cls.daemon = cls.start_daemon(cls, "--kubeconfig", str(cls.config))
+        if not REAL:
+            cls.unanswered = Posted(cls.daemon, "POST", base.STUDIES,
+                                    cls.experiment(cls, "unanswered", configMapName="silent"))
+
+    def start_daemon(self, *options):
+        daemon = Assayd(base.BUILD, "--kube-qps", "2000", "--kube-burst", "500", *options)
+
+        def finish():
+            fault, tail = daemon.stop(), daemon.tail()
+            daemon.remove()
+            if fault:
+                raise AssertionError(f"{fault}\n{tail}")
+        (self.addClassCleanup if isinstance(self, type) else self.addCleanup)(finish)
+        return daemon
+
+    def experiment(self, name, **reference):
+        """Form 32 with another reference."""
+        text = (ROOT / "tests/katib/32-trial-configmap-source.yaml").read_text()
+        experiment = yaml.safe_load(text)
+        experiment["metadata"] = {"name": name}
+        experiment["spec"]["maxTrialCount"] = 2
+        experiment["spec"]["trialTemplate"]["configMap"].update(
+            {"configMapNamespace": "assay", **reference})
+        return experiment
+
+    def put(self, name, data=None, namespace="assay", labels=None):
+        """A ConfigMap, in the place of another if there is one."""
+        found = yaml.safe_load(TEMPLATES.read_text())
+        template = yaml.safe_load(found["data"]["defaultTrialTemplate.yaml"])
+        pod = template["spec"]["template"]["spec"]
+        pod["securityContext"] = POD_SECURITY
+        pod["containers"][0].update(image=f"{name}:1", securityContext=CONTAINER_SECURITY)
+        found["data"]["defaultTrialTemplate.yaml"] = yaml.safe_dump(template)
+        found["metadata"].update(name=name, namespace=namespace)
+        if labels is not None:
+            found["metadata"]["labels"] = labels
+        found["data"] = data if data is not None else found["data"]
+        self.take_away(name, namespace)
+        made = self.double.store.create(CONFIG_MAP, namespace, found)
+        self.addCleanup(self.take_away, name, namespace)
+        return made
+
+    def take_away(self, name, namespace):
+        try:
+            self.double.store.remove(CONFIG_MAP, namespace, name)
+        except ApiError:
+            pass
+
+    def post(self, experiment, query="", daemon=None, project="default"):
+        return base.call(daemon or self.daemon, "POST",
+                         f"/v1/projects/{project}/studies{query}", experiment)
+
+    def refused(self, experiment, pointer, *words, status=422, query="?dry_run=true", **more):
+        """The fault that there must be at the pointer."""
+        with self.assertRaises(base.Refused) as caught:
+            self.post(experiment, query, **more)
+        problem = caught.exception.problem
+        self.assertEqual(caught.exception.status, status, problem)
+        found = [e for e in problem["errors"] if e["pointer"] == pointer]
+        self.assertTrue(found, problem)
+        for word in words:
+            self.assertIn(word, " ".join(e["message"] for e in found))
+        return problem["errors"]
+
+    def test_a_study_keeps_what_was_read(self):
+        made = self.put("kept")
+        experiment = self.experiment("keeps", configMapName="kept")
+        printed, going_on = [], threading.Event()
+
+        def program(container):
+            printed.append(container.spec["image"])
+            going_on.wait(60)
+            container.print("Validation-accuracy=0.5 Train-accuracy=0.6")
+        self.cluster.images["kept:1"] = program
+        experiment["spec"]["parallelTrialCount"] = 1
+        checked = self.post(experiment, "?dry_run=true")
+        self.assertIn({"pointer": AT, "message": "the template is defaultTrialTemplate.yaml as the "
+                       "ConfigMap kept has it now (version "
+                       f"{made['metadata']['resourceVersion']}): what becomes of it there changes "
+                       "nothing in the study"}, checked["notes"])
+        study = self.post(experiment)
+        base.wait_for(lambda: printed, "the first trial runs")
+        self.put("kept", {"other": ""})
+        going_on.set()
+        found = base.wait_final(self.daemon, "keeps")
+        self.assertEqual((found["state"], found["reason"]), ("succeeded", "trials_done"))
+        self.assertEqual(printed, ["kept:1"] * 2)
+        self.assertEqual(found["spec"], study["spec"])
+        self.assertEqual(found["spec"]["trial"]["kubernetes"]["template"]["kind"], "Job")
+        view = base.call(self.daemon, "GET", f"{base.STUDIES}/keeps?view=katib")
+        self.assertEqual(view["metadata"]["annotations"], {
+            "assay.dev/trial-template": "assay/kept/defaultTrialTemplate.yaml@" +
+            made["metadata"]["resourceVersion"]})
+        self.assertEqual(view["spec"]["trialTemplate"]["trialSpec"]["kind"], "Job")
+        self.assertNotIn("configMap", view["spec"]["trialTemplate"])
+        self.refused(experiment, f"{AT}/templatePath", "its keys: other")
+
+    def test_what_is_not_there(self):
+        self.put("here")
+        self.refused(self.experiment("a", configMapName="away"), f"{AT}/configMapName",
+                     "there is no ConfigMap away in the namespace assay", "(404)")
+        for query in ("", "?dry_run=true"):
+            self.refused(self.experiment("a", configMapName="here", templatePath="x.yaml"),
+                         f"{AT}/templatePath", "has no x.yaml", "defaultTrialTemplate.yaml",
+                         query=query)
+
+    def test_only_what_is_labelled(self):
+        """Not even its keys are told."""
+        for labels in ({}, {"katib.kubeflow.org/component": "ui"}):
+            self.put("private", {"password": "hidden"}, labels=labels)
+            errors = self.refused(self.experiment("a", configMapName="private"),
+                                  f"{AT}/configMapName", "does not carry the label "
+                                  "katib.kubeflow.org/component: trial-templates")
+            self.assertNotRegex(json.dumps(errors), "password|hidden")
+
+    def test_forbidden(self):
+        self.refused(self.experiment("a", configMapNamespace="kube-system"), AT,
+                     "may not read ConfigMaps in the namespace kube-system",
+                     "deploy/kinds/katib-templates", "cannot get resource", "(403)")
+
+    def test_all_faults_at_once(self):
+        """What is wrong in the text with its line there, what is wrong in the file with its own."""
+        self.put("faulty", yaml.safe_load(TEMPLATES.read_text())["data"])
+        experiment = self.experiment("a", configMapName="faulty", templatePath="misspelt.yaml")
+        experiment["spec"]["parameters"][0]["feasibleSpace"]["min"] = "x"
+        errors = self.refused(experiment, f"{AT}/templatePath",
+                              "misspelt.yaml, line 4, /spec/backofLimit: unknown key",
+                              "misspelt.yaml, line 12, ", "optimiser} is not declared")
+        self.assertIn("/spec/parameters/0/feasibleSpace/min", [e["pointer"] for e in errors])
+        experiment["spec"]["trialTemplate"]["configMap"]["templatePath"] = "notYaml"
+        errors = self.refused(experiment, f"{AT}/templatePath", "notYaml is not YAML: line 3")
+        self.assertIn("/spec/parameters/0/feasibleSpace/min", [e["pointer"] for e in errors])
+        self.assertEqual(len(errors), 2)
+        experiment["spec"]["trialTemplate"]["configMap"]["templatePath"] = "aList"
+        self.refused(experiment, f"{AT}/templatePath", "aList is an array")
+        experiment["spec"]["trialTemplate"]["trialSpec"] = {}
+        self.refused(experiment, "/spec/trialTemplate", "both trialSpec and configMap are given")
+        del experiment["spec"]["trialTemplate"]["trialSpec"]
+        del experiment["spec"]["trialTemplate"]["configMap"]["configMapName"]
+        self.refused(experiment, f"{AT}/configMapName", "is missing")
+
+    def test_command_line(self):
+        self.put("typed")
+        self.cluster.images["typed:1"] = lambda c: c.print(
+            "Validation-accuracy=0.5 Train-accuracy=0.6")
+        path = self.folder / "typed.yaml"
+        path.write_text(yaml.safe_dump(self.experiment("typed", configMapName="typed")))
+
+        def assay(*arguments, code=0):
+            done = subprocess.run(
+                [str(base.BUILD / "bin" / "assay"), *arguments], capture_output=True, text=True,
+                env=dict(os.environ, **self.daemon.client_environment), timeout=120)
+            self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+            return done
+        done = assay("validate", str(path))
+        self.assertIn("no faults", done.stdout)
+        self.assertEqual(done.stderr.count("the template is defaultTrialTemplate.yaml as"), 1)
+        study = yaml.safe_load(assay("convert", str(path), "--set", "limits.trials=1").stdout)
+        self.assertEqual(study["limits"]["trials"], 1)
+        self.assertEqual(study["trial"]["kubernetes"]["template"]["kind"], "Job")
+        done = assay("run", str(path), "--set", "limits.trials=1", "--name", "shorter", code=3)
+        found = base.call(self.daemon, "GET", f"{base.STUDIES}/shorter")
+        self.assertEqual((found["state"], found["trials"]["total"]), ("succeeded", 1))
+        self.assertEqual(assay("submit", str(path)).stdout.strip(), "default/typed")
+        base.wait_final(self.daemon, "typed")
+        offline = assay("validate", str(path), "--offline", code=2)
+        self.assertIn("which only a service with that cluster can read", offline.stderr)
+        path.write_text(path.read_text().replace("configMapName: typed", "configMapName: away"))
+        line = path.read_text().splitlines().index("      configMapName: away") + 1
+        self.assertIn(f"typed.yaml:{line}: {AT}/configMapName",
+                      assay("submit", str(path), code=2).stderr)
+
+    @unittest.skipIf(REAL, "needs the API double, which can be silent and has more namespaces")
+    def test_a_namespace_for_each_project(self):
+        daemon = self.start_daemon("--kubeconfig", str(self.config), "--kube-namespace",
+                                   "tune-${project}")
+        base.call(daemon, "POST", "/v1/projects", {"name": "mine"})
+        self.put("own", namespace="tune-mine")
+        self.put("own", namespace="assay")
+        own = self.experiment("a", configMapName="own", configMapNamespace="tune-mine")
+        checked = self.post(own, "?dry_run=true", daemon, "mine")
+        self.assertEqual(checked["spec"]["trial"]["kubernetes"]["template"]["kind"], "Job")
+        before = self.double.counts.of("get", "configmaps")
+        self.refused(own, f"{AT}/configMapNamespace", "of this project", daemon=daemon)
+        own["spec"]["trialTemplate"]["configMap"]["configMapNamespace"] = "assay"
+        self.refused(own, f"{AT}/configMapNamespace", "of this project", '"tune-mine"',
+                     daemon=daemon, project="mine")
+        self.assertEqual(self.double.counts.of("get", "configmaps"), before)
+        # Whoever waits for a silent server is answered when the service ends.
+        own["spec"]["trialTemplate"]["configMap"].update(configMapNamespace="tune-mine",
+                                                         configMapName="silent")
+        waiting = Posted(daemon, "POST", "/v1/projects/mine/studies", own)
+        base.wait_for(lambda: self.double.counts.of("get", "configmaps") > before, "it is asked")
+        self.assertEqual(daemon.stop(), "")
+        waiting.join(60)
+        self.assertEqual(waiting.refused.status, 503)
+        self.assertIn("the daemon is stopping", waiting.refused.problem["detail"])
+
+    @unittest.skipIf(REAL, "needs the API double, which can be silent")
+    def test_silent_server(self):
+        """Asked first of all, while the other tests go on."""
+        self.unanswered.join(60)
+        problem = self.unanswered.refused.problem
+        self.assertEqual((problem["status"], problem["code"]), (503, "unavailable"))
+        self.assertEqual(problem["errors"][0]["pointer"], AT)
+        self.assertIn("can not be read now", problem["detail"])
 
 
 if __name__ == "__main__":

@@ -45,6 +45,7 @@ class Chaos:
     delay: float = 0.0           # seconds by which watch events come late, at most
     reorder: bool = False        # events of different objects may change places
     slow: float = 0.0            # seconds added to each answer, at most
+    silent: str = ""             # requests whose path has this are never answered
     seed: int = 1
 
 
@@ -321,6 +322,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         name = rest[1] if len(rest) > 1 else None
         sub = rest[2] if len(rest) > 2 else None
         self.server.double.authorise(self, kind, namespace, name, sub)
+        while self.server.double.is_silent(self.path):
+            time.sleep(0.05)
         verbs = {"GET": self.read, "POST": self.create, "PUT": self.replace, "PATCH": self.patch,
                  "DELETE": self.delete}
         return verbs[self.command](store, kind, namespace, name, sub)
@@ -696,6 +699,9 @@ class Double:
                 self.tokens -= 1.0
         if self.rights is not None and self.rights.get(self.token(handler)) is None:
             raise ApiError(401, "Unauthorized", "Unauthorized")
+
+    def is_silent(self, path):
+        return self.chaos.silent and self.chaos.silent in path and not self.closing
 
     @staticmethod
     def token(handler):
