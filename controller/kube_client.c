@@ -16,6 +16,8 @@
 
 #define ANSWER_BYTES_MAX ((size_t)64 << 20)
 #define CONNECT_MS 10000L
+/* Of a text that stands for a Status. */
+#define SAID_BYTES_MAX 200
 /* Requests under way, streams apart: each costs memory here and a place in the server's
  * queues, and more at a time would not be answered sooner. */
 #define AT_ONCE_MAX 64
@@ -142,6 +144,22 @@ end_transfer(struct assay_kube_call *call)
     call->headers = NULL;
 }
 
+/* What somebody says who speaks in no Status: the API server in a line of text where it serves
+ * nothing, or whatever stands before it.  Caller frees. */
+static char *
+say_status(const struct assay_kube_call *call, long code)
+{
+    size_t length = 0;
+
+    while (length < call->answer.length && length < SAID_BYTES_MAX &&
+           call->answer.data[length] >= ' ' && call->answer.data[length] < 0x7f)
+        length++;
+    if (length > 0 && call->answer.data[0] != '<' && call->answer.data[0] != '{')
+        return assay_strndup(call->answer.data, length);
+    return assay_format("%s answered with the status %ld", call->client->options.config->server,
+                        code);
+}
+
 /* Tells the answer and frees.  The list it is in has been left. */
 static void
 call_done(struct assay_kube_call *call, long code, const char *fault)
@@ -162,8 +180,7 @@ call_done(struct assay_kube_call *call, long code, const char *fault)
         if (message == NULL) {
             text = code == 0 ? assay_format("%s: %s", call->client->options.config->server,
                                             fault != NULL && *fault != '\0' ? fault : "no answer")
-                             : assay_format("%s answered with the status %ld",
-                                            call->client->options.config->server, code);
+                             : say_status(call, code);
             message = text;
         }
         answer.message = message;

@@ -223,7 +223,7 @@ class Ends(Kube):
         base.wait_final(self.daemon, "m", 30)
         self.wait_no_pods()
 
-    def test_template_is_refused(self):
+    def test_command_beside_a_template(self):
         study = pod_study("t")
         study["trial"]["kubernetes"]["template"] = {"kind": "Job"}
         with self.assertRaises(base.Refused) as caught:
@@ -296,48 +296,6 @@ class Queues(Kube):
         self.cluster.schedulers.add("volcano")
         self.cluster.wake.set()
         self.all_succeed("v", 2)
-
-
-class Jobs(Kube):
-    """Trials as Jobs; on a real server its own controller makes their pods."""
-
-    def study(self, name, image, trials):
-        restricted = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
-        study = pod_study(name, trials=trials, parallel=3, grace="1s")
-        del study["trial"]["command"], study["trial"]["resources"]
-        study["trial"]["kubernetes"] = {"template": {
-            "apiVersion": "batch/v1", "kind": "Job", "spec": {
-                "backoffLimit": 0, "template": {"spec": {
-                    "restartPolicy": "Never", "securityContext": {
-                        "runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-                    "containers": [{"name": "main", "image": image, "command": ["train", "${x}"],
-                                    "securityContext": restricted}]}}}}}
-        return study
-
-    def test_jobs(self):
-        self.submit(self.study("j", "quick", 5))
-        found = base.wait_final(self.daemon, "j", 90)
-        self.assertEqual(found["state"], "succeeded", found)
-        for row in self.trials("j"):
-            self.assertAlmostEqual(row["metrics"]["loss"], (row["parameters"]["x"] - 0.3) ** 2)
-            self.assertEqual(len(row["attempts"]), 1)
-        self.wait_no_pods()
-
-    def test_a_job_that_fails(self):
-        self.image("fails", lambda c: 3)
-        self.submit(self.study("f", "fails", 1))
-        base.wait_final(self.daemon, "f", 90)
-        row = self.trials("f")[0]
-        self.assertEqual((row["state"], row["reason"]), ("failed", "exit_code"), row)
-
-    def test_cancel(self):
-        self.image("long", lambda c: (c.print("loss=1"), c.stopped.wait(60))[0])
-        self.submit(self.study("c", "long", 3))
-        base.wait_for(lambda: sum(p["status"]["phase"] == "Running"
-                                  for p in self.cluster.pods()) == 3, "three pods run", 60)
-        base.call(self.daemon, "POST", f"{base.STUDIES}/c/cancel")
-        self.assertEqual(base.wait_final(self.daemon, "c", 60)["state"], "cancelled")
-        self.wait_no_pods()
 
 
 class Rights(Kube):

@@ -3,6 +3,7 @@
 server when ASSAY_TEST_KUBECONFIG is set (see harness/kube/real.py), whose controllers are those
 of Jobs and of what is deleted."""
 
+import json
 import os
 import pathlib
 import subprocess
@@ -18,7 +19,7 @@ from harness.assayd import ROOT, Assayd
 from harness.kube.cluster import Cluster, Killed
 from harness.kube.double import Double
 from harness.kube.real import Real
-from harness.kube.store import KINDS
+from harness.kube.store import KINDS, ApiError
 
 REAL = os.environ.get("ASSAY_TEST_KUBECONFIG")
 NODES = {"gpu-1": {"cpu": "640", "memory": "2560Gi", "nvidia.com/gpu": "8", "pods": "5000"}}
@@ -52,27 +53,47 @@ def study(name, template, trials=2, parallel=2, kubernetes=None, **more):
                       **more}}
 
 
+def pods(name, kubernetes=None, **more):
+    """A study whose trials are pods of the plain form."""
+    text = study(name, None, kubernetes={"image": "quick", **(kubernetes or {})}, **more)
+    del text["trial"]["kubernetes"]["template"]
+    return {**text, "trial": {**text["trial"], "command": ["train", "${x}"]}}
+
+
 class Shared(unittest.TestCase):
     """One cluster and one daemon for all tests of a class, which leave nothing behind."""
 
     rights = None
     token = None
+    kinds = None  # whose rights there are on a real server; None: all
 
     @classmethod
     def setUpClass(cls):
         folder = tempfile.TemporaryDirectory()
         cls.addClassCleanup(folder.cleanup)
         cls.folder = pathlib.Path(folder.name)
-        cls.double = Real(REAL, cls.folder) if REAL else Double(rights=cls.rights)
+        cls.double = Real(REAL, cls.folder, cls.kinds) if REAL else Double(rights=cls.rights)
         cls.double.__enter__()
         cls.addClassCleanup(cls.double.__exit__, None, None, None)
         cls.cluster = Cluster(cls.double, cls.folder, NODES, {"quick": loss})
         cls.cluster.__enter__()
         cls.addClassCleanup(cls.cluster.__exit__, None, None, None)
         config = cls.double.write_kubeconfig(cls.folder / "kubeconfig", cls.token)
+        cls.token_into_a_file(config)
         cls.daemon = Assayd(base.BUILD, "--kubeconfig", str(config), "--kube-qps", "2000",
                             "--kube-burst", "500")
         cls.addClassCleanup(cls.finish)
+
+    @classmethod
+    def token_into_a_file(cls, config):
+        """As in a pod: there it is read again when it changes."""
+        text = json.loads(config.read_text())
+        for user in text["users"]:
+            if "token" in user["user"]:
+                cls.token_file = cls.folder / "token"
+                cls.token_file.write_text(user["user"]["token"])
+                user["user"] = {"tokenFile": str(cls.token_file)}
+        config.write_text(json.dumps(text))
 
     @classmethod
     def finish(cls):
@@ -96,13 +117,16 @@ class Shared(unittest.TestCase):
 
     def run_study(self, *arguments, **more):
         """The trials of a study that has run to its end."""
-        self.call("POST", "", study(*arguments, **more))
-        found = base.wait_final(self.daemon, arguments[0], 90)
-        return found, self.trials(arguments[0])
+        return self.run_text(study(*arguments, **more))
 
-    def run_one(self, name, template, **more):
+    def run_text(self, text):
+        self.call("POST", "", text)
+        found = base.wait_final(self.daemon, text["name"], 90)
+        return found, self.trials(text["name"])
+
+    def run_one(self, name, template, make=study, **more):
         more.setdefault("infrastructure_retries", 0)
-        _, rows = self.run_study(name, template, trials=1, parallel=1, **more)
+        _, rows = self.run_text(make(name, template, trials=1, parallel=1, **more))
         return rows[0]
 
     def message_of(self, name):
@@ -139,6 +163,7 @@ class Kinds(Shared):
                                      kubernetes={"labels": {"team": "x"}})
         self.assertEqual(found["state"], "succeeded")
         self.assertTrue(found["runs_trials"])
+        self.assertEqual(len(rows), 6)
         for row in rows:
             self.assertEqual(row["state"], "succeeded", row)
             self.assertAlmostEqual(row["metrics"]["loss"], (row["parameters"]["x"] - 0.3) ** 2)
@@ -337,21 +362,21 @@ class Ends(Shared):
 
     def test_cancel_waits_for_the_pods(self):
         """The object goes after its pods, so that nothing runs when the trial is over."""
-        ended = threading.Event()
+        ended = []
 
         def slow(container):
             container.print("loss=1")
             container.stopped.wait(60)
             time.sleep(0.3)
-            ended.set()
+            ended.append(container)
             return 143
         self.image("slow", slow)
-        self.call("POST", "", study("cancelled", job("slow"), trials=1, parallel=1))
-        base.wait_for(lambda: any(p["status"]["phase"] == "Running"
-                                  for p in self.pods("cancelled")), "its pod runs", 40)
+        self.call("POST", "", study("cancelled", job("slow"), trials=3, parallel=3))
+        base.wait_for(lambda: sum(p["status"]["phase"] == "Running"
+                                  for p in self.pods("cancelled")) == 3, "its pods run", 40)
         self.call("POST", "/cancelled/cancel")
         self.assertEqual(base.wait_final(self.daemon, "cancelled", 40)["state"], "cancelled")
-        self.assertTrue(ended.is_set())
+        self.assertEqual(len(ended), 3)
 
 
 class Waits(Shared):
@@ -455,6 +480,7 @@ RULES = [rule for file in ("kubernetes/trials-role.yaml", "kinds/jobs/role.yaml"
 
 class Refusals(Shared):
     rights = {"good": may}
+    kinds = ("jobs",)
     token = "good"
 
     def test_rights_are_enough(self):
@@ -480,12 +506,42 @@ class Refusals(Shared):
         self.assertIn("spec.template.spec.restartPolicy", message)
         self.assertRegex(message, 'Job(.batch)? "assay-')
 
+    def test_rejected_pod(self):
+        message = self.refused("rejected-pod", {"labels": {"team": "not a label!"}}, make=pods)
+        self.assertRegex(message, 'Pod "assay-[^"]*" is invalid: metadata.labels')
+
+    def test_pod_against_the_namespaces_standard(self):
+        """What admission refuses is said with the namespace's own words."""
+        if not REAL:
+            def standard(kind, item):
+                if kind.kind == "Pod" and item["spec"].get("securityContext", {}).get(
+                        "runAsNonRoot") is False:
+                    raise ApiError(403, "Forbidden", f'pods "{item["metadata"]["name"]}" is '
+                                   'forbidden: violates PodSecurity "restricted:latest": '
+                                   'runAsNonRoot != true')
+            self.double.webhooks.append(standard)
+            self.addCleanup(self.double.webhooks.clear)
+        message = self.refused("root", {"pod_security_context": {"runAsNonRoot": False}},
+                               make=pods)
+        self.assertRegex(message, 'pods "assay-[^"]*" is forbidden: violates PodSecurity '
+                         '"restricted:latest": .*runAsNonRoot != true')
+
+    def test_pods_in_a_forbidden_namespace(self):
+        message = self.refused("away-pods", {"namespace": "kube-system"}, make=pods)
+        self.assertRegex(message, r'cannot (list|create) resource "pods" in API group "" in the '
+                         'namespace "kube-system"')
+
+    def test_pods_in_no_namespace(self):
+        """Nobody may look there, so it is forbidden, as everywhere but at home."""
+        message = self.refused("nowhere", {"namespace": "nowhere"}, make=pods)
+        self.assertIn('in the namespace "nowhere"', message)
+
     def test_unknown_kind(self):
         message = self.refused("farm", {"apiVersion": "farm.example/v1", "kind": "Farm",
                                         "spec": {"template": pod("quick")}},
                                kubernetes={"success": "status.ok", "failure": "status.bad"})
         self.assertEqual(message, "the cluster has no kind Farm: it does not serve "
-                         "farm.example/v1: the server could not find the requested resource (404)")
+                         "farm.example/v1: 404 page not found (404)")
 
     def test_unknown_kind_of_a_known_group(self):
         message = self.refused("jobs", {"apiVersion": "batch/v1", "kind": "Jobs",
@@ -512,15 +568,19 @@ class Refusals(Shared):
         self.assertEqual([e["pointer"] for e in self.invalid(text)],
                          [at + "0", at + "1", at + "2"])
 
-    @unittest.skipIf(REAL, "needs the double, whose tokens expire when they should")
     def test_expired_token(self):
-        self.double.rights["good"], kept = None, self.double.rights["good"]
+        """The server takes it no more; a fresh one in its file is taken up."""
+        kept = self.token_file.read_text()
         try:
+            self.token_file.write_text("expired")
             self.call("POST", "", study("expired", job("quick"), trials=1))
-            self.assertIn("Unauthorized (401)", self.message_of("expired"))
+            self.call("POST", "", pods("expired-pods", trials=1))
+            for name in ("expired", "expired-pods"):
+                self.assertIn("Unauthorized (401)", self.message_of(name))
         finally:
-            self.double.rights["good"] = kept
-        self.assertEqual(base.wait_final(self.daemon, "expired", 60)["state"], "succeeded")
+            self.token_file.write_text(kept)
+        for name in ("expired", "expired-pods"):
+            self.assertEqual(base.wait_final(self.daemon, name, 90)["state"], "succeeded")
 
     def test_metrics_without_pods(self):
         errors = self.invalid(study("blind", {"apiVersion": "batch/v1", "kind": "Job",

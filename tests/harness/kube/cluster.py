@@ -369,7 +369,8 @@ class PodWorker(threading.Thread):
             status["containerStatuses"] = [self.statuses[n] for n in order if n in self.statuses]
             status["initContainerStatuses"] = [self.statuses[n] for n in inits
                                                if n in self.statuses]
-        self.cluster.set_status(self.pod, lambda s: s.update(status))
+        # Looked at again: what was found out meanwhile stands.
+        self.cluster.set_status(self.pod, lambda s: None if self.abandoned else s.update(status))
 
     def note(self, container, state, ready=False, restarts=0):
         self.statuses[container["name"]] = {

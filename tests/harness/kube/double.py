@@ -279,6 +279,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         except ApiError as error:
             headers = [("Retry-After", str(error.retry_after))] if error.retry_after else []
             self.answer(error.code, error.status(), headers)
+        except NotServed:
+            text = b"404 page not found\n"
+            self.send_response(404)
+            self.send_header("Content-Type", "text/plain; charset=utf-8")
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
         except DropConnection:
             self.close_connection = True
             self.connection.close()
@@ -309,7 +316,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif parts[:1] == ["apis"] and len(parts) >= 3:
             group, version, rest = parts[1], parts[2], parts[3:]
         else:
-            raise not_here()
+            raise NotServed
         if not rest:
             return self.resource_list(group, version)
         namespace = None
@@ -318,7 +325,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         kind = next((k for k in KINDS if (k.group, k.version, k.plural) ==
                      (group, version, rest[0])), None)
         if kind is None or (namespace is not None and not kind.namespaced) or len(rest) > 3:
-            raise not_here()
+            raise NotServed
         name = rest[1] if len(rest) > 1 else None
         sub = rest[2] if len(rest) > 2 else None
         self.server.double.authorise(self, kind, namespace, name, sub)
@@ -331,7 +338,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def resource_list(self, group, version):
         kinds = [k for k in KINDS if (k.group, k.version) == (group, version)]
         if not kinds:
-            raise not_here()
+            raise NotServed
         resources = []
         for k in kinds:
             verbs = ["create", "delete", "deletecollection", "get", "list", "patch", "update",
@@ -355,7 +362,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if sub == "log" and kind.kind == "Pod":
             return self.log(store, kind, namespace, name)
         if sub not in (None, "status"):
-            raise not_here()
+            raise NotServed
         return self.answer(200, store.get(kind, namespace, name))
 
     def accepts(self):
@@ -547,7 +554,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if sub == "status":
             return {**item, "status": fresh.get("status", {})}
         if sub is not None:
-            raise not_here()
+            raise NotServed
         keep = {k: item["metadata"].get(k) for k in ("uid", "creationTimestamp", "name",
                                                      "namespace", "generation", "deletionTimestamp",
                                                      "deletionGracePeriodSeconds")
@@ -583,8 +590,8 @@ class DropConnection(Exception):
     """Close without an answer."""
 
 
-def not_here():
-    return ApiError(404, "NotFound", "the server could not find the requested resource")
+class NotServed(Exception):
+    """No path of this server: it says so in plain text."""
 
 
 def identity(held):

@@ -217,7 +217,8 @@ class Real:
 
     controlled = {"Job"}  # kinds that the server's own controllers see to
 
-    def __init__(self, kubeconfig, folder):
+    def __init__(self, kubeconfig, folder, kinds=None):
+        """`kinds`: the folders of deploy/kinds whose rights assayd gets; None: all."""
         config = yaml.safe_load(pathlib.Path(kubeconfig).read_text())
 
         def named(section, key, name):
@@ -229,7 +230,7 @@ class Real:
         tls.load_cert_chain(user["client-certificate"], user["client-key"])
         self.store, self.logs = RemoteStore(self.cluster["server"], tls), {}
         self.chaos, self.counts, self.closing = Chaos(), Counts(), False
-        self.folder = folder
+        self.folder, self.kinds = folder, kinds
 
     @property
     def version(self):
@@ -314,17 +315,24 @@ class Real:
         places = {"ServiceAccount": "/api/v1", "Role": "/apis/rbac.authorization.k8s.io/v1",
                   "RoleBinding": "/apis/rbac.authorization.k8s.io/v1"}
         folder = ROOT / "deploy/kubernetes"
-        files = [folder / name for name in
-                 yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"]]
-        for file in [*files, ROOT / "deploy/kinds/jobs/role.yaml"]:
+        for file in [folder / name for name in
+                     yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"]]:
             for item in yaml.safe_load_all(file.read_text()):
                 if item["kind"] in places:
                     self.apply(f"{places[item['kind']]}/namespaces/{NAMESPACE}/"
                                f"{item['kind'].lower()}s", item)
+        rules = []  # (rule, whether it is granted)
         for file in sorted((ROOT / "deploy/kinds").glob("*/role.yaml")):
+            granted = self.kinds is None or file.parent.name in self.kinds
             for item in yaml.safe_load_all(file.read_text()):
-                self.apply(f"{places[item['kind']]}/namespaces/{NAMESPACE}/"
-                           f"{item['kind'].lower()}s", item)
+                path = f"{places[item['kind']]}/namespaces/{NAMESPACE}/{item['kind'].lower()}s"
+                if granted:
+                    self.apply(path, item)
+                elif item["kind"] == "RoleBinding":
+                    self.withdraw(f"{path}/{item['metadata']['name']}")
+                rules += [(rule, granted) for rule in (item.get("rules") or [])[:-1]]
+        for rule, granted in rules:
+            self.wait_rights(rule, granted)
         for kind in TEMPLATE_KINDS:
             if kind.group != "batch":
                 self.apply("/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
@@ -339,6 +347,28 @@ class Real:
             except ApiError:
                 time.sleep(0.2)
         raise RuntimeError("the namespace got no default service account, or a kind is not served")
+
+    def withdraw(self, path):
+        try:
+            self.store.call("DELETE", path)
+        except ApiError as error:
+            if error.code != 404:
+                raise
+
+    def wait_rights(self, rule, granted):
+        """The server looks at roles from a memory of its own, which follows."""
+        review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": {
+            "user": f"system:serviceaccount:{NAMESPACE}:assayd", "resourceAttributes": {
+                "namespace": NAMESPACE, "verb": rule["verbs"][0], "group": rule["apiGroups"][0],
+                "resource": rule["resources"][0]}}}
+        until = time.monotonic() + 30
+        while time.monotonic() < until:
+            made = self.store.call(
+                "POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
+            if made["status"]["allowed"] == granted:
+                return
+            time.sleep(0.1)
+        raise RuntimeError(f"the rights of {NAMESPACE} did not change: {rule}")
 
     def node_status(self):
         """What a kubelet adds: where it is, and that it lives."""

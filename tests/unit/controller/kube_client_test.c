@@ -173,6 +173,7 @@ answers(void **state)
          .body = "{\"kind\":\"Status\",\"reason\":\"NotFound\","
                  "\"message\":\"pods \\\"y\\\" not found\"}"},
         {.match = "GET /api/v1/z ", .code = 418, .body = "<html>a proxy's</html>"},
+        {.match = "GET /apis/x/v1 ", .code = 404, .body = "404 page not found\n"},
         {.match = "POST /api/v1/x ", .code = 201, .body = FINE},
     };
     struct stage stage;
@@ -187,6 +188,8 @@ answers(void **state)
     assert_string_equal(stage.message, "pods \"y\" not found");
     assert_int_equal(get(&stage, "/api/v1/z"), 418);
     assert_non_null(strstr(stage.message, "answered with the status 418"));
+    assert_int_equal(get(&stage, "/apis/x/v1"), 404);
+    assert_string_equal(stage.message, "404 page not found");
     stage.wanted++;
     assay_kube_send(stage.client, &(struct assay_kube_request){
                                       .method = "POST",
@@ -197,7 +200,7 @@ answers(void **state)
                                       .arg = &stage,
                                   });
     assert_true(kube_run_until(&stage.loop, all_told, &stage));
-    assert_int_equal(stage.codes[3], 201);
+    assert_int_equal(stage.codes[4], 201);
     assert_int_equal(kube_asked(stage.server, "{\"kind\":\"Pod\"}"), 1);
     assert_int_equal(kube_asked(stage.server, "Content-Type: application/json"), 1);
     assert_int_equal(assay_kube_client_open(stage.client), 0);
