@@ -300,23 +300,26 @@ class Preparation(Runner):
         self.assertIn("/no/such/repository", row["message"])
 
 
-@unittest.skipIf(REAL, "needs a server with native sidecars, which the double has")
 class Templates(Runner):
     """A sidecar reads what the containers of a template write."""
 
     def job(self, name, how, where, epochs="3", image="user/image", **more):
         study = self.study(name, how, where, **more)
         command = [sys.executable, str(self.folder / "train.py"), how, where, "${x}", epochs, "0"]
+        restricted = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
         container = {"name": "main", "image": image, "command": command, "volumeMounts": [
             {"name": "kept", "mountPath": "/kept"}], "env": [
                 {"name": "ASSAY_CHECKPOINT_DIR", "value": "/kept/c"},
-                {"name": "ASSAY_PARAMETERS_FILE", "value": str(self.folder / "parameters")}]}
+                {"name": "ASSAY_PARAMETERS_FILE", "value": str(self.folder / "parameters")}],
+            "securityContext": restricted}
         del study["trial"]["command"]
         study["trial"]["kubernetes"] = {"template": {
             "apiVersion": "batch/v1", "kind": "Job", "spec": {"backoffLimit": 0, "template": {
                 "spec": {"restartPolicy": "Never", "containers": [container], "initContainers": [
                     {"name": "make", "image": "user/image", "command": ["mkdir", "/kept/c"],
-                     "volumeMounts": container["volumeMounts"]}],
+                     "volumeMounts": container["volumeMounts"], "securityContext": restricted}],
+                    "securityContext": {"runAsNonRoot": True,
+                                        "seccompProfile": {"type": "RuntimeDefault"}},
                     "volumes": [{"name": "kept", "emptyDir": {}}]}}}}}
         return study
 
@@ -334,6 +337,29 @@ class Templates(Runner):
                 self.assertEqual(sorted(curve), [1, 2, 3])
                 self.assertAlmostEqual(row["metrics"]["loss"], row["parameters"]["x"] + 1 / 3, 5)
                 self.assertIn("from 0", self.log(how, row["number"]))
+        self.wait_nothing_left()
+
+    def test_goes_on_from_another_trials_checkpoint(self):
+        """A whole population: an init container brings each copy what its parent has saved."""
+        study = self.job("pbt", "file", "/var/log/out/metrics.log", "${budget}", trials=20,
+                         algorithm={"name": "pbt", "settings": {"population": 4, "interval": 3}},
+                         budget={"name": "epochs", "min": 1, "max": 12},
+                         trial={"checkpoints": True})
+        kubernetes = study["trial"]["kubernetes"]
+        kubernetes["checkpoint_claim"] = "kept"
+        spec = kubernetes["template"]["spec"]["template"]["spec"]
+        del spec["initContainers"], spec["containers"][0]["env"][0]  # the folder is the claim's
+        found, rows = self.run_study(study, 180)
+        self.assertEqual(found["state"], "succeeded", rows)
+        copies = [row for row in rows if "parent" in row["why"]]
+        self.assertTrue(copies, rows)
+        for row in rows:
+            first = int(row["why"].get("from_budget", 0))
+            self.assertIn(row["state"], ("succeeded", "stopped"), row)
+            self.assertEqual({a["state"] for a in row["attempts"]}, {"exited"}, row)
+            self.assertEqual(sorted(self.curve("pbt", row["number"])),
+                             list(range(first + 1, int(row["budget"]) + 1)), row)
+            self.assertIn(f"from {first}\n", self.log("pbt", row["number"]))
         self.wait_nothing_left()
 
     def test_metrics_unavailable(self):

@@ -564,10 +564,11 @@ class ProcessRun:
         for _, folder, _ in mounts:
             pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
 
+        here = {path: folder for path, folder, _ in mounts}
+        paths = re.compile(rf"(?<![\w.-])({'|'.join(map(re.escape, here))})(?=/|$|[\s:;'\"])")
+
         def translate(text):
-            for path, folder, _ in mounts:
-                text = re.sub(re.escape(path) + r"(?=/|$|[\s:;'\"])", lambda _: folder, text)
-            return text
+            return paths.sub(lambda m: here[m[1]], text) if here else text
         for _, folder, name in secrets:
             for path, text in worker.texts[name].items():
                 (pathlib.Path(folder) / path).write_text(translate(text))

@@ -25,6 +25,7 @@ from .store import KINDS, ApiError, Watcher
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 NAMESPACE = "assay"
+SECRETS = next(k for k in KINDS if k.kind == "Secret")
 TEMPLATE_KINDS = [k for k in KINDS if k.namespaced and k.group]
 OURS = "assay.dev/test-node"
 
@@ -110,7 +111,8 @@ class RemoteStore:
 
     def remove(self, kind, namespace, name):
         return self.call("DELETE", self.path(kind, namespace, name), {
-            "apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0})
+            "apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0,
+            "propagationPolicy": "Background"})  # of Jobs the default is Orphan
 
     def watch(self, kind, namespace, accepts, since):
         watcher = Watcher(kind, namespace, accepts)
@@ -261,9 +263,10 @@ class Real:
             pass
         for name in self.own_nodes():
             self.store.remove(KINDS[1], None, name)
-        for kind in [*TEMPLATE_KINDS, KINDS[2]]:
+        for kind in [*TEMPLATE_KINDS, KINDS[2], SECRETS]:
             try:
-                items = self.store.list(kind, NAMESPACE, lambda o: True)[0]
+                items = self.store.list(kind, NAMESPACE, lambda o: o.get("type") in (
+                    None, "Opaque"))[0]
             except ApiError:
                 continue  # a kind that is not there yet
             for item in items:
