@@ -168,6 +168,7 @@ answers(void **state)
 {
     struct kube_step steps[] = {
         {.match = "GET /api/v1/x ", .body = FINE},
+        {.match = "GET /api/v1/long ", .body = FINE},
         {.match = "GET /api/v1/y ",
          .code = 404,
          .body = "{\"kind\":\"Status\",\"reason\":\"NotFound\","
@@ -204,6 +205,16 @@ answers(void **state)
     assert_int_equal(kube_asked(stage.server, "{\"kind\":\"Pod\"}"), 1);
     assert_int_equal(kube_asked(stage.server, "Content-Type: application/json"), 1);
     assert_int_equal(assay_kube_client_open(stage.client), 0);
+
+    stage.wanted++; /* one that is longer than wanted is none, and not asked for again */
+    assay_kube_send(stage.client, &(struct assay_kube_request){.path = "/api/v1/long",
+                                                               .timeout_us = 20 * ASSAY_SECOND_US,
+                                                               .bytes_max = strlen(FINE) - 1,
+                                                               .done = on_done,
+                                                               .arg = &stage});
+    assert_true(kube_run_until(&stage.loop, all_told, &stage));
+    assert_int_equal(stage.codes[stage.told - 1], 0);
+    assert_non_null(strstr(stage.message, "the answer is longer than 14 bytes"));
     stage_close(&stage);
 }
 
