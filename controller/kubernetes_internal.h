@@ -152,7 +152,7 @@ struct assay_kube_executor {
     struct assay_kube_space *spaces;       /* by key */
     json_t *remembered; /* what was watched: [{namespace, apiVersion, kind}] */
     struct assay_kube_attempt *attempts; /* by the name of the object */
-    LIST_HEAD(, assay_kube_text) texts;  /* being read */
+    LIST_HEAD(assay_kube_texts, assay_kube_text) texts; /* being read */
     size_t over_quota;                   /* of them */
     struct assay_random random;          /* of pauses */
 };
