@@ -317,6 +317,16 @@ rule_for(const struct assay_gp_model *model, enum assay_gp_rule rule)
     return model->n_objectives > 1 ? ASSAY_GP_LOG_EHVI : rule;
 }
 
+/* Two draws of n, one the other's mirror image: together they are nowhere too low. */
+static void
+draw_pair(struct assay_random *random, size_t n, double *ret_draws)
+{
+    for (size_t i = 0; i < n; i++) {
+        ret_draws[i] = assay_random_normal(random);
+        ret_draws[n + i] = -ret_draws[i];
+    }
+}
+
 void
 assay_gp_model_pend(struct assay_gp_model *model, const double *const *points, size_t n,
                     enum assay_gp_rule rule, uint64_t trials, struct assay_random *random)
@@ -336,10 +346,8 @@ assay_gp_model_pend(struct assay_gp_model *model, const double *const *points, s
     ASSAY_ASSERT(!fantasies || n <= ASSAY_GP_FANTASY_PENDING_MAX);
     for (size_t i = 0; i < placed; i++)
         assay_gp_features_of_point(model->features, points[n - placed + i], &rows[i * columns]);
-    for (size_t i = 0; fantasies && i < FANTASIES * n; i += 2) {
-        draws[i] = assay_random_normal(random);
-        draws[i + 1] = -draws[i]; /* FANTASIES is even */
-    }
+    for (size_t s = 0; fantasies && s < FANTASIES; s += 2)
+        draw_pair(random, n, &draws[s * n]);
     for (size_t i = 0; i < worth->n_parts; i++)
         assay_gp_surface_pend(worth->parts[i].surface, rows, i < worth->n_objectives ? placed : 0,
                               fantasies && i == 0 ? draws : NULL, FANTASIES);

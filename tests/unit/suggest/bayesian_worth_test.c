@@ -257,6 +257,53 @@ test_slopes(void **state ASSAY_UNUSED)
     assert_true(trusted >= 4);
 }
 
+/* The values drawn for pending trials: on average the mean, to the last digits, since each
+ * draw has its mirror image; and of trials far apart independent of each other. */
+static void
+test_draws_of_pending(void **state ASSAY_UNUSED)
+{
+    static const char space[] = "[{'name':'lr','type':'double','min':0.001,'max':1},"
+                                "{'name':'x','type':'double','min':-3,'max':5},"
+                                "{'name':'units','type':'double','min':1,'max':300},"
+                                "{'name':'p','type':'double','min':0,'max':1},"
+                                "{'name':'momentum','type':'double','min':0,'max':0.99}]";
+    const double points[2][16] = {{0.001, -3.0, 1.0, 0.0, 0.0}, {1.0, 5.0, 300.0, 1.0, 0.99}};
+    const double *pending[] = {points[0], points[1]};
+    struct assay_random random = test_random(5);
+    double expected[2], products = 0.0, squares[2] = {0.0, 0.0};
+    const struct assay_gp_surface *surface;
+    size_t n, all;
+    struct bed bed;
+
+    bed_init(&bed, space, 12, 1, 0, 0.0, 0, 77);
+    surface = &bed.model.surfaces[0];
+    assay_gp_model_pend(&bed.model, pending, 2, ASSAY_GP_UCB, 10, &random);
+    n = surface->n_chosen;
+    all = n + 2;
+    memcpy(expected, &surface->row_means[n], sizeof expected);
+    for (int round = 0; round < 100; round++) {
+        double sums[2] = {0.0, 0.0};
+
+        assay_gp_model_pend(&bed.model, pending, 2, ASSAY_GP_LOG_EI, 10, &random);
+        assert_true(surface->posterior.n_means > 1);
+        for (size_t s = 0; s < surface->posterior.n_means; s++) {
+            double off[2];
+
+            for (size_t i = 0; i < 2; i++) {
+                off[i] = surface->row_means[s * all + n + i] - expected[i];
+                sums[i] += off[i];
+                squares[i] += off[i] * off[i];
+            }
+            products += off[0] * off[1];
+        }
+        assert_near(sums[0], 0.0, 1e-9);
+        assert_near(sums[1], 0.0, 1e-9);
+    }
+    print_message("correlation %.3f\n", products / sqrt(squares[0] * squares[1]));
+    assert_true(fabs(products) < 0.25 * sqrt(squares[0] * squares[1]));
+    bed_done(&bed);
+}
+
 /* --- improvement of hypervolume --- */
 
 /* By quadrature on a grid over each objective's normal, the improvement by the volume
@@ -436,6 +483,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_slopes),
+        cmocka_unit_test(test_draws_of_pending),
         cmocka_unit_test(test_improvement_against_quadrature),
         cmocka_unit_test(test_improvement_against_draws),
         cmocka_unit_test(test_improvement_slopes),
