@@ -151,7 +151,8 @@ on_started(void *arg, const struct assay_attempt_key *key, int64_t pid, const js
     struct assay_engine *engine = arg;
     struct assay__trial *trial = find_attempt(engine, key);
     struct assay__commit *commit;
-    char where[48] = "";
+    char where[48] = "", waited[48] = "";
+    json_t *data;
 
     if (trial == NULL)
         return;
@@ -166,6 +167,15 @@ on_started(void *arg, const struct assay_attempt_key *key, int64_t pid, const js
         return; /* adopted */
     trial->attempt.state = ASSAY_ATTEMPT_RUNNING;
     trial->attempt.pid = pid;
+    data = json_pack("{s:I, s:I, s:O?}", "attempt", (json_int_t)key->attempt, "pid",
+                     (json_int_t)pid, "gpus", gpus);
+    if (trial->attempt.message != NULL) {
+        double waited_s =
+            (double)(assay_now_us() - trial->attempt.started_us) / (double)ASSAY_SECOND_US;
+
+        json_object_set_new(data, "waited_s", json_real(waited_s));
+        snprintf(waited, sizeof waited, " after it waited for %.0f s", waited_s);
+    }
     trial->attempt.started_us = assay_now_us();
     json_decref(trial->attempt.gpus);
     trial->attempt.gpus = json_deep_copy(gpus);
@@ -176,10 +186,8 @@ on_started(void *arg, const struct assay_attempt_key *key, int64_t pid, const js
     if (pid > 0)
         snprintf(where, sizeof where, " as process %lld", (long long)pid);
     assay__event(commit, "attempt_started", key->trial_number,
-                 json_pack("{s:I, s:I, s:O?}", "attempt", (json_int_t)key->attempt, "pid",
-                           (json_int_t)pid, "gpus", trial->attempt.gpus),
-                 "attempt %lld of trial %lld runs%s", (long long)key->attempt,
-                 (long long)key->trial_number, where);
+                 data, "attempt %lld of trial %lld runs%s%s", (long long)key->attempt,
+                 (long long)key->trial_number, where, waited);
     assay__commit_send(commit);
 }
 

@@ -281,11 +281,18 @@ class Queues(Kube):
         self.submit(study)
         self.waiting("g", 'held back by the scheduling gate "kueue.x-k8s.io/admission"')
         self.assertEqual(base.call(self.daemon, "GET", f"{base.STUDIES}/g")["state"], "running")
+        waiting = {r["number"] for r in self.trials("g") if r["attempts"][0]["message"]}
         self.double.webhooks.clear()
         for pod in self.cluster.pods():
             self.double.store.update(PODS, "assay", pod["metadata"]["name"], lambda p: {
                 **p, "spec": {k: v for k, v in p["spec"].items() if k != "schedulingGates"}})
         self.all_succeed("g", 4)
+        events = base.call(self.daemon, "GET", f"{base.STUDIES}/g/events?page_size=1000")["events"]
+        started = [e for e in events if e["type"] == "attempt_started" and e["trial"] in waiting]
+        self.assertEqual(len(started), len(waiting))
+        for event in started:
+            self.assertIn("after it waited for", event["message"])
+            self.assertGreater(event["data"]["waited_s"], 0)
 
     def test_another_scheduler(self):
         """As Volcano: nobody but it looks at the pod."""

@@ -26,6 +26,23 @@ static const char study_text[] =
     "{\"path\":\"/tmp\",\"empty_dir\":true,\"size\":\"1Gi\"}],\"checkpoint_claim\":\"kept\","
     "\"labels\":{\"team\":\"x\"}}}}";
 
+/* What the first leaves out. */
+static const char other_text[] =
+    "{\"name\":\"s\",\"objective\":{\"metric\":\"loss\",\"goal\":\"minimize\"},"
+    "\"parameters\":[{\"name\":\"lr\",\"type\":\"double\",\"min\":0,\"max\":1}],"
+    "\"algorithm\":{\"name\":\"random\"},\"limits\":{\"trials\":3},\"trial\":{"
+    "\"command\":[\"train\"],\"resources\":{\"gpus\":1},"
+    "\"kubernetes\":{\"image\":\"train:1\",\"image_pull_policy\":\"Always\","
+    "\"gpu\":{\"resource\":\"amd.com/gpu\",\"model\":\"MI300\"},\"scheduler\":\"volcano\","
+    "\"affinity\":{\"podAntiAffinity\":{\"x\":1},\"nodeAffinity\":{"
+    "\"requiredDuringSchedulingIgnoredDuringExecution\":{\"nodeSelectorTerms\":["
+    "{\"matchExpressions\":[{\"key\":\"rack\",\"operator\":\"Exists\"}]},"
+    "{\"matchFields\":[]}]}}},"
+    "\"volumes\":[{\"path\":\"/keys\",\"secret\":\"keys\",\"read_only\":true},"
+    "{\"path\":\"/conf/${study}\",\"config_map\":\"conf\",\"sub_path\":\"a\"}],"
+    "\"security_context\":{\"readOnlyRootFilesystem\":true},"
+    "\"annotations\":{\"note\":\"trial ${trial}\"}}}}";
+
 struct fixture {
     struct assay_study_spec *spec;
     json_t *parameters;
@@ -33,11 +50,11 @@ struct fixture {
 };
 
 static int
-setup(void **state)
+load(void **state, const char *study)
 {
     struct fixture *f = ASSAY_NEW(struct fixture);
     struct assay_faults faults = {0};
-    json_t *json = json_loads(study_text, 0, NULL);
+    json_t *json = json_loads(study, 0, NULL);
 
     assert_non_null(json);
     f->spec = assay_study_decode(json, "default", &(struct assay_study_checks){0}, &faults);
@@ -56,6 +73,18 @@ setup(void **state)
     };
     *state = f;
     return 0;
+}
+
+static int
+setup(void **state)
+{
+    return load(state, study_text);
+}
+
+static int
+setup_other(void **state)
+{
+    return load(state, other_text);
 }
 
 static int
@@ -170,6 +199,46 @@ manifest_has_all(void **state)
     expect(pod, "spec/containers/0/volumeMounts/2",
            "{\"mountPath\":\"/assay/checkpoint\",\"name\":\"volume-2\",\"subPath\":"
            "\"assay-abc/7/12\"}");
+    json_decref(pod);
+}
+
+static void
+manifest_has_the_rest(void **state)
+{
+    static const char model[] = "{\"key\":\"nvidia.com/gpu.product\",\"operator\":\"In\",\"values\":"
+                                "[\"MI300\"]}";
+    char both[256], alone[256];
+    json_t *pod = build(*state, NULL);
+
+    snprintf(both, sizeof both, "[{\"key\":\"rack\",\"operator\":\"Exists\"},%s]", model);
+    snprintf(alone, sizeof alone, "[%s]", model);
+    expect(pod, "metadata/annotations/note", "\"trial 12\"");
+    expect(pod, "spec/schedulerName", "\"volcano\"");
+    expect(pod, "spec/containers/0/imagePullPolicy", "\"Always\"");
+    expect(pod, "spec/affinity/podAntiAffinity", "{\"x\":1}");
+    /* The model holds for each of the user's alternatives. */
+    expect(pod,
+           "spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/"
+           "nodeSelectorTerms/0/matchExpressions",
+           both);
+    expect(pod,
+           "spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/"
+           "nodeSelectorTerms/1/matchExpressions",
+           alone);
+    assert_string_equal(
+        json_string_value(json_object_get(at(pod, "spec/containers/0/resources/limits"),
+                                          "amd.com/gpu")),
+        "1");
+    expect(pod, "spec/volumes/0", "{\"name\":\"volume-0\",\"secret\":{\"secretName\":\"keys\"}}");
+    expect(pod, "spec/containers/0/volumeMounts/0",
+           "{\"mountPath\":\"/keys\",\"name\":\"volume-0\",\"readOnly\":true}");
+    expect(pod, "spec/volumes/1", "{\"configMap\":{\"name\":\"conf\"},\"name\":\"volume-1\"}");
+    expect(pod, "spec/containers/0/volumeMounts/1",
+           "{\"mountPath\":\"/conf/s\",\"name\":\"volume-1\",\"subPath\":\"a\"}");
+    expect(pod, "spec/containers/0/securityContext",
+           "{\"allowPrivilegeEscalation\":false,\"capabilities\":{\"drop\":[\"ALL\"]},"
+           "\"readOnlyRootFilesystem\":true}");
+    assert_null(at(pod, "metadata/finalizers"));
     json_decref(pod);
 }
 
@@ -314,6 +383,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(manifest_has_all, setup, teardown),
+        cmocka_unit_test_setup_teardown(manifest_has_the_rest, setup_other, teardown),
         cmocka_unit_test_setup_teardown(environment, setup, teardown),
         cmocka_unit_test_setup_teardown(restricted_by_default, setup, teardown),
         cmocka_unit_test(causes_are_told_apart),
