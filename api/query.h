@@ -24,7 +24,7 @@ struct assay_query {
     int64_t view;          /* 1: katib */
     int64_t method;        /* index in the table's names; 0 = not said */
     uint64_t fields;       /* bit per name of the table; 0 = all */
-    bool dry_run, force, follow, interactions;
+    bool dry_run, force, requeue, follow, interactions;
 };
 
 enum assay_query_kind {

@@ -42,6 +42,8 @@ typedef struct assay_query_field table[];
 static const table dry_run = {
     {.key = "dry_run", .kind = ASSAY_QUERY_BOOL, .offset = AT(dry_run)}, END};
 static const table force = {{.key = "force", .kind = ASSAY_QUERY_BOOL, .offset = AT(force)}, END};
+static const table requeue = {
+    {.key = "requeue", .kind = ASSAY_QUERY_BOOL, .offset = AT(requeue)}, END};
 static const table poll = {WAIT, UNTIL, END};
 static const table studies_list = {
     {.key = "state", .kind = ASSAY_QUERY_STUDY_STATES, .offset = AT(states)},
@@ -104,7 +106,7 @@ const struct assay_route assay_routes[] = {
     {"GET", STUDY, READ, VIEWER, 0, study_get, NULL, assay_handle_study_get},
     {"PATCH", STUDY, CALL, EDITOR, BODY | STORE, NULL, NULL, assay_handle_study_patch},
     {"DELETE", STUDY, CALL, EDITOR, STORE, force, NULL, assay_handle_study_delete},
-    {"POST", STUDY "/pause", CALL, EDITOR, STORE, NULL, NULL, assay_handle_study_pause},
+    {"POST", STUDY "/pause", CALL, EDITOR, STORE, requeue, NULL, assay_handle_study_pause},
     {"POST", STUDY "/resume", CALL, EDITOR, STORE, NULL, NULL, assay_handle_study_resume},
     {"POST", STUDY "/cancel", CALL, EDITOR, STORE, NULL, NULL, assay_handle_study_cancel},
 

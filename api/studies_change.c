@@ -36,7 +36,8 @@ call_verb(struct assay_request *request, enum assay_study_verb verb)
 enum assay_step
 assay_handle_study_pause(struct assay_request *request)
 {
-    return call_verb(request, ASSAY_STUDY_PAUSE);
+    return call_verb(request,
+                     request->query.requeue ? ASSAY_STUDY_PAUSE_REQUEUE : ASSAY_STUDY_PAUSE);
 }
 
 enum assay_step

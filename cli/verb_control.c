@@ -24,7 +24,7 @@ print_state(struct assay_cli *cli, const char *what, const json_t *answer)
 }
 
 static int
-do_verb(struct assay_cli *cli, const char *verb)
+do_verb(struct assay_cli *cli, const char *verb, const char *query)
 {
     assay_auto_free char *path = NULL, *route = NULL;
     struct assay_error err = {0};
@@ -34,7 +34,7 @@ do_verb(struct assay_cli *cli, const char *verb)
     if (assay_cli_study_path(cli->args.arguments[0], &path, &err) < 0)
         return assay_cli_fail(cli, NULL, &err);
     route = assay_format("%s/%s", path, verb);
-    code = assay_cli_call(cli, "POST", route, NULL, NULL, &study);
+    code = assay_cli_call(cli, "POST", route, query, NULL, &study);
     if (code == ASSAY_EXIT_DONE)
         code = print_state(cli, cli->args.arguments[0], study);
     json_decref(study);
@@ -44,24 +44,29 @@ do_verb(struct assay_cli *cli, const char *verb)
 static int
 run_pause(struct assay_cli *cli)
 {
-    return do_verb(cli, "pause");
+    return do_verb(cli, "pause", assay_args_has(&cli->args, "requeue") ? "requeue=true" : NULL);
 }
 
 static int
 run_resume(struct assay_cli *cli)
 {
-    return do_verb(cli, "resume");
+    return do_verb(cli, "resume", NULL);
 }
 
 static int
 run_cancel(struct assay_cli *cli)
 {
-    return do_verb(cli, "cancel");
+    return do_verb(cli, "cancel", NULL);
 }
 
 static const struct assay_exit state_exits[] = {
     {ASSAY_EXIT_FAILED, "the study has ended in another way, or the server could not be reached"},
     {0, NULL},
+};
+
+static const struct assay_option pause_options[] = {
+    {"requeue", 0, NULL, "end the running ones, too; they start anew when it is resumed", false},
+    {0},
 };
 
 const struct assay_verb assay_verb_pause = {
@@ -70,8 +75,10 @@ const struct assay_verb assay_verb_pause = {
     .min_arguments = 1,
     .max_arguments = 1,
     .summary = "Start no new trials; the running ones go on",
+    .options = pause_options,
     .exits = state_exits,
-    .examples = "assay pause digits-mlp",
+    .examples = "assay pause digits-mlp\n"
+                "assay pause digits-mlp --requeue",
     .run = run_pause,
 };
 

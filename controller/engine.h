@@ -99,7 +99,12 @@ void assay_engine_study_create(struct assay_engine *engine, struct assay_study_s
                                struct assay_warm_start *warm_start, int64_t study_id, const struct assay_engine_key *key,
                                assay_engine_fn done, void *arg);
 
-enum assay_study_verb { ASSAY_STUDY_PAUSE, ASSAY_STUDY_RESUME, ASSAY_STUDY_CANCEL };
+enum assay_study_verb {
+    ASSAY_STUDY_PAUSE, /* what runs goes on */
+    ASSAY_STUDY_PAUSE_REQUEUE, /* what the service runs is ended and queued again */
+    ASSAY_STUDY_RESUME,
+    ASSAY_STUDY_CANCEL,
+};
 /* Idempotent; ASSAY_E_STUDY_FINISHED when it ended in another way. */
 void assay_engine_study_verb(struct assay_engine *engine, int64_t study_id,
                              enum assay_study_verb verb, assay_engine_fn done, void *arg);

@@ -8,6 +8,9 @@
 #include "controller/engine_internal.h"
 #include "controller/trial_token.h"
 
+/* What became of an attempt that was ended to be queued again. */
+#define INTERRUPTED "ended for the pause of its study"
+
 static struct assay__trial *
 find_attempt(struct assay_engine *engine, const struct assay_attempt_key *key)
 {
@@ -132,7 +135,8 @@ assay__launch(struct assay__trial *trial)
     pthread_mutex_lock(&engine->lock);
     engine->stats.attempts_started++;
     pthread_mutex_unlock(&engine->lock);
-    if (trial->row.state == ASSAY_TRIAL_STOPPING) /* told to stop while the commit was under way */
+    /* Told to stop while the commit was under way. */
+    if (trial->row.state == ASSAY_TRIAL_STOPPING || trial->interrupted)
         assay__attempt_stop(trial);
 }
 
@@ -238,11 +242,11 @@ assay__attempt_ended(struct assay__trial *trial, const struct assay_attempt_end 
     if (assay_attempt_state_is_final(attempt->state))
         return;
     attempt->state = end->lost ? ASSAY_ATTEMPT_LOST : ASSAY_ATTEMPT_EXITED;
-    attempt->reason = end->reason;
+    attempt->reason = trial->interrupted ? ASSAY_TRIAL_REASON_NONE : end->reason;
     attempt->exit_code = end->exit_code;
     attempt->signal = end->signal;
     free(attempt->message);
-    attempt->message = assay_strdup(end->message);
+    attempt->message = assay_strdup(trial->interrupted ? INTERRUPTED : end->message);
     attempt->finished_us = assay_now_us();
     trial->study->gpu_us += (double)json_array_size(attempt->gpus) *
                             (double)(attempt->finished_us - attempt->started_us);
@@ -254,7 +258,8 @@ assay__attempt_ended(struct assay__trial *trial, const struct assay_attempt_end 
                            attempt->exit_code, "signal", attempt->signal),
                  "attempt %lld of trial %lld %s%s%s", (long long)attempt->number,
                  (long long)trial->row.number, end->lost ? "was lost" : "ended",
-                 end->message != NULL ? ": " : "", end->message != NULL ? end->message : "");
+                 attempt->message != NULL ? ": " : "",
+                 attempt->message != NULL ? attempt->message : "");
 }
 
 static void

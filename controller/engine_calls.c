@@ -222,15 +222,32 @@ assay_engine_study_create(struct assay_engine *engine, struct assay_study_spec *
 
 /* --- verbs */
 
+/* Their ends, however they come, are none of the trials'. */
+static void
+interrupt_trials(struct assay__study *study)
+{
+    struct assay__trial *trial, *next;
+
+    HASH_ITER (hh, study->trials, trial, next) {
+        if (trial->row.state == ASSAY_TRIAL_RUNNING && trial->executing && !trial->interrupted) {
+            trial->interrupted = true;
+            assay__attempt_stop(trial);
+        }
+    }
+}
+
 static void
 handle_verb(struct assay_engine *engine, struct call *call, struct assay__study *study)
 {
     enum assay_study_state state;
     struct assay__commit *commit;
+    bool requeue = call->verb == ASSAY_STUDY_PAUSE_REQUEUE;
 
     (void)engine;
     if (refuse_absent(study, call->reply))
         return;
+    if (requeue)
+        call->verb = ASSAY_STUDY_PAUSE;
     state = study->record.state;
     commit = assay__commit_new(study);
     if (call->verb == ASSAY_STUDY_CANCEL && !assay_study_state_is_final(state)) {
@@ -251,6 +268,8 @@ handle_verb(struct assay_engine *engine, struct call *call, struct assay__study 
                           assay_study_state_name(state));
         return;
     }
+    if (requeue)
+        interrupt_trials(study);
     answer_state(study, call->reply);
     assay__commit_reply(commit, call->reply);
     assay__commit_send(commit);

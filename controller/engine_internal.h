@@ -32,6 +32,7 @@ struct assay__trial {
     bool slot;                     /* counts against `parallel` and the machine */
     bool executing;                /* the executor has not told its end yet */
     bool promised;                 /* its attempt is decided and not with the executor yet */
+    bool interrupted;              /* told to end for its study's pause; queued again then */
     int writes;                    /* commits under way that mention it */
     int64_t failures, losses;      /* attempts of the command / of the infrastructure that failed */
     int64_t not_before_us;         /* monotonic; an attempt after a loss waits */

@@ -166,9 +166,9 @@ class Study:
 
     # ---- steering ----
 
-    def pause(self) -> Study:
-        """Starts no new trial; running ones go on."""
-        return self._verb("pause")
+    def pause(self, *, requeue: bool = False) -> Study:
+        """Starts no new trial; running ones go on, or with `requeue` are ended and queued again."""
+        return self._verb("pause", query={"requeue": "true" if requeue else None})
 
     def resume(self) -> Study:
         return self._verb("resume")
@@ -255,13 +255,14 @@ class Study:
         return answer
 
     def _post(self, *parts: Union[str, int], body: Any = None,
+              query: Optional[Mapping[str, Any]] = None,
               retry_for: Optional[float] = None) -> Dict[str, Any]:
         answer: Dict[str, Any] = self._client._transport.request(
-            "POST", self._path(*parts), body=body, retry_for=retry_for).json()
+            "POST", self._path(*parts), body=body, query=query, retry_for=retry_for).json()
         return answer
 
-    def _verb(self, verb: str) -> Study:
-        self.raw = self._post(verb)
+    def _verb(self, verb: str, query: Optional[Mapping[str, Any]] = None) -> Study:
+        self.raw = self._post(verb, query=query)
         return self
 
     def _objective_metric(self) -> str:

@@ -231,6 +231,34 @@ class VerbsTest(DaemonTest):
         self.assertEqual(self.refused("POST", path + "/resume").status, 409)
         wait_for(lambda: not trial_processes_of(self.daemon), "the processes' end")
 
+    def test_pause_ends_what_runs(self):
+        """However it ends, its trial is queued, costs no retry and goes on from its checkpoint."""
+        code = """
+import os, pathlib, signal, sys, time
+kept = pathlib.Path(os.environ["ASSAY_CHECKPOINT_DIR"]) / "kept"
+if kept.exists():
+    print("loss=0.25", flush=True)
+    sys.exit(0)
+def stop(*_):
+    kept.write_text("here")
+    sys.exit(int(os.environ["ASSAY_TRIAL"]) - 1)
+signal.signal(signal.SIGTERM, stop)
+print("loss=1", flush=True)
+time.sleep(60)
+"""
+        self.submit(quick_study("held", trials=2, trial=python_trial(code)))
+        path = f"{STUDIES}/held"
+        wait_for(lambda: sum(bool(r["steps"]) for r in all_trials(self.daemon, "held")) == 2,
+                 "two trials have begun", 40)
+        self.assertEqual(self.call("POST", path + "/pause?requeue=true")["state"], "paused")
+        wait_for(lambda: self.call("GET", path)["trials"]["queued"] == 2, "both are queued", 40)
+        wait_for(lambda: not trial_processes_of(self.daemon), "the processes' end", 40)
+        self.call("POST", path + "/resume")
+        self.assertEqual(wait_final(self.daemon, "held")["state"], "succeeded")
+        for row in all_trials(self.daemon, "held"):
+            self.assertEqual((row["state"], row["metrics"], len(row["attempts"])),
+                             ("succeeded", {"loss": 0.25}, 2), row)
+
     def test_limits_change_live(self):
         self.submit(quick_study("live", trials=3, work_ms=10))
         path = f"{STUDIES}/live"

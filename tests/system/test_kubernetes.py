@@ -193,6 +193,28 @@ class Ends(Kube):
         self.assertEqual(base.wait_final(self.daemon, "c", 40)["state"], "cancelled")
         self.wait_no_pods()
 
+    def test_pause_leaves_nothing(self):
+        """With `requeue`: what runs is ended, costs no retry, and comes again."""
+        go = threading.Event()
+        self.image("held", lambda c: (c.print("loss=1"), go.is_set() or c.stopped.wait(60))[0])
+        self.submit(pod_study("p", "held", trials=4, parallel=2, grace="1s"))
+        running = lambda: sum(p["status"]["phase"] == "Running" for p in self.cluster.pods()) == 2
+        base.wait_for(running, "two pods run")
+        found = base.call(self.daemon, "POST", f"{base.STUDIES}/p/pause")
+        self.assertEqual(found["trials"]["running"], 2)  # without it they go on
+        base.call(self.daemon, "POST", f"{base.STUDIES}/p/pause?requeue=true")
+        base.wait_for(lambda: base.call(self.daemon, "GET", f"{base.STUDIES}/p")["trials"][
+            "queued"] == 2, "two trials wait")
+        self.wait_no_pods()
+        go.set()
+        base.call(self.daemon, "POST", f"{base.STUDIES}/p/resume")
+        self.assertEqual(base.wait_final(self.daemon, "p", 60)["state"], "succeeded")
+        rows = self.trials("p")
+        self.assertEqual([row["state"] for row in rows], ["succeeded"] * 4, rows)
+        self.assertEqual([len(row["attempts"]) for row in rows], [2, 2, 1, 1])
+        self.assertEqual(rows[0]["attempts"][0]["message"], "ended for the pause of its study")
+        self.wait_no_pods()
+
     def test_early_stop(self):
         def curve(container):
             x = float(container.spec["command"][1])

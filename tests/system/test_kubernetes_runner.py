@@ -9,6 +9,7 @@ test_kubernetes.py).
 import json
 import os
 import pathlib
+import re
 import socket
 import subprocess
 import sys
@@ -147,6 +148,11 @@ class Runner(unittest.TestCase):
     def log(self, study, number):
         return base.call(self.daemon, "GET", f"{base.STUDIES}/{study}/trials/{number}/logs")
 
+    def wait_log(self, study, number, text):
+        """The runner tells a trial's end sooner than its last lines have come from the cluster."""
+        base.wait_for(lambda: re.search(text, self.log(study, number)),
+                      f"{text!r} in the log of trial {number}", 30)
+
     def wait_nothing_left(self):
         base.wait_for(lambda: not self.cluster.pods() and
                       not self.double.store.list(SECRETS, None,
@@ -171,7 +177,7 @@ class Metrics(Runner):
                 self.assertEqual(sorted(curve), [1, 2, 3])
                 self.assertAlmostEqual(curve[3], x + 1 / 3, 5)
                 self.assertAlmostEqual(row["metrics"]["loss"], x + 1 / 3, 5)
-                self.assertIn("from 0", self.log(how, row["number"]))
+                self.wait_log(how, row["number"], "from 0")
         while (event := secrets.take(0)) is not None:
             if event[0] == "ADDED" and event[1]["type"] == "Opaque":
                 owner = event[1]["metadata"]["ownerReferences"][0]
@@ -219,7 +225,7 @@ class Metrics(Runner):
         self.assertTrue(stopped)
         for row in stopped:
             self.assertEqual(row["reason"], "stopped_by_rule")
-            self.assertIn("saved at", self.log("rule", row["number"]))
+            self.wait_log("rule", row["number"], "saved at")
             self.assertLess(len(self.curve("rule", row["number"])), 40)
 
         base.call(self.daemon, "POST", base.STUDIES,
@@ -230,7 +236,7 @@ class Metrics(Runner):
         base.wait_final(self.daemon, "user", 60)
         row = base.all_trials(self.daemon, "user")[0]
         self.assertEqual((row["state"], row["reason"]), ("stopped", "stopped_by_user"))
-        base.wait_for(lambda: "saved at" in self.log("user", 1), "its last words", 30)
+        self.wait_log("user", 1, "saved at")
         self.wait_nothing_left()
 
     def test_how_commands_end(self):
@@ -267,7 +273,7 @@ class Preparation(Runner):
         for row in promoted:
             last = int(row["budget"])
             self.assertEqual(sorted(self.curve("asha", row["number"])), list(range(1, last + 1)))
-            self.assertIn(f"from {last // 2}\n", self.log("asha", row["number"]))
+            self.wait_log("asha", row["number"], f"from {last // 2}\n")
 
     def test_goes_on_from_another_trials_checkpoint(self):
         study = self.study("pbt", "file", "metrics.log", "${budget}", trials=30,
@@ -279,8 +285,7 @@ class Preparation(Runner):
         copies = [row for row in rows if "parent" in row["why"]]
         self.assertTrue(copies, rows)
         for row in copies:
-            self.assertIn(f"from {int(row['why']['from_budget'])}\n",
-                          self.log("pbt", row["number"]))
+            self.wait_log("pbt", row["number"], f"from {int(row['why']['from_budget'])}\n")
 
     def test_code_from_git(self):
         repository = self.folder / "repository"
@@ -336,7 +341,7 @@ class Templates(Runner):
                 curve = self.curve(how, row["number"])
                 self.assertEqual(sorted(curve), [1, 2, 3])
                 self.assertAlmostEqual(row["metrics"]["loss"], row["parameters"]["x"] + 1 / 3, 5)
-                self.assertIn("from 0", self.log(how, row["number"]))
+                self.wait_log(how, row["number"], "from 0")
         self.wait_nothing_left()
 
     def test_goes_on_from_another_trials_checkpoint(self):
@@ -359,7 +364,7 @@ class Templates(Runner):
             self.assertEqual({a["state"] for a in row["attempts"]}, {"exited"}, row)
             self.assertEqual(sorted(self.curve("pbt", row["number"])),
                              list(range(first + 1, int(row["budget"]) + 1)), row)
-            self.assertIn(f"from {first}\n", self.log("pbt", row["number"]))
+            self.wait_log("pbt", row["number"], f"from {first}\n")
         self.wait_nothing_left()
 
     def test_metrics_unavailable(self):
@@ -403,6 +408,7 @@ class Crashes(Runner):
         for row in base.all_trials(self.daemon, "k"):
             self.assertEqual((row["state"], len(row["attempts"])), ("succeeded", 1), row)
             self.assertEqual(sorted(self.curve("k", row["number"])), list(range(1, 21)))
+            self.wait_log("k", row["number"], "from 0")
             self.assertEqual(self.log("k", row["number"]).count("from 0"), 1)
         chaos.errors = chaos.refuse = chaos.lose_answers = chaos.cut_every = chaos.delay = 0
         self.wait_nothing_left()
@@ -418,7 +424,7 @@ class Crashes(Runner):
         row = base.all_trials(self.daemon, "n")[0]
         self.assertEqual([a["state"] for a in row["attempts"]], ["lost", "exited"], row)
         self.assertEqual(max(self.curve("n", 1)), 40)  # what was never told went with the node
-        self.assertRegex(self.log("n", 1), "from [1-9]")
+        self.wait_log("n", 1, "from [1-9]")
 
 
 @unittest.skipIf(REAL, "needs the API double, which counts; a real one grants no more either")
