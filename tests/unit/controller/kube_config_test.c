@@ -6,7 +6,10 @@
 
 #include <cmocka.h>
 
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/file.h"
@@ -146,6 +149,79 @@ faults(void **state)
                      ASSAY_E_NOT_FOUND);
 }
 
+/* --- in a pod --- */
+
+#define ACCOUNT "/run/secrets/kubernetes.io/serviceaccount"
+
+/* /run as a pod has it, of this process alone.  False when that is not allowed here. */
+static bool
+make_pods_run(void)
+{
+    return (unshare(CLONE_NEWNS) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0) &&
+           mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+           mount("tmpfs", "/run", "tmpfs", 0, NULL) == 0;
+}
+
+static bool
+write_account(const char *name, const char *text)
+{
+    assay_auto_free char *path = assay_format(ACCOUNT "/%s", name);
+
+    return assay_file_write(path, text, strlen(text), 0600, NULL) == ASSAY_OK;
+}
+
+/* What is wrong, as a number; 0 = nothing. */
+static int
+look_from_a_pod(void)
+{
+    assay_auto_free char *first = NULL, *second = NULL;
+    struct assay_kube_config *config;
+
+    if (assay_kube_config_read(NULL, NULL, &config, NULL) != ASSAY_E_NOT_FOUND)
+        return 1; /* not said to be a pod yet */
+    setenv("KUBERNETES_SERVICE_HOST", "fd00::1", 1);
+    setenv("KUBERNETES_SERVICE_PORT", "443", 1);
+    if (mkdir("/run/secrets", 0700) != 0 || mkdir("/run/secrets/kubernetes.io", 0700) != 0 ||
+        mkdir(ACCOUNT, 0700) != 0 || !write_account("ca.crt", "authority") ||
+        !write_account("namespace", "tune\n") || !write_account("token", "one\n"))
+        return 2;
+    if (assay_kube_config_read(NULL, NULL, &config, NULL) != ASSAY_OK)
+        return 3;
+    if (strcmp(config->server, "https://[fd00::1]:443") != 0 ||
+        strcmp(config->namespace_, "tune") != 0 || strcmp(config->ca, "authority") != 0 ||
+        strcmp(config->origin, "the service account") != 0)
+        return 4;
+    if (assay_kube_config_token(config, &first, NULL) != ASSAY_OK || strcmp(first, "one") != 0)
+        return 5;
+    if (!write_account("token", "two\n") || /* rotated */
+        assay_kube_config_token(config, &second, NULL) != ASSAY_OK || strcmp(second, "two") != 0)
+        return 6;
+    assay_kube_config_free(config);
+    return 0;
+}
+
+#define NOT_ALLOWED 77
+
+static void
+in_a_pod(void **state)
+{
+    int status;
+    pid_t child = fork();
+
+    (void)state;
+    assert_true(child >= 0);
+    if (child == 0) {
+        setenv("KUBECONFIG", "/nonexistent/config", 1);
+        unsetenv("KUBERNETES_SERVICE_HOST");
+        _exit(make_pods_run() ? look_from_a_pod() : NOT_ALLOWED);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == NOT_ALLOWED)
+        skip();
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int
 main(void)
 {
@@ -153,6 +229,7 @@ main(void)
         cmocka_unit_test(contexts),
         cmocka_unit_test(inline_data),
         cmocka_unit_test(faults),
+        cmocka_unit_test(in_a_pod),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
