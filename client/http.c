@@ -346,7 +346,9 @@ transfer_failed(struct assay_http *http, const struct transfer *transfer, CURLco
         return assay_fail(err, ASSAY_E_IO, "%s does not answer in HTTP", http->url);
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
-        return assay_fail(err, ASSAY_E_IO, "%s can not be trusted: %s", http->url, reason);
+        return assay_fail(err, ASSAY_E_IO,
+                          "%s can not be trusted: %s (ASSAY_CA_FILE names a private authority)",
+                          http->url, reason);
     default:
         return assay_fail(err, ASSAY_E_UNAVAILABLE, "%s can not be reached: %s", http->url, reason);
     }

@@ -7,6 +7,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import tempfile
 import unittest
 
 import yaml
@@ -160,6 +161,46 @@ class Manifests(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         made = list(yaml.safe_load_all(done.stdout))
         self.assertEqual(sorted(o["kind"] for o in made), sorted(o["kind"] for o in self.objects))
+
+
+class Readme(unittest.TestCase):
+    """What deploy/README.md tells one to type and to write."""
+
+    def setUp(self):
+        text = (ROOT / "deploy" / "README.md").read_text()
+        self.blocks = re.findall(r"```(sh|yaml)\n(.*?)```", text, re.DOTALL)
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+
+    @unittest.skipUnless(shutil.which("openssl"), "needs openssl")
+    def test_the_certificate(self):
+        script = next(b for kind, b in self.blocks if kind == "sh" and "openssl req" in b)
+        subprocess.run(["sh", "-e", "-c", script], cwd=self.folder, check=True,
+                       capture_output=True)
+        done = subprocess.run(["openssl", "verify", "-CAfile", "ca.crt", "-verify_hostname",
+                               "assayd.assay.svc", "tls.crt"], cwd=self.folder,
+                              capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        create = next(b for kind, b in self.blocks if "create secret" in b)
+        wanted = re.findall(r"--from-file=(\S+)", create)
+        self.assertEqual(wanted, ["tls.crt", "tls.key", "ca.crt"])
+        for name in wanted:
+            self.assertTrue((self.folder / name).exists(), name)
+
+    @unittest.skipUnless(shutil.which("kubectl"), "needs kubectl")
+    def test_the_overlay(self):
+        shutil.copytree(ROOT / "deploy", self.folder / "deploy")
+        own = self.folder / "own"
+        own.mkdir()
+        (own / "kustomization.yaml").write_text(
+            next(b for kind, b in self.blocks if kind == "yaml"))
+        done = subprocess.run(["kubectl", "kustomize", str(own)], capture_output=True, text=True,
+                              timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertNotRegex(done.stdout, r"[ \"]assay:\d")
+        names = {o["metadata"]["name"] for o in yaml.safe_load_all(done.stdout)}
+        self.assertIn("assay-trials-jobs", names)
 
 
 class Kinds(unittest.TestCase):
