@@ -68,8 +68,9 @@ ASSAY_LDFLAGS += -pthread -Wl,--as-needed -Wl,-z,relro,-z,now
 MAIN_assayd := api/assayd.c
 MAIN_assay := cli/assay.c
 MAIN_assay-suggest := suggest/assay_suggest.c
-# Remote algorithms are spoken to by the worker alone (docs/adr/0010-remote-algorithms.md).
-PACKAGES_assay-suggest := libcurl
+# Remote algorithms are spoken to by the worker alone (docs/adr/0010-remote-algorithms.md), as
+# workers elsewhere are (docs/adr/0021-workers-elsewhere.md).
+PACKAGES_assay-suggest := libcurl gnutls
 MAIN_assay-runner := trial-runner/assay_runner.c
 MAINS := $(foreach p,$(PROGRAMS),$(MAIN_$(p)))
 

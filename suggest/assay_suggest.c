@@ -1,5 +1,6 @@
 /* assay-suggest: serves suggestions to one daemon over a pipe or socket
- * (suggest/protocol.h).
+ * (suggest/protocol.h), or listens for daemons elsewhere and stands in for such workers
+ * there (suggest/relay/).
  *
  * Holds nothing that can't be thrown away: the daemon kills it at will, starts
  * another and replays.  It ends when the daemon does, and leaves Ctrl-C at the
@@ -23,6 +24,8 @@
 #include "suggest/protocol.h"
 #include "suggest/questions.h"
 #include "suggest/registry.h"
+#include "suggest/relay/listener.h"
+#include "suggest/relay/relay.h"
 #include "suggest/remote/remote.h"
 #include "suggest/remote_policy.h"
 #include "suggest/simulate/request.h"
@@ -31,6 +34,9 @@
 #define READ_BYTES 65536
 /* One conformance check; those of a slow algorithm cut themselves short before. */
 #define CHECK_US (90 * ASSAY_SECOND_US)
+/* Of a listener and a relay: until the token is there; without a sign of life. */
+#define HANDSHAKE_US (10 * ASSAY_SECOND_US)
+#define SILENCE_US (20 * ASSAY_SECOND_US)
 
 struct connection {
     int in, out;
@@ -287,20 +293,37 @@ use_descriptor(const char *text, struct connection *connection)
 
 /* --- what is asked for --- */
 
-enum mode { SERVE, DESCRIBE, CHECK_STUDY, CHECK_PLUGIN, SIMULATE };
+enum mode { SERVE, DESCRIBE, CHECK_STUDY, CHECK_PLUGIN, SIMULATE, LISTEN, CONNECT };
 
 struct arguments {
     enum mode mode;
+    const char *memory_limit;
     const char **plugins;
     size_t n_plugins, plugins_capacity;
+    struct assay_listener_options listener;
+    struct assay_relay_options relay;
 };
 
 static bool
-set_deadline(const char *text)
+set_time(const char *name, const char *text, int64_t *ret_us)
 {
-    if (assay_parse_duration(text, &deadline_us) && deadline_us > 0)
+    if (assay_parse_duration(text, ret_us) && *ret_us > 0)
         return true;
-    fprintf(stderr, "assay-suggest: --deadline %s is not a time\n", text);
+    fprintf(stderr, "assay-suggest: --%s %s is not a time\n", name, text);
+    return false;
+}
+
+static bool
+set_connections(const char *text, int *ret_connections)
+{
+    int64_t n;
+
+    if (assay_parse_int(text, 1, ASSAY_LISTENER_CONNECTIONS_MAX, &n)) {
+        *ret_connections = (int)n;
+        return true;
+    }
+    fprintf(stderr, "assay-suggest: --connections %s is not a number from 1 to %d\n", text,
+            ASSAY_LISTENER_CONNECTIONS_MAX);
     return false;
 }
 
@@ -340,7 +363,42 @@ static const char usage[] =
     "                         object a line; exit code 1 when one failed\n"
     "  --simulate             run the study of the request (JSON) on standard input in simulated\n"
     "                         time, print what became of it as JSON, and end\n"
+    "Workers on other machines than assayd's (docs/operations.md):\n"
+    "  --listen HOST:PORT     run a worker for each connection of a relay; ends on SIGTERM\n"
+    "  --tls-cert FILE, --tls-key FILE\n"
+    "                         its certificate and key (PEM); without them HOST must be of this\n"
+    "                         machine alone\n"
+    "  --connections N        workers it runs at most (16)\n"
+    "  --handshake TIME       in which a connection must show its token (10s)\n"
+    "  --connect HOST:PORT    be such a relay; assayd --suggest-connect starts it\n"
+    "  --ca FILE              authorities it trusts (PEM); the system's when left out\n"
+    "  --token-file FILE      of both: the token, 16 characters or more\n"
+    "  --silence TIME         of both: a connection is dead when nothing comes for this (20s)\n"
     "  --help\n";
+
+/* What a listener or a relay needs besides. */
+static bool
+check_together(const struct arguments *arguments)
+{
+    const struct assay_listener_options *listener = &arguments->listener;
+    const char *fault = NULL;
+    int64_t bytes;
+
+    if (arguments->mode != LISTEN && arguments->mode != CONNECT)
+        return true;
+    if (listener->token_file == NULL)
+        fault = "--token-file is needed";
+    else if (arguments->n_plugins > 0)
+        fault = "plugins run beside the daemon, not here";
+    else if ((listener->cert_file == NULL) != (listener->key_file == NULL))
+        fault = "--tls-cert and --tls-key need each other";
+    else if (arguments->memory_limit != NULL &&
+             (!assay_parse_bytes(arguments->memory_limit, &bytes) || bytes < 1))
+        fault = "--memory-limit is not a number of bytes";
+    if (fault != NULL)
+        fprintf(stderr, "assay-suggest: %s\n", fault);
+    return fault == NULL;
+}
 
 static bool
 parse(int argc, char **argv, struct connection *connection, struct arguments *ret_arguments,
@@ -356,6 +414,15 @@ parse(int argc, char **argv, struct connection *connection, struct arguments *re
         {"check-study", no_argument, NULL, 'S'},
         {"check-plugin", no_argument, NULL, 'P'},
         {"simulate", no_argument, NULL, 'M'},
+        {"listen", required_argument, NULL, 'l'},
+        {"tls-cert", required_argument, NULL, 'c'},
+        {"tls-key", required_argument, NULL, 'k'},
+        {"connections", required_argument, NULL, 'n'},
+        {"handshake", required_argument, NULL, 'g'},
+        {"connect", required_argument, NULL, 'C'},
+        {"ca", required_argument, NULL, 'a'},
+        {"token-file", required_argument, NULL, 't'},
+        {"silence", required_argument, NULL, 's'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
@@ -368,10 +435,10 @@ parse(int argc, char **argv, struct connection *connection, struct arguments *re
             ok = use_descriptor(optarg, connection);
             break;
         case 'm':
-            ok = limit_memory(optarg);
+            ret_arguments->memory_limit = optarg;
             break;
         case 'd':
-            ok = set_deadline(optarg);
+            ok = set_time("deadline", optarg, &deadline_us);
             break;
         case 'r':
             ok = set_remote(optarg);
@@ -391,6 +458,36 @@ parse(int argc, char **argv, struct connection *connection, struct arguments *re
         case 'M':
             ret_arguments->mode = SIMULATE;
             break;
+        case 'l':
+            ret_arguments->mode = LISTEN;
+            ret_arguments->listener.listen = optarg;
+            break;
+        case 'c':
+            ret_arguments->listener.cert_file = optarg;
+            break;
+        case 'k':
+            ret_arguments->listener.key_file = optarg;
+            break;
+        case 'n':
+            ok = set_connections(optarg, &ret_arguments->listener.connections);
+            break;
+        case 'g':
+            ok = set_time("handshake", optarg, &ret_arguments->listener.handshake_us);
+            break;
+        case 'C':
+            ret_arguments->mode = CONNECT;
+            ret_arguments->relay.connect = optarg;
+            break;
+        case 'a':
+            ret_arguments->relay.ca_file = optarg;
+            break;
+        case 't':
+            ret_arguments->listener.token_file = ret_arguments->relay.token_file = optarg;
+            break;
+        case 's':
+            ok = set_time("silence", optarg, &ret_arguments->relay.silence_us);
+            ret_arguments->listener.silence_us = ret_arguments->relay.silence_us;
+            break;
         case 'h':
             *ret_help = true;
             return true;
@@ -398,7 +495,7 @@ parse(int argc, char **argv, struct connection *connection, struct arguments *re
             ok = false;
         }
     }
-    return ok && optind >= argc;
+    return ok && optind >= argc && check_together(ret_arguments);
 }
 
 static assay_status
@@ -440,6 +537,11 @@ run(const struct arguments *arguments, struct connection *connection)
     struct assay_error err = {0};
     int result;
 
+    if (arguments->mode == LISTEN)
+        return assay_listener_run(&arguments->listener);
+    if (arguments->mode != CONNECT && arguments->memory_limit != NULL &&
+        !limit_memory(arguments->memory_limit))
+        return 2;
     offer_to_oom_killer();
     if (connection->out < 0)
         connection->out = take_standard_output();
@@ -457,6 +559,10 @@ run(const struct arguments *arguments, struct connection *connection)
     if (arguments->mode == CHECK_PLUGIN)
         return assay_plugin_check(connection->out, CHECK_US) ? 0 : 1;
     set_signals();
+    if (arguments->mode == CONNECT) {
+        signal(SIGTERM, SIG_DFL); /* no algorithm has to give up first */
+        return assay_relay_run(&arguments->relay, connection->in, connection->out);
+    }
     result = serve(connection);
     assay_buffer_done(&connection->received);
     assay_buffer_done(&connection->to_send);
@@ -467,7 +573,12 @@ int
 main(int argc, char **argv)
 {
     static struct connection connection = {.in = STDIN_FILENO, .out = -1};
-    struct arguments arguments = {0};
+    struct arguments arguments = {
+        .listener = {.connections = ASSAY_LISTENER_CONNECTIONS,
+                     .handshake_us = HANDSHAKE_US,
+                     .silence_us = SILENCE_US},
+        .relay = {.silence_us = SILENCE_US},
+    };
     bool help = false;
     int result;
 
@@ -479,6 +590,7 @@ main(int argc, char **argv)
         fputs(usage, stdout);
         result = 0;
     } else {
+        arguments.listener.memory_limit = arguments.memory_limit;
         result = run(&arguments, &connection);
     }
     free(arguments.plugins);

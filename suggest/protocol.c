@@ -150,6 +150,23 @@ assay_protocol_error(json_t *study, json_t *request, const char *code, const cha
     return message;
 }
 
+json_t *
+assay_protocol_ready(void)
+{
+    return json_pack("{s:s}", "op", "ready");
+}
+
+json_t *
+assay_protocol_gone(bool away, const char *text)
+{
+    json_t *message = json_pack("{s:s, s:b}", "op", "gone", "away", away);
+
+    /* Words of another machine: they may not be text. */
+    if (json_object_set_new(message, "message", json_string(text)) != 0)
+        json_object_set_new(message, "message", json_string("its last words are no text"));
+    return message;
+}
+
 assay_status
 assay_protocol_reply_decode(const json_t *message, struct assay_protocol_reply *ret_reply,
                             struct assay_error *err)
@@ -173,6 +190,14 @@ assay_protocol_reply_decode(const json_t *message, struct assay_protocol_reply *
         if (reply.code == NULL || reply.message == NULL)
             return assay_fail(err, ASSAY_E_BAD_REQUEST,
                               "an error of a worker lacks code or message");
+    } else if (op != NULL && strcmp(op, "ready") == 0) {
+        reply.kind = ASSAY_PROTOCOL_READY;
+    } else if (op != NULL && strcmp(op, "gone") == 0) {
+        reply.kind = ASSAY_PROTOCOL_GONE;
+        reply.away = json_is_true(json_object_get(message, "away"));
+        reply.message = json_string_value(json_object_get(message, "message"));
+        if (reply.message == NULL)
+            return assay_fail(err, ASSAY_E_BAD_REQUEST, "the end of a worker lacks message");
     } else {
         return assay_fail(err, ASSAY_E_BAD_REQUEST, "a worker replied with \"%s\"",
                           op != NULL ? op : "no op");

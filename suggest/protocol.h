@@ -17,6 +17,13 @@
  * tells it again.  A worker ends the connection on a frame that is not JSON or is
  * too long: after that the stream can't be trusted.
  *
+ * A relay (suggest/relay/relay.h), which stands in for a worker elsewhere, says two things
+ * of its own:
+ *   {"op":"ready"}                                  first: there is a worker, go on
+ *   {"op":"gone","away":true,"message":"…"}         last: there is none (any more)
+ * "away": the place can't be reached or has ended the conversation; else the worker
+ * there has died.
+ *
  * Thread-safe; nothing here blocks or does input and output. */
 #ifndef ASSAY_SUGGEST_PROTOCOL_H
 #define ASSAY_SUGGEST_PROTOCOL_H
@@ -50,8 +57,12 @@ json_t *assay_protocol_tell(int64_t study, const json_t *trials);
 json_t *assay_protocol_ask(int64_t study, int64_t request, const int64_t *numbers, size_t n);
 json_t *assay_protocol_close(int64_t study);
 
+enum assay_protocol_kind { ASSAY_PROTOCOL_ANSWER, ASSAY_PROTOCOL_READY, ASSAY_PROTOCOL_GONE };
+
 /* A reply as the host reads it.  Pointers are borrowed from the message. */
 struct assay_protocol_reply {
+    enum assay_protocol_kind kind;
+    bool away;           /* GONE; of the others `message` alone counts then */
     int64_t study;
     int64_t request;     /* -1: about an open or tell */
     const json_t *trials; /* array; NULL: an error */
@@ -68,5 +79,9 @@ ASSAY_MUST_CHECK assay_status assay_protocol_reply_decode(const json_t *message,
 json_t *assay_protocol_suggestions(json_t *study, json_t *request, json_t *trials, bool exhausted);
 json_t *assay_protocol_error(json_t *study, json_t *request, const char *code,
                              const char *message);
+
+/* What a relay says of itself.  New references. */
+json_t *assay_protocol_ready(void);
+json_t *assay_protocol_gone(bool away, const char *message);
 
 #endif

@@ -29,6 +29,7 @@ RULES = {
 # Folders of a room with a rule of their own: libraries they may use besides the room's,
 # and the only files of other folders that may include them.
 FOLDERS = {
+    "suggest/relay": (["gnutls/"], ["suggest/assay_suggest.c", "tests/"]),
     "suggest/remote": (["curl/"], ["suggest/assay_suggest.c", "tests/"]),
     "trial-runner/bundle": (["mbedtls/"], ["tests/"]),
 }
