@@ -56,6 +56,7 @@ struct daemon {
     char *program_dir;
     char *suggest_program;
     const char **suggest_arguments; /* for each assay-suggest, NULL-terminated */
+    const char *relay_arguments[7]; /* for those that are relays; [0] NULL = none are */
     char *token;
     int signals; /* signalfd */
     int lost;    /* eventfd: another daemon has the database */
@@ -247,6 +248,33 @@ read_pem(const char *path, char **ret_text, struct assay_error *err)
     return path != NULL ? assay_file_read(path, PEM_BYTES_MAX, ret_text, NULL, err) : ASSAY_OK;
 }
 
+/* With --suggest-connect.  What can be wrong with its files is better said now than with each
+ * connection. */
+static assay_status
+prepare_relays(struct daemon *daemon, struct assay_error *err)
+{
+    const struct assay_config *config = &daemon->config;
+    assay_auto_free char *ca = NULL;
+    assay_auto_free char *token = NULL;
+    assay_status status = ASSAY_OK;
+    size_t n = 0;
+
+    if (config->suggest_connect == NULL)
+        return ASSAY_OK;
+    daemon->relay_arguments[n++] = "--connect";
+    daemon->relay_arguments[n++] = config->suggest_connect;
+    daemon->relay_arguments[n++] = "--token-file";
+    daemon->relay_arguments[n++] = config->suggest_token_file;
+    if (config->suggest_ca != NULL) {
+        daemon->relay_arguments[n++] = "--ca";
+        daemon->relay_arguments[n++] = config->suggest_ca;
+        status = read_pem(config->suggest_ca, &ca, err);
+    }
+    if (status == ASSAY_OK)
+        status = assay_file_read_line(config->suggest_token_file, &token, err);
+    return status == ASSAY_OK ? status : assay_wrap(err, "--suggest-connect");
+}
+
 static assay_status
 start_server(struct daemon *daemon, struct assay_error *err)
 {
@@ -381,6 +409,8 @@ start_engine(struct daemon *daemon, struct assay_error *err)
         .suggest_memory_bytes = daemon->config.suggest_memory_bytes,
         .suggest_deadline_us = daemon->config.suggest_deadline_us,
         .suggest_arguments = daemon->suggest_arguments,
+        .suggest_relay_arguments =
+            daemon->relay_arguments[0] != NULL ? daemon->relay_arguments : NULL,
         .pretend_gpus = (int)daemon->config.pretend_gpus,
         .trial_log_bytes = daemon->config.trial_log_bytes,
         .kubernetes =
@@ -611,7 +641,7 @@ main(int argc, char **argv)
                    daemon.config.log_format == ASSAY_CONFIG_LOG_FORMAT_JSON);
     raise_file_limit();
     daemon.program_dir = program_directory();
-    if (load_plugins(&daemon, &err) == ASSAY_OK) {
+    if (load_plugins(&daemon, &err) == ASSAY_OK && prepare_relays(&daemon, &err) == ASSAY_OK) {
         code = serve(&daemon);
     } else {
         assay_log(ASSAY_LOG_ERROR, "%s", err.message);

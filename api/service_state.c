@@ -168,6 +168,9 @@ print_engine(const struct assay_service *service, struct assay_buffer *text)
                 seconds(stats.suggest_us_total));
     print_value(text, "assay_suggest_respawns_total", "counter",
                 "Suggestion processes started again.", (double)stats.suggest_respawns);
+    print_value(text, "assay_suggest_unreached_total", "counter",
+                "Times the place of the suggestion workers could not be reached.",
+                (double)stats.suggest_unreached);
     print_value(text, "assay_suggest_ready_total", "counter",
                 "Asks that were answered, or under way, before they came.",
                 (double)stats.suggest_ready);

@@ -78,6 +78,7 @@ open_parts(struct assay_engine *engine, struct assay_error *err)
         .memory_bytes = engine->options.suggest_memory_bytes,
         .deadline_us = engine->options.suggest_deadline_us,
         .arguments = engine->options.suggest_arguments,
+        .relay_arguments = engine->options.suggest_relay_arguments,
     };
     struct assay_executor_options executor = {
         .loop = &engine->loop,

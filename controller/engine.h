@@ -31,6 +31,7 @@ struct assay_engine_options {
     int64_t suggest_memory_bytes;    /* address space of one worker */
     int64_t suggest_deadline_us;     /* one ask */
     const char *const *suggest_arguments; /* more for the workers, NULL-terminated; NULL = none */
+    const char *const *suggest_relay_arguments; /* see controller/suggest_host.h */
     int pretend_gpus;                /* -1: those of the machine */
     int64_t trial_log_bytes;         /* kept of one attempt's output */
     struct assay_kubernetes_options kubernetes; /* borrowed until the engine ends */
@@ -165,6 +166,7 @@ struct assay_engine_stats {
     int64_t trials_live;            /* queued, running, paused, stopping */
     int64_t attempts_started, attempts_lost;
     int64_t suggestions, suggest_respawns;
+    int64_t suggest_unreached;
     int64_t suggest_ready, suggest_stale, suggest_moves; /* see controller/suggest_host.h */
     int64_t suggest_us_total, reports, stops_decided;
     int64_t turnover_count, turnover_us_total; /* slot free -> next process started */

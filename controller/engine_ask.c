@@ -223,6 +223,64 @@ hand_out_suggestions(struct assay__study *study, const json_t *suggestions)
     }
 }
 
+/* What a live study says of itself; NULL: nothing any more. */
+static void
+set_message(struct assay__study *study, const char *message, struct assay__commit *commit)
+{
+    free(study->record.message);
+    study->record.message = assay_strdup(message);
+    assay_changes_study_state(commit->changes, study->record.state, &study->record);
+}
+
+/* The suggestions may take long to come: who asked is told to ask again, with what there
+ * is already. */
+static void
+put_off_asks(struct assay__study *study)
+{
+    struct assay__ask *ask;
+
+    while ((ask = TAILQ_FIRST(&study->asks)) != NULL) {
+        struct assay__commit *commit = assay__commit_new(study);
+
+        take_existing(study, ask, commit);
+        finish_ask(study, ask, commit);
+    }
+}
+
+static void
+on_waits(void *arg, int64_t study_id, const char *sentence)
+{
+    struct assay__study *study = assay__study_find(arg, study_id);
+    assay_auto_free char *message = assay_format("waits for suggestions: %s", sentence);
+    struct assay__commit *commit;
+
+    if (study == NULL || study->record.state != ASSAY_STUDY_RUNNING)
+        return;
+    if (study->record.message == NULL || strcmp(study->record.message, message) != 0) {
+        commit = assay__commit_new(study);
+        if (study->record.message == NULL)
+            assay__event(commit, "suggestions_wait", 0, json_pack("{s:s}", "why", sentence),
+                         "the study %s", message);
+        set_message(study, message, commit);
+        assay__commit_send(commit);
+    }
+    put_off_asks(study);
+}
+
+/* They come: nothing is waited for any more. */
+static void
+waits_no_more(struct assay__study *study)
+{
+    struct assay__commit *commit;
+
+    if (study->record.message == NULL || assay_study_state_is_final(study->record.state) ||
+        study->record.state == ASSAY_STUDY_STOPPING)
+        return;
+    commit = assay__commit_new(study);
+    set_message(study, NULL, commit);
+    assay__commit_send(commit);
+}
+
 static void
 on_suggested(void *arg, int64_t study_id, const json_t *suggestions, bool exhausted)
 {
@@ -237,6 +295,7 @@ on_suggested(void *arg, int64_t study_id, const json_t *suggestions, bool exhaus
         return;
     asked = study->asked;
     study->asked = 0;
+    waits_no_more(study);
     study->exhausted = exhausted;
     pthread_mutex_lock(&engine->lock);
     engine->stats.suggestions += n;
@@ -290,6 +349,7 @@ on_replay(void *arg, int64_t study_id)
 const struct assay_suggest_host_events assay__host_events = {
     .suggested = on_suggested,
     .failed = on_failed,
+    .waits = on_waits,
     .sources = on_sources,
     .replay = on_replay,
 };

@@ -247,6 +247,7 @@ assay__tick(uv_timer_t *timer)
     engine->stats.studies = held;
     engine->stats.trials_live = live;
     engine->stats.suggest_respawns = host.respawns;
+    engine->stats.suggest_unreached = host.unreached;
     engine->stats.suggest_ready = host.ready;
     engine->stats.suggest_stale = host.stale;
     engine->stats.suggest_moves = host.moves;

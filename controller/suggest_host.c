@@ -248,6 +248,14 @@ assay__host_take_reply(struct assay__host_worker *worker, const struct assay_pro
     int64_t now_us = assay_monotonic_us(), replied_before_us = worker->replied_us;
     struct assay__host_ask *ask;
 
+    if (reply->kind == ASSAY_PROTOCOL_READY) {
+        assay__host_take_ready(worker);
+        return;
+    }
+    if (reply->kind == ASSAY_PROTOCOL_GONE) {
+        assay__host_take_gone(worker, reply->away, reply->message);
+        return;
+    }
     if (reply->request < 0) { /* about an open or tell: kept for the ask that will fail */
         if (study != NULL && study->worker == worker) {
             free(study->trouble);
@@ -296,6 +304,7 @@ assay_suggest_host_new(const struct assay_suggest_host_options *options)
 
     host->options = *options;
     host->arguments = assay__host_arguments(options);
+    host->relay_arguments = assay__host_relay_arguments(options);
     host->environment = assay__host_environment();
     TAILQ_INIT(&host->ready);
     TAILQ_INIT(&host->prepares);
@@ -450,7 +459,7 @@ assay_suggest_host_close(struct assay_suggest_host *host)
 static void
 free_texts(char **texts)
 {
-    for (char **text = texts; *text != NULL; text++)
+    for (char **text = texts; text != NULL && *text != NULL; text++)
         free(*text);
     free(texts);
 }
@@ -473,6 +482,7 @@ assay_suggest_host_free(struct assay_suggest_host *host)
     }
     free(host->workers);
     free_texts(host->arguments);
+    free_texts(host->relay_arguments);
     free_texts(host->environment);
     free(host);
     return NULL;

@@ -15,6 +15,12 @@
  * or fell silent over it, for as long as it is open.  What was not asked for long is
  * closed in its worker.
  *
+ * With `relay_arguments` the workers are elsewhere: the processes here are relays
+ * (suggest/relay/relay.h), and all of the above holds of the workers at their other
+ * ends.  A place that can't be reached is no study's doing: its asks wait, are told why, and
+ * go on when it is back.  Studies of plugins and remote algorithms stay on this machine, as
+ * they need its files, its loopback and its tokens: their workers apart are a second set.
+ *
  * Everything here, callbacks included, is on the engine's libuv loop. */
 #ifndef ASSAY_CONTROLLER_SUGGEST_HOST_H
 #define ASSAY_CONTROLLER_SUGGEST_HOST_H
@@ -25,6 +31,8 @@
 #include "common/error.h"
 
 #define ASSAY_SUGGEST_TRIES 3
+/* An ask whose connection is cut under way so often in a row is taken to be the cause. */
+#define ASSAY_SUGGEST_CUTS 10
 /* Workers for studies that live apart; started when needed, ended with their last study. */
 #define ASSAY_SUGGEST_APART 8
 /* Suggestions prepared for one study at a time. */
@@ -38,6 +46,9 @@ struct assay_suggest_host_events {
     void (*suggested)(void *arg, int64_t study_id, const json_t *trials, bool exhausted);
     /* The ask can not be answered; the sentence says why and names the algorithm's fault. */
     void (*failed)(void *arg, int64_t study_id, const char *sentence);
+    /* The ask has to wait, as the place of its worker can't be reached; told again while that
+     * lasts.  The host keeps the ask; `suggested` or `failed` comes in the end. */
+    void (*waits)(void *arg, int64_t study_id, const char *sentence);
     /* The study is about to be opened in a worker: hands out what it took over from earlier
      * ones (a new reference; NULL: nothing).  False: it can not be read now, and the ask
      * waits. */
@@ -57,6 +68,9 @@ struct assay_suggest_host_options {
     int64_t deadline_us; /* of one ask */
     /* Further arguments of the program, NULL-terminated (--plugin FILE, ...); NULL = none. */
     const char *const *arguments;
+    /* Its arguments as a relay (--connect HOST:PORT, ...), NULL-terminated; NULL = the
+     * workers are here. */
+    const char *const *relay_arguments;
 };
 
 struct assay_suggest_host *assay_suggest_host_new(const struct assay_suggest_host_options *options);
@@ -88,7 +102,8 @@ void assay_suggest_host_sweep(struct assay_suggest_host *host);
 
 /* Counters since the start. */
 struct assay_suggest_host_stats {
-    int64_t respawns; /* processes that died or were given up */
+    int64_t respawns; /* workers that died or were given up */
+    int64_t unreached; /* times a place could not be reached */
     int64_t ready;    /* asks whose answer was there, or under way, already */
     int64_t stale;    /* answers prepared that nobody took */
     int64_t moves;    /* studies that went to another worker */

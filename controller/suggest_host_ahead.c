@@ -157,7 +157,8 @@ prepare(struct assay__hosted *study, int64_t now_us)
     if (ask != NULL && ask->ahead) {
         TAILQ_REMOVE(&worker->waiting, ask, link);
         study->ahead = NULL;
-        study->unreadable_us = study->opened ? 0 : now_us;
+        study->unreadable_us =
+            study->opened || worker->process == NULL || !worker->process->ready ? 0 : now_us;
         assay__host_ask_free(ask);
     }
 }

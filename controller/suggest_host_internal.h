@@ -20,6 +20,7 @@ struct assay__host_ask {
     int64_t *numbers;
     size_t n_numbers;
     int tries;        /* times its worker died or was killed over it */
+    int cuts;         /* times the connection to its worker was cut under way */
     bool ahead;       /* nobody waits for it */
     bool ended;       /* study->ended when it was made */
     bool reopened;    /* its time has a replay in it */
@@ -72,6 +73,7 @@ struct assay__host_process {
     struct assay__host_worker *worker; /* NULL once it was given up */
     struct assay_buffer received;
     int open_handles;
+    bool ready; /* not yet: a relay that is still connecting */
 };
 
 struct assay__host_worker {
@@ -81,7 +83,9 @@ struct assay__host_worker {
     struct assay__host_asks waiting;     /* not sent yet */
     struct assay__host_asks sent;        /* in the order the process will answer */
     int studies;                         /* that live with it */
-    uv_timer_t timer;                    /* deadline of the first sent; delay of the next start */
+    uv_timer_t timer;                    /* deadline of the first sent, of a relay's connecting;
+                                          * delay of the next start */
+    int64_t away_until_us;               /* its place was away a moment ago: not worth a move */
     int64_t replied_us;                  /* monotonic time of the last answer */
     int starts_in_a_row;                 /* without an answer in between: backs off */
 };
@@ -89,8 +93,10 @@ struct assay__host_worker {
 struct assay_suggest_host {
     struct assay_suggest_host_options options;
     char **arguments;   /* the program, its limits, what the options add */
+    char **relay_arguments; /* the program as a relay; NULL: the workers are here */
     char **environment; /* ours, and one BLAS thread: the same sums on every machine */
-    /* options.workers shared ones, the one for short asks, those for studies apart. */
+    /* options.workers shared ones, the one for short asks, those for studies apart; with
+     * relays as many again, here, for those of foreign algorithms. */
     struct assay__host_worker *workers;
     struct assay__hosted *studies;
     struct assay__host_asks ready;      /* answered before they were asked */
@@ -131,18 +137,25 @@ void assay__host_end_process(struct assay__host_worker *worker);
 void assay__host_watch(struct assay__host_worker *worker);
 char **assay__host_environment(void);
 char **assay__host_arguments(const struct assay_suggest_host_options *options);
+char **assay__host_relay_arguments(const struct assay_suggest_host_options *options);
+/* A relay has said that it is connected, or that it is not any more. */
+void assay__host_take_ready(struct assay__host_worker *worker);
+void assay__host_take_gone(struct assay__host_worker *worker, bool away, const char *sentence);
 
 /* --- suggest_host_place.c: which study lives where, and what is kept open */
 int assay__host_worker_count(const struct assay_suggest_host *host);
 bool assay__host_is_apart(const struct assay__host_worker *worker);
 bool assay__host_is_idle(const struct assay__host_worker *worker);
+/* Its process is a relay. */
+bool assay__host_is_relayed(const struct assay__host_worker *worker);
 /* Gives a new study its first worker. */
 void assay__host_settle(struct assay__hosted *study);
 /* Closes it where it lives; it must be given another worker, or be forgotten. */
 void assay__host_leave(struct assay__hosted *study);
 /* Takes the study and the ask that waits to another worker. */
 void assay__host_move(struct assay__hosted *study, struct assay__host_worker *to);
-struct assay__host_worker *assay__host_worker_apart(struct assay_suggest_host *host);
+/* The one for a study that is to live apart. */
+struct assay__host_worker *assay__host_worker_apart(const struct assay__hosted *study);
 /* Moves waiting asks to where they are answered sooner. */
 void assay__host_balance(struct assay_suggest_host *host);
 /* A study that has grown too slow for the worker of short asks leaves it. */

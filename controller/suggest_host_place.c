@@ -38,7 +38,30 @@
 int
 assay__host_worker_count(const struct assay_suggest_host *host)
 {
-    return host->options.workers + 1 + ASSAY_SUGGEST_APART;
+    int sets = host->relay_arguments != NULL ? 2 : 1;
+
+    return host->options.workers + 1 + sets * ASSAY_SUGGEST_APART;
+}
+
+bool
+assay__host_is_relayed(const struct assay__host_worker *worker)
+{
+    const struct assay_suggest_host *host = worker->host;
+
+    return host->relay_arguments != NULL &&
+           worker->index < host->options.workers + 1 + ASSAY_SUGGEST_APART;
+}
+
+static bool
+is_ready(const struct assay__host_worker *worker)
+{
+    return worker->process != NULL && worker->process->ready;
+}
+
+static bool
+is_away(const struct assay__host_worker *worker, int64_t now_us)
+{
+    return now_us < worker->away_until_us && !is_ready(worker);
 }
 
 static bool
@@ -73,9 +96,13 @@ emptiest(struct assay_suggest_host *host, int first, int n)
 }
 
 struct assay__host_worker *
-assay__host_worker_apart(struct assay_suggest_host *host)
+assay__host_worker_apart(const struct assay__hosted *study)
 {
-    return emptiest(host, host->options.workers + 1, ASSAY_SUGGEST_APART);
+    struct assay_suggest_host *host = study->host;
+    bool here = host->relay_arguments != NULL && assay__host_is_foreign(study);
+
+    return emptiest(host, host->options.workers + 1 + (here ? ASSAY_SUGGEST_APART : 0),
+                    ASSAY_SUGGEST_APART);
 }
 
 static void
@@ -171,6 +198,20 @@ replay_cost(const struct assay__hosted *study)
 
 /* --- moving --- */
 
+/* A shared one with nothing to do; `ready`: it has its process, too. */
+static struct assay__host_worker *
+idle_worker(struct assay_suggest_host *host, bool ready, int64_t now_us)
+{
+    for (int i = 0; i < host->options.workers; i++) {
+        struct assay__host_worker *worker = &host->workers[i];
+
+        if (assay__host_is_idle(worker) && !is_away(worker, now_us) &&
+            (!ready || is_ready(worker)))
+            return worker;
+    }
+    return NULL;
+}
+
 /* Where the ask that would wait for `left_us` more had better go; NULL: nowhere. */
 static struct assay__host_worker *
 better_place(struct assay_suggest_host *host, const struct assay__host_ask *ask, int64_t left_us,
@@ -179,22 +220,23 @@ better_place(struct assay_suggest_host *host, const struct assay__host_ask *ask,
     const struct assay__hosted *study = ask->study;
     struct assay__host_worker *to;
 
+    if (is_away(study->worker, now_us))
+        return assay__host_is_apart(study->worker) ? NULL : idle_worker(host, true, now_us);
     if (left_us < 2 * replay_cost(study) + MOVE_MIN_US)
         return NULL;
     if (assay__host_is_apart(study->worker)) {
-        to = assay__host_worker_apart(host);
-        return to->studies == 0 ? to : NULL;
+        to = assay__host_worker_apart(study);
+        return to->studies == 0 && !is_away(to, now_us) ? to : NULL;
     }
-    for (int i = 0; i < host->options.workers; i++) {
-        if (assay__host_is_idle(&host->workers[i]))
-            return &host->workers[i];
-    }
+    to = idle_worker(host, false, now_us);
+    if (to != NULL)
+        return to;
     to = &host->workers[host->options.workers];
     if (!is_for_short(study->worker) && cost_of(study) <= SHORT_US && left_us >= SHORT_WAIT_US &&
-        busy_for(to, now_us) <= SHORT_WAIT_US)
+        busy_for(to, now_us) <= SHORT_WAIT_US && !is_away(to, now_us))
         return to;
-    to = assay__host_worker_apart(host);
-    if (now_us - ask->asked_us >= LONG_WAIT_US && to->studies == 0)
+    to = assay__host_worker_apart(study);
+    if (now_us - ask->asked_us >= LONG_WAIT_US && to->studies == 0 && !is_away(to, now_us))
         return to;
     return NULL;
 }
@@ -248,7 +290,7 @@ assay__host_settle(struct assay__hosted *study)
 {
     struct assay_suggest_host *host = study->host;
 
-    live_with(study, assay__host_is_foreign(study) ? assay__host_worker_apart(host)
+    live_with(study, assay__host_is_foreign(study) ? assay__host_worker_apart(study)
                                                    : emptiest(host, 0, host->options.workers));
 }
 

@@ -8,12 +8,15 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "controller/suggest_host_internal.h"
-#include "schemas/decode.h"
 #include "suggest/registry.h"
-#include "suggest/worker.h"
+#include "suggest/worker_end.h"
 
-/* A worker that keeps dying is started again after this. */
+/* A worker that keeps dying, or whose place is away, is started again after this. */
 #define START_AGAIN_MS 1000
+/* A relay that has neither connected nor said why not by then (it gives up before). */
+#define CONNECT_MS 30000
+/* A place that was away is not worth moving a study to for so long. */
+#define AWAY_US (10 * ASSAY_SECOND_US)
 
 static void
 handle_closed(uv_handle_t *handle)
@@ -93,13 +96,31 @@ take_back(struct assay__host_worker *worker)
 static void
 move_apart(struct assay__hosted *study)
 {
-    assay__host_move(study, assay__host_worker_apart(study->worker->host));
+    assay__host_move(study, assay__host_worker_apart(study));
     assay_log(ASSAY_LOG_WARNING, "study %lld (algorithm %s) goes on in suggestion worker %d, apart",
               (long long)study->id, assay__host_algorithm(study), study->worker->index);
 }
 
-/* The process is gone or no use any more: whatever it knew must be told again.
- * Only the ask it was busy with counts a try: the others waited in line. */
+/* Whatever the process knew must be told again; what it was asked waits again. */
+static void
+forget_process(struct assay__host_worker *worker)
+{
+    process_close(worker->process);
+    uv_timer_stop(&worker->timer);
+    if (worker->host->closing)
+        return;
+    take_back(worker);
+    for (struct assay__hosted *study = worker->host->studies; study != NULL;
+         study = study->hh.next) {
+        if (study->worker != worker || !study->opened)
+            continue;
+        study->opened = false;
+        assay__host_ahead_list(study, 0); /* ready again before it is asked */
+    }
+}
+
+/* The process is gone or no use any more.  Only the ask it was busy with counts a try:
+ * the others waited in line. */
 static void
 process_gone(struct assay__host_worker *worker, const char *what)
 {
@@ -108,18 +129,10 @@ process_gone(struct assay__host_worker *worker, const char *what)
     struct assay__hosted *culprit = first != NULL ? first->study : NULL;
     bool ahead = first != NULL && first->ahead;
 
-    process_close(worker->process);
-    uv_timer_stop(&worker->timer);
+    forget_process(worker);
     if (host->closing)
         return;
     host->stats.respawns++;
-    take_back(worker);
-    for (struct assay__hosted *study = host->studies; study != NULL; study = study->hh.next) {
-        if (study->worker != worker || !study->opened)
-            continue;
-        study->opened = false;
-        assay__host_ahead_list(study, 0); /* ready again before it is asked */
-    }
     if (culprit != NULL && ahead) {
         culprit->harmful = true;
     } else if (culprit != NULL && ++first->tries >= ASSAY_SUGGEST_TRIES) {
@@ -138,23 +151,7 @@ process_gone(struct assay__host_worker *worker, const char *what)
     assay__host_pump(worker);
 }
 
-/* Caller frees. */
-static char *
-describe_end(const struct assay__host_worker *worker, int64_t status, int signal)
-{
-    if (signal == 0 && status == ASSAY_WORKER_EXIT_MEMORY) {
-        json_auto_t *limit = assay_json_bytes(worker->host->options.memory_bytes);
-
-        return assay_format("it needed more memory than its limit of %s",
-                            json_string_value(limit));
-    }
-    if (signal == SIGKILL)
-        return assay_format("its process was killed (signal 9), by hand or because the machine "
-                            "ran out of memory");
-    if (signal != 0)
-        return assay_format("its process was ended by signal %d (%s)", signal, strsignal(signal));
-    return assay_format("its process ended with exit code %d", (int)status);
-}
+static void place_gone(struct assay__host_worker *worker, const char *sentence);
 
 static void
 process_exited(uv_process_t *handle, int64_t status, int signal)
@@ -166,12 +163,17 @@ process_exited(uv_process_t *handle, int64_t status, int signal)
     uv_close((uv_handle_t *)handle, handle_closed);
     if (worker == NULL)
         return;
-    what = describe_end(worker, status, signal);
+    what = assay_worker_describe_end(status, signal, worker->host->options.memory_bytes);
     if (!worker->host->closing)
         assay_log(ASSAY_LOG_WARNING, "suggestion worker %d: %s; starting another", worker->index,
                   what);
-    process_gone(worker, what);
+    if (process->ready)
+        process_gone(worker, what);
+    else
+        place_gone(worker, what); /* a relay that could not even say why */
 }
+
+static void deadline_passed(uv_timer_t *timer);
 
 /* Nothing will be answered any more. */
 static void
@@ -182,6 +184,70 @@ give_process_up(struct assay__host_worker *worker, const char *what)
     process_gone(worker, what);
 }
 
+/* The worker's place can not be reached, or has ended the conversation, which is no study's
+ * doing: what was asked is asked again. */
+static void
+place_gone(struct assay__host_worker *worker, const char *sentence)
+{
+    struct assay_suggest_host *host = worker->host;
+    bool connected = worker->process->ready;
+    struct assay__host_ask *ask = TAILQ_FIRST(&worker->sent);
+
+    if (ask != NULL && (ask->ahead || ask->study == NULL))
+        ask = NULL; /* nobody waits for it */
+    forget_process(worker);
+    if (host->closing)
+        return;
+    if (connected) {
+        host->stats.respawns++;
+        /* Unless it is always the same ask under which the whole place goes. */
+        if (ask != NULL && ++ask->cuts >= ASSAY_SUGGEST_CUTS) {
+            assay_auto_free char *algorithm = describe_algorithm(ask->study);
+            assay_auto_free char *why = assay_format("%s lost its worker %d times in a row: %s",
+                                                     algorithm, ask->cuts, sentence);
+
+            TAILQ_REMOVE(&worker->waiting, ask, link);
+            assay__host_fail(host, ask, why);
+        }
+        assay__host_pump(worker);
+        return;
+    }
+    host->stats.unreached++;
+    worker->away_until_us = assay_monotonic_us() + AWAY_US;
+    uv_timer_start(&worker->timer, deadline_passed, START_AGAIN_MS, 0);
+    TAILQ_FOREACH(ask, &worker->waiting, link)
+        host->options.events.waits(host->options.events.arg, ask->study_id, sentence);
+}
+
+void
+assay__host_take_ready(struct assay__host_worker *worker)
+{
+    struct assay__host_process *process = worker->process;
+
+    if (process->ready)
+        return;
+    process->ready = true;
+    worker->away_until_us = 0;
+    uv_timer_stop(&worker->timer);
+    for (struct assay__hosted *study = worker->host->studies; study != NULL;
+         study = study->hh.next) {
+        if (study->worker == worker && study->ask == NULL)
+            assay__host_ahead_list(study, 0);
+    }
+    assay__host_pump(worker);
+}
+
+void
+assay__host_take_gone(struct assay__host_worker *worker, bool away, const char *sentence)
+{
+    assay_log(ASSAY_LOG_WARNING, "suggestion worker %d: %s", worker->index, sentence);
+    uv_process_kill(&worker->process->handle, SIGKILL);
+    if (away)
+        place_gone(worker, sentence);
+    else
+        process_gone(worker, sentence);
+}
+
 static void
 deadline_passed(uv_timer_t *timer)
 {
@@ -190,6 +256,10 @@ deadline_passed(uv_timer_t *timer)
 
     if (worker->process == NULL) { /* the delay of a restart is over */
         assay__host_pump(worker);
+        return;
+    }
+    if (!worker->process->ready) {
+        assay__host_take_gone(worker, true, "the place of the suggestion workers does not answer");
         return;
     }
     what = assay_format("no answer within %.3g s",
@@ -280,6 +350,8 @@ static int
 process_start(struct assay__host_worker *worker)
 {
     struct assay_suggest_host *host = worker->host;
+    bool relayed = assay__host_is_relayed(worker);
+    char **arguments = relayed ? host->relay_arguments : host->arguments;
     struct assay__host_process *process = ASSAY_NEW(struct assay__host_process);
     uv_stdio_container_t stdio[3] = {
         {.flags = UV_CREATE_PIPE | UV_READABLE_PIPE, .data.stream = (uv_stream_t *)&process->in},
@@ -287,8 +359,8 @@ process_start(struct assay__host_worker *worker)
         {.flags = UV_INHERIT_FD, .data.fd = 2},
     };
     uv_process_options_t options = {
-        .file = host->arguments[0],
-        .args = host->arguments,
+        .file = arguments[0],
+        .args = arguments,
         .env = host->environment,
         .stdio = stdio,
         .stdio_count = 3,
@@ -308,6 +380,9 @@ process_start(struct assay__host_worker *worker)
         uv_close((uv_handle_t *)&process->handle, handle_closed);
         return rc;
     }
+    process->ready = !relayed;
+    if (relayed)
+        uv_timer_start(&worker->timer, deadline_passed, CONNECT_MS, 0);
     worker->starts_in_a_row++;
     uv_read_start((uv_stream_t *)&process->out, allocate, received);
     return 0;
@@ -320,7 +395,7 @@ assay__host_ensure_process(struct assay__host_worker *worker)
     int rc;
 
     if (worker->process != NULL)
-        return true;
+        return worker->process->ready;
     if (worker->starts_in_a_row > ASSAY_SUGGEST_TRIES) {
         worker->starts_in_a_row = 1;
         uv_timer_start(&worker->timer, deadline_passed, START_AGAIN_MS, 0);
@@ -330,7 +405,7 @@ assay__host_ensure_process(struct assay__host_worker *worker)
         return false; /* the delay goes on */
     rc = process_start(worker);
     if (rc == 0)
-        return true;
+        return worker->process->ready;
     assay_log(ASSAY_LOG_ERROR, "suggestion worker %d: starting %s: %s", worker->index,
               worker->host->arguments[0], uv_strerror(rc));
     while ((ask = TAILQ_FIRST(&worker->waiting)) != NULL) {
@@ -375,5 +450,22 @@ assay__host_arguments(const struct assay_suggest_host_options *options)
     copy[k++] = assay_format("%lldms", (long long)(options->deadline_us / 1000));
     for (size_t i = 0; i < n; i++)
         copy[k++] = assay_strdup(options->arguments[i]);
+    return copy;
+}
+
+char **
+assay__host_relay_arguments(const struct assay_suggest_host_options *options)
+{
+    size_t n = 0;
+    char **copy;
+
+    if (options->relay_arguments == NULL)
+        return NULL;
+    while (options->relay_arguments[n] != NULL)
+        n++;
+    copy = assay_zalloc(n + 2, sizeof *copy);
+    copy[0] = assay_strdup(options->program);
+    for (size_t i = 0; i < n; i++)
+        copy[i + 1] = assay_strdup(options->relay_arguments[i]);
     return copy;
 }

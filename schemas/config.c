@@ -341,6 +341,16 @@ check_together(const struct assay_config *config, struct assay_error *err)
         return assay_fail(err, ASSAY_E_BAD_REQUEST, "--%s needs --%s",
                           config->tls_cert != NULL ? "tls-cert" : "tls-key",
                           config->tls_cert != NULL ? "tls-key" : "tls-cert");
+    if (config->suggest_connect != NULL && config->suggest_token_file == NULL)
+        return assay_fail(err, ASSAY_E_BAD_REQUEST,
+                          "--suggest-connect needs --suggest-token-file");
+    if (config->suggest_connect != NULL && strrchr(config->suggest_connect, ':') == NULL)
+        return assay_fail(err, ASSAY_E_BAD_REQUEST, "--suggest-connect %s: HOST:PORT is needed",
+                          config->suggest_connect);
+    if (config->suggest_connect == NULL &&
+        (config->suggest_token_file != NULL || config->suggest_ca != NULL))
+        return assay_fail(err, ASSAY_E_BAD_REQUEST, "--%s needs --suggest-connect",
+                          config->suggest_ca != NULL ? "suggest-ca" : "suggest-token-file");
     if (strrchr(config->listen, ':') == NULL)
         return assay_fail(err, ASSAY_E_BAD_REQUEST, "--listen %s: ADDRESS:PORT is needed",
                           config->listen);

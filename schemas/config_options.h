@@ -88,10 +88,20 @@ struct assay_config {
     int64_t pretend_gpus;
     /* Processes that compute suggestions. */
     int64_t workers;
-    /* Address space one suggestion process may use. */
+    /* Address space one suggestion process on this machine may use. */
     int64_t suggest_memory_bytes;
     /* Time one suggestion may take. */
     int64_t suggest_deadline_us;
+    /* Suggestions are computed there (assay-suggest --listen) and not on this machine, but
+     * for those of plugins and remote algorithms; needs --suggest-token-file. Without TLS,
+     * on this machine: tcp://127.0.0.1:PORT. NULL = not set. */
+    char *suggest_connect;
+    /* Authorities (PEM) of which the certificate of --suggest-connect must be; the system's
+     * when not set. NULL = not set. */
+    char *suggest_ca;
+    /* File with the token for --suggest-connect; read again for each connection. NULL = not
+     * set. */
+    char *suggest_token_file;
     /* Shared object (absolute path) with algorithms or stopping rules of your own; may be
      * given more than once. */
     struct assay_config_list plugins;

@@ -3650,6 +3650,7 @@ const char assay_openapi_json[] =
     "       \"study_changed\",\n"
     "       \"trial_created\",\n"
     "       \"trial_state\",\n"
+    "       \"suggestions_wait\",\n"
     "       \"trial_stop_decided\",\n"
     "       \"attempt_waits\",\n"
     "       \"attempt_started\",\n"

@@ -48,16 +48,6 @@ parse_address(const char *connect, struct assay_address *ret_address, struct ass
                                ret_address, err);
 }
 
-assay_status
-assay_relay_check_address(const char *connect, struct assay_error *err)
-{
-    struct assay_address address = {0};
-    assay_status status = parse_address(connect, &address, err);
-
-    assay_address_done(&address);
-    return status;
-}
-
 /* --- connecting --- */
 
 static assay_status

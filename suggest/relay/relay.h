@@ -19,9 +19,6 @@ struct assay_relay_options {
     int64_t silence_us;
 };
 
-/* Whether the address can be one; ASSAY_E_INVALID_VALUE. */
-ASSAY_MUST_CHECK assay_status assay_relay_check_address(const char *connect,
-                                                        struct assay_error *err);
 /* Speaks with the daemon over the two descriptors until one side ends.  The exit code. */
 int assay_relay_run(const struct assay_relay_options *options, int in, int out);
 
