@@ -58,18 +58,19 @@ static bool
 take_records(struct assay_copy *copy, enum assay_copy_end *ret_end, struct assay_error *err)
 {
     struct assay_record_view record;
-    assay_status status;
+    bool ended = false;
+    assay_status status = ASSAY_OK;
 
-    while (assay_record_front(&copy->received, &record, &status)) {
-        if (record.type == ASSAY_RECORD_ENDED || record.type == ASSAY_RECORD_LEAVES) {
+    while (!ended && assay_record_front(&copy->received, &record, &status)) {
+        if (record.type == ASSAY_RECORD_DATA)
+            assay_buffer_add(&copy->local, record.bytes, record.length);
+        ended = record.type == ASSAY_RECORD_ENDED || record.type == ASSAY_RECORD_LEAVES;
+        if (ended) {
             *ret_end = record.type == ASSAY_RECORD_ENDED ? ASSAY_COPY_ENDED : ASSAY_COPY_LEAVES;
             (void)assay_fail(err, ASSAY_E_UNAVAILABLE, "%.*s",
                              (int)ASSAY_MIN(record.length, (size_t)ASSAY_ERROR_MESSAGE_BYTES),
                              record.bytes);
-            return true;
         }
-        if (record.type == ASSAY_RECORD_DATA)
-            assay_buffer_add(&copy->local, record.bytes, record.length);
         assay_buffer_consume(&copy->received, ASSAY_RECORD_HEADER_BYTES + record.length);
     }
     copy->whole = copy->whole_frames && copy->local.length > 0
@@ -79,7 +80,7 @@ take_records(struct assay_copy *copy, enum assay_copy_end *ret_end, struct assay
         *ret_end = ASSAY_COPY_LINK;
         (void)assay_fail(err, status, "what comes makes no sense");
     }
-    return status != ASSAY_OK;
+    return ended || status != ASSAY_OK;
 }
 
 /* True when the conversation has ended. */

@@ -7,10 +7,15 @@
 
 #include <cmocka.h>
 
+#include <arpa/inet.h>
 #include <math.h>
+#include <netinet/in.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -28,6 +33,7 @@ struct study {
     int64_t next_number;
     json_t *answer;  /* of the last ask; NULL: none yet */
     char *failure;
+    char *waits; /* why it waits, as heard last */
     int replays;
     int unreadable; /* replays that will fail */
 };
@@ -55,6 +61,15 @@ on_failed(void *arg, int64_t id, const char *sentence)
 
     assert_null(life->studies[id].failure);
     life->studies[id].failure = assay_strdup(sentence);
+}
+
+static void
+on_waits(void *arg, int64_t id, const char *sentence)
+{
+    struct life *life = arg;
+
+    free(life->studies[id].waits);
+    life->studies[id].waits = assay_strdup(sentence);
 }
 
 static bool
@@ -85,20 +100,27 @@ on_replay(void *arg, int64_t id)
 }
 
 static void
-begin(struct life *life, int workers)
+begin_with(struct life *life, int workers, const char *const *relay_arguments)
 {
     struct assay_suggest_host_options options = {
         .loop = &life->loop,
-        .events = {on_suggested, on_failed, on_sources, on_replay, life},
+        .events = {on_suggested, on_failed, on_waits, on_sources, on_replay, life},
         .program = program,
         .workers = workers,
         .memory_bytes = INT64_C(4) << 30,
         .deadline_us = 20 * ASSAY_SECOND_US,
+        .relay_arguments = relay_arguments,
     };
 
     *life = (struct life){0};
     assert_int_equal(uv_loop_init(&life->loop), 0);
     life->host = assay_suggest_host_new(&options);
+}
+
+static void
+begin(struct life *life, int workers)
+{
+    begin_with(life, workers, NULL);
 }
 
 static void
@@ -113,6 +135,7 @@ end(struct life *life)
         json_decref(life->studies[i].history);
         json_decref(life->studies[i].answer);
         free(life->studies[i].failure);
+        free(life->studies[i].waits);
     }
 }
 
@@ -445,6 +468,80 @@ test_failure(void **state ASSAY_UNUSED)
     free(life);
 }
 
+/* A port of loopback that nobody listens on, as text. */
+static char *
+free_address(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, length), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &length), 0);
+    close(fd);
+    return assay_format("127.0.0.1:%d", ntohs(address.sin_port));
+}
+
+/* The place of the workers is away, comes, and ends under an ask: the study hears why it
+ * waits, and nothing of it shows in what is suggested. */
+static void
+test_place_away(void **state ASSAY_UNUSED)
+{
+    struct life *life = ASSAY_NEW(struct life), *here = ASSAY_NEW(struct life);
+    assay_auto_free char *address = free_address();
+    assay_auto_free char *plain = assay_format("tcp://%s", address);
+    char token[] = "/tmp/assay-token-XXXXXX";
+    const char *relay[] = {"--connect", plain, "--token-file", token, NULL};
+    const char *listener[] = {program, "--listen", address, "--token-file", token, NULL};
+    const json_t *expected;
+    int fd = mkstemp(token);
+    pid_t place;
+
+    assert_int_equal(write(fd, "sixteen-or-more-characters", 26), 26);
+    close(fd);
+    begin(here, 1);
+    add_study(here, 1, "bayesian");
+    tell_many(here, 1, 150);
+    expected = ask(here, 1);
+    begin_with(life, 2, relay);
+    add_study(life, 1, "bayesian");
+    tell_many(life, 1, 150);
+    ask_only(life, 1);
+    while (life->studies[1].waits == NULL)
+        run_for(life, &life->studies[1], 20000);
+    assert_null(life->studies[1].failure);
+    assert_non_null(strstr(life->studies[1].waits, "can not be reached: Connection refused"));
+    assert_non_null(strstr(life->studies[1].waits, address));
+    assert_int_equal(life->studies[1].replays, 0); /* nobody there to tell */
+    assert_true(stats_of(life).unreached > 0);
+    assert_int_equal(stats_of(life).respawns, 0);
+
+    assert_int_equal(posix_spawn(&place, program, NULL, NULL,
+                                 (char *const *)(uintptr_t)listener, environ), 0);
+    run_for(life, &life->studies[1], 30 * ASSAY_SECOND_US);
+    assert_true(json_equal(
+        json_object_get(json_array_get(life->studies[1].answer, 0), "parameters"), expected));
+    for (int i = 0; i < 3; i++) {
+        ask_only(life, 1);
+        run_for(life, NULL, i * 4000);
+        kill(place, i % 2 == 0 ? SIGTERM : SIGKILL);
+        waitpid(place, NULL, 0);
+        assert_int_equal(posix_spawn(&place, program, NULL, NULL,
+                                     (char *const *)(uintptr_t)listener, environ), 0);
+        run_for(life, &life->studies[1], 30 * ASSAY_SECOND_US);
+        assert_null(life->studies[1].failure);
+        assert_true(json_equal(
+            json_object_get(json_array_get(life->studies[1].answer, 0), "parameters"), expected));
+    }
+    end(life);
+    end(here);
+    kill(place, SIGTERM);
+    waitpid(place, NULL, 0);
+    unlink(token);
+    free(life);
+    free(here);
+}
+
 static int
 find_program(void **state ASSAY_UNUSED)
 {
@@ -474,6 +571,7 @@ main(void)
         cmocka_unit_test(test_unreadable_history), cmocka_unit_test(test_forgotten),
         cmocka_unit_test(test_many_studies),      cmocka_unit_test(test_short_beside_long),
         cmocka_unit_test(test_changed_file),      cmocka_unit_test(test_failure),
+        cmocka_unit_test(test_place_away),
     };
 
     signal(SIGPIPE, SIG_IGN); /* as in the daemon: workers are killed while they are written to */

@@ -163,6 +163,11 @@ bad_words_are_refused(void **state)
         {"--listen 80", "--listen 80: ADDRESS:PORT is needed"},
         {"--listen 0.0.0.0:80", "--listen 0.0.0.0:80 can be reached by other machines: give "
                                 "--tls-cert and --tls-key, or --insecure-listen"},
+        {"--suggest-connect h:1", "--suggest-connect needs --suggest-token-file"},
+        {"--suggest-connect h --suggest-token-file f",
+         "--suggest-connect h: HOST:PORT is needed"},
+        {"--suggest-token-file f", "--suggest-token-file needs --suggest-connect"},
+        {"--suggest-ca f", "--suggest-ca needs --suggest-connect"},
         {"--config /does/not/exist", "--config: there is no file /does/not/exist"},
         {"--config", "--config needs a value"},
     };
