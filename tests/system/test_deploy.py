@@ -203,6 +203,142 @@ class Readme(unittest.TestCase):
         self.assertIn("assay-trials-jobs", names)
 
 
+def bytes_of(quantity):
+    number, unit = re.fullmatch(r"(\d+)([KMG]i)", quantity).groups()
+    return int(number) << {"Ki": 10, "Mi": 20, "Gi": 30}[unit]
+
+
+class Workers(unittest.TestCase):
+    """Suggestion workers as pods of their own: the component, put on what it is put on."""
+
+    folder = ROOT / "deploy" / "suggestion-workers"
+
+    def setUp(self):
+        self.kustomization = yaml.safe_load((self.folder / "kustomization.yaml").read_text())
+        made = {o["kind"]: o for f in self.kustomization["resources"]
+                for o in yaml.safe_load_all((self.folder / f).read_text())}
+        self.service, self.policy = made["Service"], made["NetworkPolicy"]["spec"]
+        self.deployment = made["Deployment"]
+        self.pod = self.deployment["spec"]["template"]
+        self.container = self.pod["spec"]["containers"][0]
+        self.arguments = dict(a.removeprefix("--").split("=", 1) for a in self.container["args"])
+        self.assayd = yaml.safe_load((KUBERNETES / "deployment.yaml").read_text())
+        self.plain = json.loads(json.dumps(self.assayd))
+        for change in yaml.safe_load((self.folder / "assayd.yaml").read_text()):
+            at = self.assayd
+            *path, last = change["path"].strip("/").split("/")
+            for key in path:
+                at = at[int(key) if isinstance(at, list) else key]
+            self.assertEqual((change["op"], last), ("add", "-"))
+            at.append(change["value"])
+        self.daemon = self.assayd["spec"]["template"]["spec"]
+        self.given = dict(a.removeprefix("--").split("=", 1)
+                          for a in self.daemon["containers"][0]["args"])
+
+    def test_it_is_a_component(self):
+        self.assertEqual(self.kustomization["kind"], "Component")
+        patch = self.kustomization["patches"][0]
+        self.assertEqual(patch["target"], {"kind": "Deployment",
+                                           "name": self.assayd["metadata"]["name"]})
+        self.assertEqual(sorted([*self.kustomization["resources"], patch["path"],
+                                 "kustomization.yaml"]),
+                         sorted(p.name for p in self.folder.iterdir()))
+
+    def test_the_programs_take_their_options(self):
+        for program, arguments in (("assay-suggest", self.container["args"]),
+                                   ("assayd", self.daemon["containers"][0]["args"])):
+            done = subprocess.run([str(BUILD / "bin" / program), *arguments, "--help"],
+                                  capture_output=True, text=True, timeout=30)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        options = options_of_assayd()
+        for name in self.given:
+            self.assertIn(name, options)
+        self.assertEqual(self.container["command"], ["/usr/local/bin/assay-suggest"])
+        self.assertEqual(self.container["image"],
+                         self.plain["spec"]["template"]["spec"]["containers"][0]["image"])
+
+    def test_addresses_agree(self):
+        namespace = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text())["namespace"]
+        port = self.service["spec"]["ports"][0]
+        self.assertEqual(self.given["suggest-connect"],
+                         f"{self.service['metadata']['name']}.{namespace}.svc:{port['port']}")
+        name = self.container["ports"][0]["name"]
+        self.assertEqual(port["targetPort"], name)
+        self.assertEqual(int(self.arguments["listen"].rsplit(":", 1)[1]),
+                         self.container["ports"][0]["containerPort"])
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+            self.assertEqual(self.container[probe]["tcpSocket"], {"port": name})
+        labels = self.pod["metadata"]["labels"]
+        self.assertEqual(self.service["spec"]["selector"], labels)
+        self.assertEqual(self.deployment["spec"]["selector"]["matchLabels"], labels)
+
+    def test_only_assayd_comes_in_and_nobody_out(self):
+        self.assertEqual(self.policy["podSelector"]["matchLabels"], self.pod["metadata"]["labels"])
+        self.assertEqual(self.policy["policyTypes"], ["Ingress", "Egress"])
+        self.assertEqual(self.policy["egress"], [])
+        daemon = self.assayd["spec"]["template"]["metadata"]["labels"]
+        self.assertEqual(self.policy["ingress"],
+                         [{"from": [{"podSelector": {"matchLabels": daemon}}],
+                           "ports": [{"protocol": "TCP",
+                                      "port": self.container["ports"][0]["name"]}]}])
+
+    def test_files_are_mounted(self):
+        for spec, arguments, wanted in (
+                (self.pod["spec"], self.arguments, ("tls-cert", "tls-key", "token-file")),
+                (self.daemon, self.given, ("suggest-ca", "suggest-token-file"))):
+            mounts = {m["mountPath"]: m for m in spec["containers"][0]["volumeMounts"]}
+            volumes = {v["name"]: v for v in spec["volumes"]}
+            self.assertEqual({m["name"] for m in mounts.values()}, set(volumes))
+            for option in wanted:
+                path = pathlib.PurePosixPath(arguments[option])
+                secret = volumes[mounts[str(path.parent)]["name"]]["secret"]
+                self.assertEqual(secret["secretName"], "assay-suggest")
+                if "items" in secret:
+                    self.assertIn({"key": path.name, "path": path.name}, secret["items"])
+        given = self.daemon["volumes"][-1]["secret"]["items"]
+        self.assertNotIn("tls.key", [item["key"] for item in given])
+
+    def test_nothing_but_needed_rights(self):
+        daemon = self.plain["spec"]["template"]["spec"]
+        self.assertEqual(self.pod["spec"]["securityContext"], daemon["securityContext"])
+        self.assertEqual(self.container["securityContext"],
+                         daemon["containers"][0]["securityContext"])
+        self.assertIs(self.pod["spec"]["automountServiceAccountToken"], False)
+        self.assertNotIn("serviceAccountName", self.pod["spec"])
+
+    def test_there_is_room_for_every_worker(self):
+        """On each of the pods, as all connections may go to one."""
+        header = (ROOT / "controller" / "suggest_host.h").read_text()
+        apart = int(re.search(r"#define ASSAY_SUGGEST_APART (\d+)", header)[1])
+        shared = int(self.given.get("workers", options_of_assayd()["workers"]["default"]))
+        connections = int(self.arguments["connections"])
+        self.assertGreaterEqual(connections, shared + 1 + apart)
+        self.assertLessEqual(connections * bytes_of(self.arguments["memory-limit"]),
+                             bytes_of(self.container["resources"]["limits"]["memory"]))
+
+    @unittest.skipUnless(shutil.which("kubectl"), "needs kubectl")
+    def test_kustomize_takes_it(self):
+        with tempfile.TemporaryDirectory() as copy:
+            folder = pathlib.Path(copy) / "deploy"
+            shutil.copytree(ROOT / "deploy", folder)
+            with open(folder / "kubernetes" / "kustomization.yaml", "a") as file:
+                file.write("components: [../suggestion-workers]\n")
+            done = subprocess.run(["kubectl", "kustomize", str(folder / "kubernetes")],
+                                  capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        made = {o["metadata"]["name"]: o for o in yaml.safe_load_all(done.stdout)
+                if o["kind"] == "Deployment"}
+        self.assertEqual(set(made), {"assayd", "assay-suggest"})
+        self.assertEqual(made["assayd"]["spec"]["template"]["spec"]["containers"][0]["args"],
+                         self.daemon["containers"][0]["args"])
+        self.assertEqual(made["assay-suggest"]["metadata"]["namespace"], "assay")
+
+    def test_it_is_said(self):
+        text = (ROOT / "deploy" / "README.md").read_text()
+        self.assertIn("`suggestion-workers/`", text)
+        self.assertIn("secret generic assay-suggest", text)
+
+
 class Kinds(unittest.TestCase):
     """The rights for templates, a component for each operator, and to read templates."""
 
