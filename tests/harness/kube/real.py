@@ -219,8 +219,9 @@ class Real:
 
     controlled = {"Job"}  # kinds that the server's own controllers see to
 
-    def __init__(self, kubeconfig, folder, kinds=None):
-        """`kinds`: the folders of deploy/kinds whose rights assayd gets; None: all."""
+    def __init__(self, kubeconfig, folder, kinds=None, standard="restricted"):
+        """`kinds`: the folders of deploy/kinds whose rights assayd gets; None: all.
+        `standard`: what the namespace holds pods to."""
         config = yaml.safe_load(pathlib.Path(kubeconfig).read_text())
 
         def named(section, key, name):
@@ -232,7 +233,7 @@ class Real:
         tls.load_cert_chain(user["client-certificate"], user["client-key"])
         self.store, self.logs = RemoteStore(self.cluster["server"], tls), {}
         self.chaos, self.counts, self.closing = Chaos(), Counts(), False
-        self.folder, self.kinds = folder, kinds
+        self.folder, self.kinds, self.standard = folder, kinds, standard
 
     @property
     def version(self):
@@ -312,9 +313,10 @@ class Real:
 
     def prepare(self):
         """The namespace, held to the restricted standard, with the account and its rights."""
-        self.apply("/api/v1/namespaces", {
-            "apiVersion": "v1", "kind": "Namespace", "metadata": {
-                "name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}})
+        self.apply("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace",
+                                          "metadata": {"name": NAMESPACE}})
+        self.store.update(KINDS[0], None, NAMESPACE, lambda fresh: fresh["metadata"].setdefault(
+            "labels", {}).update({"pod-security.kubernetes.io/enforce": self.standard}))
         places = {"ServiceAccount": "/api/v1", "Role": "/apis/rbac.authorization.k8s.io/v1",
                   "RoleBinding": "/apis/rbac.authorization.k8s.io/v1"}
         folder = ROOT / "deploy/kubernetes"
