@@ -69,6 +69,7 @@ class Chaos(Kube):
         drawn = random.Random(5)
         chaos = self.double.chaos
         chaos.errors, chaos.cut_every, chaos.delay, chaos.lose_answers = 0.05, 1.0, 0.05, 0.02
+        chaos.reorder, self.double.qps = True, 60
         self.submit(study)
         kill_at, lose_at, compact_at = (time.monotonic() + s for s in (3, 4, 2))
         nodes = list(NODES)
@@ -93,6 +94,7 @@ class Chaos(Kube):
             time.sleep(0.1)
         self.assertEqual(found["state"], "succeeded", found)
         chaos.errors = chaos.cut_every = chaos.delay = chaos.lose_answers = 0
+        chaos.reorder, self.double.qps = False, None
         rows = self.trials("chaos")
         self.assertEqual([row["number"] for row in rows], list(range(1, trials + 1)))
         for row in rows:
@@ -105,8 +107,9 @@ class Chaos(Kube):
         self.assertEqual(self.most, 1, "a trial ran twice at once")
         self.wait_no_pods(60)
         lost = sum(a["state"] == "lost" for row in rows for a in row["attempts"])
-        print(f"{kills} kills, {lost} attempts lost, {sum(self.runs.values())} runs of "
-              f"{trials} trials", file=sys.stderr)
+        throttled = 0 if REAL else self.double.throttled
+        print(f"{kills} kills, {lost} attempts lost, {throttled} requests throttled, "
+              f"{sum(self.runs.values())} runs of {trials} trials", file=sys.stderr)
 
 
 class Log(Kube):

@@ -651,6 +651,7 @@ class Double:
         self.connections, self.closing = set(), False
         self.rng, self.lock = random.Random(1), threading.Lock()
         self.tokens, self.refilled = float(qps or 0), time.monotonic()
+        self.throttled = 0  # requests answered with 429
         self.server = Server(("127.0.0.1", 0), Handler)
         self.server.double = self
         self.tls_folder = tls_folder
@@ -701,6 +702,7 @@ class Double:
                 self.tokens = min(2.0 * self.qps, self.tokens + (now - self.refilled) * self.qps)
                 self.refilled = now
                 if self.tokens < 1.0:
+                    self.throttled += 1
                     raise ApiError(429, "TooManyRequests", "too many requests, please try again "
                                    "later", retry_after=1)
                 self.tokens -= 1.0
