@@ -120,6 +120,10 @@ assay__study_apply(struct assay__study *study, enum assay_study_event event,
         ASSAY_BUG("a study event its state does not take");
     study->record.state = (enum assay_study_state)row->to;
     study->record.reason = reason;
+    if (from == ASSAY_STUDY_RUNNING && event != ASSAY_STUDY_EVENT_WIND_DOWN) {
+        free(study->record.message); /* that it waits for suggestions */
+        study->record.message = NULL;
+    }
     if (assay_study_state_is_final(study->record.state))
         study->record.finished_us = assay_now_us();
     assay_changes_study_state(commit->changes, from, &study->record);

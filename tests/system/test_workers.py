@@ -177,11 +177,16 @@ class Away(RelayedTest):
         wait_for(lambda: done() >= 5, "some done", PATIENCE)
         self.assertEqual(self.place.stop(), 0)
         self.asked_in_vain("asks")
-        for study in ("asks", "runs"):
+        self.asked_in_vain("twin")
+        for study in ("asks", "twin", "runs"):
             self.said_by(study, f"{self.place.address} can not be reached: Connection refused")
         kinds = [e["type"] for e in self.call("GET", f"{STUDIES}/runs/events?page_size=1000")["events"]]
         self.assertEqual(kinds.count("suggestions_wait"), 1)
         wait_for(lambda: self.metric("assay_suggest_unreached_total") >= 1, "counted")
+
+        # Nor does it say so where it is no longer true.
+        self.call("POST", f"{STUDIES}/twin/pause")
+        self.assertIsNone(self.message("twin"))
 
         # What is served beside the daemon goes on meanwhile.
         self.make("plugin", "example-random")
