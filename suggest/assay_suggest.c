@@ -349,7 +349,7 @@ add_plugin(struct arguments *arguments, const char *path)
 
 static const char usage[] =
     "usage: assay-suggest [OPTIONS]\n"
-    "Proposes trials to assayd, which starts it; not meant to be run by hand.\n"
+    "Proposes trials to assayd, which starts it; not meant to be run by hand, but for --listen.\n"
     "  --fd N                 talk over descriptor N instead of standard input and output\n"
     "  --memory-limit BYTES   address space allowed (512Mi, 2Gi)\n"
     "  --deadline TIME        after which the daemon gives an ask up (30s)\n"

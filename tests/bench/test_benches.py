@@ -155,6 +155,12 @@ class Figures(unittest.TestCase):
         self.assertLessEqual(found["decision_p50_us"]["value"], found["decision_p99_us"]["value"])
         self.assertGreater(found["rss_end_mib"]["value"], 0)
 
+    def test_relay(self):
+        found = self.figures("relay", "--trials", "40", "--asks", "5")
+        self.assertEqual(set(found), {"connect_ms", *(
+            f"ask_{what}_{study}" for what in ("child_us", "relay_us", "ratio")
+            for study in ("random_0", "tpe_40")), "replay_ratio_tpe_40"})
+
     def test_pareto_goes_on_where_it_stopped(self):
         with tempfile.TemporaryDirectory() as folder:
             table, page = os.path.join(folder, "runs.csv"), os.path.join(folder, "page.md")

@@ -17,7 +17,7 @@ import unittest
 
 from base import (BUILD, STUDIES, Assayd, DaemonTest, all_trials, ask_tell_study, call,
                   quick_study, suggest_workers_of, wait_final, wait_for)
-from harness.place import TOKEN, Place, make_authority, make_certificate
+from harness.place import TOKEN, Place, children_of, make_authority, make_certificate
 
 SUGGEST = BUILD / "bin" / "assay-suggest"
 PLUGIN = str(BUILD / "examples" / "plugin-random.so")
@@ -132,6 +132,29 @@ class Killed(RelayedTest):
         print(f"\nits worker, gate or relay killed: {max(took):.2f} s at most")
         self.assertLess(max(took), DEADLINE + 1)
         wait_for(lambda: self.metric("assay_suggest_respawns_total") >= 3, "counted", PATIENCE)
+
+
+    def test_one_that_takes_the_place_with_it(self):
+        """An ask under which the connection is cut again and again is given up in the end; the
+        kills of a moment, as above, are not its fault."""
+        self.make("doomed", "bayesian", history=200)
+        thread = threading.Thread(target=lambda: self.call(
+            "POST", f"{STUDIES}/doomed/suggestions", {"count": 1}))
+        thread.start()
+        end = time.monotonic() + 2 * PATIENCE
+        while self.call("GET", f"{STUDIES}/doomed")["state"] == "running":
+            self.assertLess(time.monotonic(), end, self.daemon.tail())
+            for gate in self.place.gates():
+                for pid in children_of(gate):
+                    os.kill(pid, signal.SIGSTOP)  # it will not answer, and not end by itself
+                    time.sleep(0.1)  # most likely it is being asked by then; if not, once more
+                    os.kill(gate, signal.SIGKILL)
+            time.sleep(0.005)
+        thread.join(PATIENCE)
+        found = self.call("GET", f"{STUDIES}/doomed")
+        self.assertEqual((found["state"], found["reason"]), ("failed", "suggestion_failed"))
+        self.assertIn("the algorithm bayesian lost its worker 10 times in a row", found["message"])
+        self.assertIn(self.place.address, found["message"])
 
 
 class Silent(RelayedTest):
