@@ -254,9 +254,10 @@ on_waits(void *arg, int64_t study_id, const char *sentence)
     assay_auto_free char *message = assay_format("waits for suggestions: %s", sentence);
     struct assay__commit *commit;
 
-    if (study == NULL || study->record.state != ASSAY_STUDY_RUNNING)
+    if (study == NULL)
         return;
-    if (study->record.message == NULL || strcmp(study->record.message, message) != 0) {
+    if (study->record.state == ASSAY_STUDY_RUNNING &&
+        (study->record.message == NULL || strcmp(study->record.message, message) != 0)) {
         commit = assay__commit_new(study);
         if (study->record.message == NULL)
             assay__event(commit, "suggestions_wait", 0, json_pack("{s:s}", "why", sentence),
