@@ -23,7 +23,7 @@
 /* With several objectives each costs a model; past this nsga2 and tpe have caught up. */
 #define BAYESIAN_TRIALS_FRONT 250
 #define BAYESIAN_OBJECTIVES 4
-/* With as many trials beside it bayesian gains less from each. */
+/* As many trials side by side are as varied as other arms would make them. */
 #define CROWD 8
 
 struct record {
@@ -51,9 +51,7 @@ static const struct assay_auto_regime numeric = {
 static const struct assay_auto_regime branching = {
     .name = "branching", .first = ASSAY_AUTO_BAYESIAN, .shares = {0.72, 0.14, 0.14}};
 static const struct assay_auto_regime numeric_crowded = {
-    .name = "numeric, many at once", .first = ASSAY_AUTO_BAYESIAN, .shares = {0.55, 0.2, 0.25}};
-static const struct assay_auto_regime branching_crowded = {
-    .name = "branching, many at once", .first = ASSAY_AUTO_BAYESIAN, .shares = {0.6, 0.22, 0.18}};
+    .name = "numeric, many at once", .first = ASSAY_AUTO_BAYESIAN, .shares = {0.9, 0.05, 0.05}};
 static const struct assay_auto_regime many_numeric = {
     .name = "many trials", .first = ASSAY_AUTO_TPE, .shares = {0.0, 0.4, 0.6}};
 static const struct assay_auto_regime many_branching = {
@@ -105,7 +103,7 @@ assay_auto_policy_init(struct assay_auto_policy *policy, const struct assay_tran
         .startup = ASSAY_MIN(ASSAY_MAX(startup, (int64_t)STARTUP_MIN), (int64_t)STARTUP_MAX),
         .n_objectives = n_objectives,
         .alone = branches ? &branching : &numeric,
-        .crowded = branches ? &branching_crowded : &numeric_crowded,
+        .crowded = branches ? &branching : &numeric_crowded,
         .many = branches ? &many_branching : &many_numeric,
         .few_most = BAYESIAN_TRIALS,
     };

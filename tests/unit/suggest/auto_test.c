@@ -137,7 +137,7 @@ test_shares_move_and_keep_a_floor(void **state ASSAY_UNUSED)
 }
 
 /* Told in order, backwards, or first as pending and with wrong values: the same. */
-/* With many at once the others have more of the trials; whose trial an ended one was goes
+/* With many at once bayesian has more of the trials; whose trial an ended one was goes
  * by how many there are now, whatever was asked in between. */
 static void
 test_many_at_once(void **state ASSAY_UNUSED)
@@ -158,7 +158,7 @@ test_many_at_once(void **state ASSAY_UNUSED)
     }
     print_message("of 100 by bayesian: %zu alone, %zu with 15 others\n", by_bayesian[0],
                   by_bayesian[1]);
-    assert_true(by_bayesian[1] + 10 < by_bayesian[0]);
+    assert_true(by_bayesian[1] > by_bayesian[0]);
     assert_string_equal(assay_auto_policy_choose(&policy, 101).regime->name,
                         "numeric, many at once");
     assay_auto_policy_crowd(&policy, 0);
