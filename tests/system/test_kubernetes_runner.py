@@ -66,7 +66,10 @@ if how == "tensorboard":
     path.mkdir(parents=True, exist_ok=True)
     path = path / "events.out.tfevents.1"
 out = open(path, "ab", buffering=0)
+hold = pathlib.Path(__file__).with_name("hold")
 while done < epochs:
+    while done >= 4 and hold.exists():
+        time.sleep(0.02)
     done += 1
     loss = x + 1 / done
     out.write(event(done, loss) if how == "tensorboard" else b"epoch=%d loss=%r\n" % (done, loss))
@@ -414,12 +417,17 @@ class Crashes(Runner):
         self.wait_nothing_left()
 
     def test_a_node_goes_away(self):
-        study = self.study("n", "file", "metrics.log", "40", 0.05, trials=1, kubernetes={
+        study = self.study("n", "file", "metrics.log", "40", 0, trials=1, kubernetes={
             "checkpoint_claim": "kept"}, trial={"infrastructure_retries": 3})
+        hold = self.folder / "hold"
+        hold.touch()  # so that the first attempt is under way when its node goes
         base.call(self.daemon, "POST", base.STUDIES, study)
         base.wait_for(lambda: [row for row in base.all_trials(self.daemon, "n") if row["steps"]],
                       "a first step", 60)
         self.cluster.lose_node(self.cluster.pods()[0]["spec"]["nodeName"])
+        base.wait_for(lambda: len(base.all_trials(self.daemon, "n")[0]["attempts"]) == 2,
+                      "another attempt", 60)
+        hold.unlink()
         self.assertEqual(base.wait_final(self.daemon, "n", 90)["state"], "succeeded")
         row = base.all_trials(self.daemon, "n")[0]
         self.assertEqual([a["state"] for a in row["attempts"]], ["lost", "exited"], row)

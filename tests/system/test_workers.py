@@ -1,6 +1,7 @@
 """Suggestion workers elsewhere: assayd with relays, assay-suggest --listen over TLS with an
 authority of its own, and what strangers, kills and outages do to them."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -127,7 +128,8 @@ class Killed(RelayedTest):
             thread.start()
             time.sleep(0.01 * i)
             for pid in find():
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             thread.join(PATIENCE)
             took.append(time.monotonic() - before)
             self.assertEqual(answers[0]["parameters"], calm["parameters"])
@@ -136,7 +138,6 @@ class Killed(RelayedTest):
         print(f"\nits worker, gate or relay killed: {max(took):.2f} s at most")
         self.assertLess(max(took), DEADLINE + 1)
         wait_for(lambda: self.metric("assay_suggest_respawns_total") >= 3, "counted", PATIENCE)
-
 
     def test_one_that_takes_the_place_with_it(self):
         """An ask under which the connection is cut again and again is given up in the end; the
@@ -151,9 +152,10 @@ class Killed(RelayedTest):
                 thread.start()
             for gate in self.place.gates():
                 for pid in children_of(gate):
-                    os.kill(pid, signal.SIGSTOP)  # it will not answer, and not end by itself
-                    time.sleep(0.1)  # most likely it is being asked by then; if not, once more
-                    os.kill(gate, signal.SIGKILL)
+                    with contextlib.suppress(ProcessLookupError):  # ended by itself: once more
+                        os.kill(pid, signal.SIGSTOP)  # it will not answer, and not end by itself
+                        time.sleep(0.1)  # most likely it is being asked by then; if not, once more
+                        os.kill(gate, signal.SIGKILL)
             time.sleep(0.005)
         thread.join(PATIENCE)
         found = self.call("GET", f"{STUDIES}/doomed")
