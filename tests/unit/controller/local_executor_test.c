@@ -142,6 +142,7 @@ set_up(void **state)
 {
     char program[4096];
     ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
+    assay_auto_free char *trials_url = NULL;
 
     (void)state;
     assert_true(n > 0);
@@ -151,6 +152,8 @@ set_up(void **state)
     data_dir = assay_strdup("/tmp/assay-executor-test-XXXXXX");
     assert_non_null(mkdtemp(data_dir));
     fake_start(&daemon_, data_dir);
+    trials_url = assay_format("%s/" ASSAY_TRIALS_URL_FILE, data_dir);
+    assert_int_equal(symlink("url", trials_url), 0);
     if (access(runner, X_OK) != 0) {
         fprintf(stderr, "%s is not built\n", runner);
         return -1;
