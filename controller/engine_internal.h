@@ -29,6 +29,7 @@ struct assay__trial {
     int64_t *metric_step;          /* per metric id: step of the value in row.metrics */
     size_t n_metric_step;
     bool feasible;
+    bool started;                  /* the stopping rule knows what it tries */
     bool slot;                     /* counts against `parallel` and the machine */
     bool executing;                /* the executor has not told its end yet */
     bool promised;                 /* its attempt is decided and not with the executor yet */

@@ -6,6 +6,7 @@
 #include "common/memory.h"
 #include "common/number.h"
 #include "controller/engine_internal.h"
+#include "schemas/point.h"
 
 const int64_t assay_decision_bounds_ns[] = {1000,   2000,   3000,    5000,    7500,
                                             10000,  15000,  25000,   50000,   100000,
@@ -39,6 +40,19 @@ add_times(struct assay_engine *engine, const struct assay_decision_times *times)
 }
 
 static void
+start(struct assay__trial *trial)
+{
+    const struct assay_space *space = trial->study->spec->space;
+    assay_auto_free double *point = assay_alloc(space->n_parameters + 1, sizeof *point);
+    struct assay_faults faults = {0};
+
+    if (assay_point_decode(space, trial->row.parameters, "", true, &faults, point))
+        assay_stopping_start(trial->study->stopping, trial->row.number, point);
+    assay_faults_done(&faults);
+    trial->started = true;
+}
+
+static void
 judge(struct assay__trial *trial, int64_t step, double value, bool judged,
       struct assay_decision_times *times, struct assay__commit *commit)
 {
@@ -47,6 +61,8 @@ judge(struct assay__trial *trial, int64_t step, double value, bool judged,
     int64_t start_ns = assay_monotonic_ns();
     json_t *record;
 
+    if (!trial->started && assay_stopping_wants_points(study->stopping))
+        start(trial);
     assay_stopping_report(study->stopping, trial->row.number, step, value, &decision);
     count_time(times, assay_monotonic_ns() - start_ns);
     if (!judged || !decision.stop || trial->row.state != ASSAY_TRIAL_RUNNING)

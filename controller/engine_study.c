@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "controller/engine_internal.h"
+#include "schemas/point.h"
 #include "suggest/needed_rule.h"
 
 struct assay__study *
@@ -69,7 +70,7 @@ assay__study_drop(struct assay__study *study, const char *why)
         assay__ask_free(ask);
     }
     HASH_ITER(hh, study->trials, trial, next)
-        assay__trial_free(trial);
+    assay__trial_free(trial);
     assay_suggest_host_forget(study->engine->host, study->id);
     assay_stopping_free(study->stopping);
     HASH_DEL(study->engine->studies, study);
@@ -149,17 +150,20 @@ assay__study_wind_down(struct assay__study *study, enum assay_study_reason reaso
     assay__study_apply(study, ASSAY_STUDY_EVENT_WIND_DOWN, reason, commit);
     assay__rungs_end_paused(study, commit);
     HASH_ITER(hh, study->trials, trial, next)
-        assay__trial_end(trial, trial_reason, NULL, commit);
+    assay__trial_end(trial, trial_reason, NULL, commit);
 }
 
 /* --- loading */
 
 struct loading {
     struct assay__study *study;
-    uint8_t *states;      /* per trial number: enum assay_trial_state + 1 */
+    uint8_t *states; /* per trial number: enum assay_trial_state + 1 */
     size_t n_states;
-    int objective;        /* metric id of the first objective; -1 = never measured */
-    int64_t at;           /* trial whose values are being read */
+    int objective;     /* metric id of the first objective; -1 = never measured */
+    int64_t at;        /* trial whose values are being read */
+    int64_t started;   /* the last that the rule was told the point of */
+    bool wants_points; /* the rule does */
+    double **points;   /* per trial number, as many as states; NULL = not known */
 };
 
 static void
@@ -206,6 +210,24 @@ load_attempts(struct assay__trial *trial, const struct assay_trial *row)
 }
 
 static void
+load_point(struct loading *loading, const struct assay_trial *row)
+{
+    const struct assay_space *space = loading->study->spec->space;
+    struct assay_faults faults = {0};
+    double *point;
+
+    if (!loading->wants_points)
+        return;
+    point = assay_alloc(space->n_parameters + 1, sizeof *point);
+    if (assay_point_decode(space, row->parameters, "", true, &faults, point)) {
+        loading->points[row->number] = point;
+    } else {
+        free(point);
+    }
+    assay_faults_done(&faults);
+}
+
+static void
 load_trial(void *arg, const struct assay_trial *row)
 {
     struct loading *loading = arg;
@@ -221,9 +243,13 @@ load_trial(void *arg, const struct assay_trial *row)
 
         loading->states = assay_realloc(loading->states, n, 1);
         memset(loading->states + loading->n_states, 0, n - loading->n_states);
+        loading->points = assay_realloc(loading->points, n, sizeof *loading->points);
+        for (size_t i = loading->n_states; i < n; i++)
+            loading->points[i] = NULL;
         loading->n_states = n;
     }
     loading->states[row->number] = (uint8_t)((int)row->state + 1);
+    load_point(loading, row);
     for (size_t i = 0; i < row->n_attempts; i++)
         study->gpu_us += gpu_time(&row->attempts[i]);
     if (!assay_trial_state_is_final(row->state)) {
@@ -241,7 +267,19 @@ load_trial(void *arg, const struct assay_trial *row)
     }
 }
 
-/* The rule hears the trials in number order: values, then the end. */
+/* The rule hears the trials in number order: parameters, values, then the end. */
+static void
+rule_start(struct loading *loading, int64_t number)
+{
+    if (number == loading->started || (size_t)number >= loading->n_states)
+        return;
+    loading->started = number;
+    if (loading->points[number] != NULL)
+        assay_stopping_start(loading->study->stopping, number, loading->points[number]);
+    free(loading->points[number]);
+    loading->points[number] = NULL;
+}
+
 static void
 rule_finish_until(struct loading *loading, int64_t number)
 {
@@ -268,6 +306,7 @@ load_value(void *arg, int64_t number, int metric_id, int64_t step, double value)
         struct assay_decision ignored;
 
         rule_finish_until(loading, number);
+        rule_start(loading, number);
         assay_stopping_report(study->stopping, number, step, value, &ignored);
     }
 }
@@ -280,7 +319,9 @@ load_rows(struct assay__study *study, struct assay_error *err)
     struct assay_trial_query query = {.study_id = study->id, .with_attempts = true};
     assay_status status;
 
+    loading.wants_points = study->stopping != NULL && assay_stopping_wants_points(study->stopping);
     loading.states = assay_zalloc(64, 1);
+    loading.points = assay_zalloc(64, sizeof *loading.points);
     loading.n_states = 64;
     status = assay_store_metrics(store, study->id, load_metric, &loading, err);
     if (status == ASSAY_OK)
@@ -289,6 +330,9 @@ load_rows(struct assay__study *study, struct assay_error *err)
         status = assay_store_values(store, study->id, load_value, &loading, err);
     if (status == ASSAY_OK && study->stopping != NULL)
         rule_finish_until(&loading, study->next_number);
+    for (size_t i = 0; i < loading.n_states; i++)
+        free(loading.points[i]);
+    free(loading.points);
     free(loading.states);
     return status;
 }
@@ -301,8 +345,8 @@ wake_trials(struct assay__study *study)
 
     HASH_ITER(hh, study->trials, trial, next)
     {
-        bool held = trial->row.state == ASSAY_TRIAL_RUNNING ||
-                    trial->row.state == ASSAY_TRIAL_STOPPING;
+        bool held =
+            trial->row.state == ASSAY_TRIAL_RUNNING || trial->row.state == ASSAY_TRIAL_STOPPING;
 
         if (held) {
             trial->slot = true;
@@ -429,8 +473,8 @@ assay__study_sources(struct assay__study *study, json_t **ret_sources)
     if (json_array_size(study->spec->warm_start) == 0 ||
         assay_store_study_sources(study->engine->store, study->id, ret_sources, &err) == ASSAY_OK)
         return true;
-    assay_log(ASSAY_LOG_ERROR, "study=%s/%s: reading what it took over: %s",
-              study->record.project, study->record.name, err.message);
+    assay_log(ASSAY_LOG_ERROR, "study=%s/%s: reading what it took over: %s", study->record.project,
+              study->record.name, err.message);
     return false;
 }
 
@@ -448,6 +492,6 @@ assay__study_replay(struct assay__study *study)
         return false;
     }
     HASH_ITER(hh, study->trials, trial, next)
-        assay__trial_tell_host(trial);
+    assay__trial_tell_host(trial);
     return true;
 }

@@ -3,6 +3,7 @@
 #include <malloc.h>
 #include <math.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -10,6 +11,7 @@
 #include "common/memory.h"
 #include "common/random.h"
 #include "suggest/settings.h"
+#include "suggest/view.h"
 
 /* A report runs on the thread that serves everyone. */
 #define REPORT_US_MAX 50.0
@@ -17,12 +19,12 @@
 
 struct check {
     const struct assay_plugin_rule *rule;
+    const struct assay_plugin_space *space; /* of two numbers */
     struct assay_conformance_result *result;
 };
 
 /* Always false; the first fault counts. */
-static bool ASSAY_PRINTF(2, 3)
-fail(struct check *check, const char *format, ...)
+static bool ASSAY_PRINTF(2, 3) fail(struct check *check, const char *format, ...)
 {
     va_list args;
 
@@ -42,13 +44,30 @@ start(struct check *check, bool maximize, void **ret_instance)
     json_auto_t *nothing = json_object(), *filled = assay_settings_fill(schema, nothing);
     assay_auto_free char *settings = json_dumps(filled, 0);
     char error[256] = "";
-    const struct assay_plugin_rule_study study = {
-        .metric = "loss", .maximize = maximize, .settings = settings, .seed = 7};
+    const struct assay_plugin_rule_study study = {.metric = "loss",
+                                                  .maximize = maximize,
+                                                  .settings = settings,
+                                                  .seed = 7,
+                                                  .space = check->space,
+                                                  .trials = 200};
 
     if (check->rule->create(&study, ret_instance, error, sizeof error) == ASSAY_PLUGIN_OK)
         return true;
     error[sizeof error - 1] = '\0';
     return fail(check, "it does not start with its default settings: %s", error);
+}
+
+/* Where the rule wants to know, what the trial tries. */
+static void
+tell_point(struct check *check, void *instance, int64_t number)
+{
+    const struct assay_plugin_rule *rule = check->rule;
+    double point[] = {fmod(0.618 * (double)number, 1.0),
+                      pow(10.0, -3.0 * fmod(0.755 * (double)number, 1.0))};
+
+    if (rule->struct_size >= offsetof(struct assay_plugin_rule, start) + sizeof rule->start &&
+        rule->start != NULL)
+        rule->start(instance, number, point);
 }
 
 /* One report; whether the decision makes sense. */
@@ -104,12 +123,12 @@ play(struct check *check, int64_t trials, int64_t steps, uint64_t *ret_stops)
     for (int64_t number = 1; fine && number <= trials; number++) {
         bool stop = false;
 
+        tell_point(check, instance, number);
         for (int64_t step = 1; fine && !stop && step <= steps; step++)
             fine = report(check, instance, number, step, curve(number, step), &stop);
         if (stop)
             *ret_stops = *ret_stops * 31 + (uint64_t)number;
-        check->rule->finish(instance, number,
-                            stop ? ASSAY_PLUGIN_STOPPED : ASSAY_PLUGIN_SUCCEEDED);
+        check->rule->finish(instance, number, stop ? ASSAY_PLUGIN_STOPPED : ASSAY_PLUGIN_SUCCEEDED);
         check->result->trials++;
     }
     check->rule->destroy(instance);
@@ -145,6 +164,8 @@ check_odd(struct check *check)
 
             if (assay_random_below(&random, 50) == 0)
                 check->rule->finish(instance, 100 + k, ASSAY_PLUGIN_FAILED);
+            if (assay_random_below(&random, 3) == 0)
+                tell_point(check, instance, 50 * (k / 500) + number);
             fine = report(check, instance, 50 * (k / 500) + number,
                           steps[assay_random_below(&random, ASSAY_COUNT(steps))],
                           values[assay_random_below(&random, ASSAY_COUNT(values))], &stop);
@@ -198,6 +219,7 @@ check_cost(struct check *check)
     for (int64_t number = 1; fine && number <= 6000; number++) {
         int64_t start_us = assay_processor_us(), took_us;
 
+        tell_point(check, instance, number);
         for (int64_t step = 1; fine && step <= 100; step++)
             fine = report(check, instance, number, step, curve(number, step), &stop);
         check->rule->finish(instance, number, ASSAY_PLUGIN_SUCCEEDED);
@@ -217,8 +239,9 @@ check_cost(struct check *check)
         return false;
     check->result->ask_us = (double)spent_us / (double)reports;
     if (check->result->ask_us > REPORT_US_MAX)
-        return fail(check, "a report takes %.0f us after 3,000 trials; the daemon's own thread "
-                           "waits for it",
+        return fail(check,
+                    "a report takes %.0f us after 3,000 trials; the daemon's own thread "
+                    "waits for it",
                     check->result->ask_us);
     if (grown > GROWTH_BYTES_MAX)
         return fail(check, "its memory grows with the trials: %.1f MiB for the second 3,000",
@@ -252,9 +275,18 @@ void
 assay_conformance_rule_run(const struct assay_plugin_rule *rule, size_t index,
                            struct assay_conformance_result *ret_result)
 {
-    struct check check = {.rule = rule, .result = ret_result};
+    json_auto_t *parameters = json_pack("[{s:s, s:s, s:f, s:f}, {s:s, s:s, s:f, s:f, s:s}]", "name",
+                                        "x", "type", "double", "min", 0.0, "max", 1.0, "name", "y",
+                                        "type", "double", "min", 1e-3, "max", 1.0, "scale", "log");
+    struct assay_faults faults = {0};
+    struct assay_space *space = assay_space_decode(parameters, "", &faults);
+    struct assay_view *view = assay_view_new(space);
+    struct check check = {.rule = rule, .space = assay_view_space(view), .result = ret_result};
 
-    *ret_result = (struct assay_conformance_result){.outcome = ASSAY_CONFORMANCE_PASSED,
-                                                    .ask_us = NAN};
+    *ret_result =
+        (struct assay_conformance_result){.outcome = ASSAY_CONFORMANCE_PASSED, .ask_us = NAN};
     (void)checks[index].run(&check);
+    assay_view_free(view);
+    assay_space_free(space);
+    assay_faults_done(&faults);
 }

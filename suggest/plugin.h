@@ -28,7 +28,7 @@ extern "C" {
 #endif
 
 #define ASSAY_PLUGIN_ABI_MAJOR 1u
-#define ASSAY_PLUGIN_ABI_MINOR 1u
+#define ASSAY_PLUGIN_ABI_MINOR 2u
 
 /* What a slot returns.  Negative: it failed and the error text says why. */
 #define ASSAY_PLUGIN_OK 0
@@ -214,6 +214,9 @@ struct assay_plugin_rule_study {
     uint32_t reserved;    /* 0 */
     const char *settings; /* as for algorithms */
     uint64_t seed;
+    /* Since 1.2. */
+    const struct assay_plugin_space *space; /* lives until destroy; NULL = not known */
+    uint64_t trials;                        /* the study's limit; 0 = not known */
 };
 
 #define ASSAY_PLUGIN_SENTENCE_BYTES 256u
@@ -245,6 +248,9 @@ struct assay_plugin_rule {
     /* The trial ended in `state` (ASSAY_PLUGIN_SUCCEEDED, ...).  No report follows. */
     void (*finish)(void *instance, int64_t number, uint32_t state);
     void (*destroy)(void *instance);
+    /* (optional) Since 1.2.  The point (see above) that the trial tries: told before its
+     * first report where the host knows it, maybe more than once. */
+    void (*start)(void *instance, int64_t number, const double *point);
 };
 
 /* --- the two tables --- */

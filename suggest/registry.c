@@ -1,5 +1,6 @@
 #include "suggest/registry.h"
 
+#include <stddef.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -473,7 +474,7 @@ check_algorithm_table(const struct assay_plugin_algorithm *algorithm, struct ass
 static assay_status
 check_rule_table(const struct assay_plugin_rule *rule, struct assay_error *err)
 {
-    if (rule == NULL || rule->struct_size < sizeof *rule)
+    if (rule == NULL || rule->struct_size < offsetof(struct assay_plugin_rule, start))
         return assay_fail(err, ASSAY_E_PLUGIN, "a rule's table is missing or too short");
     if (rule->create == NULL || rule->report == NULL || rule->finish == NULL ||
         rule->destroy == NULL)

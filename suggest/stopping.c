@@ -1,6 +1,7 @@
 #include "suggest/stopping.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,7 @@
 #include "suggest/guard.h"
 #include "suggest/registry.h"
 #include "suggest/settings.h"
+#include "suggest/view.h"
 
 /* A rule, or several that any or all joins. */
 struct node {
@@ -20,6 +22,8 @@ struct node {
 };
 
 struct assay_stopping {
+    struct assay_space *space; /* its own: a specification need not live as long */
+    struct assay_view *view;
     struct node root;
     struct assay_guard *guard; /* NULL: nothing holds trials back */
     char *metric;
@@ -46,7 +50,7 @@ assay_plugin_state(enum assay_trial_state state)
 
 static assay_status
 open_rule(const struct assay_stopping_choice *choice, const struct assay_study_spec *spec,
-          struct node *node, struct assay_error *err)
+          const struct assay_view *view, struct node *node, struct assay_error *err)
 {
     const struct assay_plugin_rule *rule = assay_registry_rule(choice->name);
     const struct assay_objective *objective = &spec->objectives[0];
@@ -68,6 +72,8 @@ open_rule(const struct assay_stopping_choice *choice, const struct assay_study_s
             .maximize = objective->goal == ASSAY_GOAL_MAXIMIZE,
             .settings = settings,
             .seed = spec->seed,
+            .space = view != NULL ? assay_view_space(view) : NULL,
+            .trials = (uint64_t)ASSAY_MAX(spec->limits.trials, INT64_C(0)),
         },
         &node->instance, reason, sizeof reason);
     if (result != ASSAY_PLUGIN_OK)
@@ -78,16 +84,16 @@ open_rule(const struct assay_stopping_choice *choice, const struct assay_study_s
 
 static assay_status
 open_node(const struct assay_stopping_choice *choice, const struct assay_study_spec *spec,
-          struct node *node, struct assay_error *err)
+          const struct assay_view *view, struct node *node, struct assay_error *err)
 {
     assay_status status = ASSAY_OK;
 
     if (choice->n_rules == 0)
-        return open_rule(choice, spec, node, err);
+        return open_rule(choice, spec, view, node, err);
     node->all = strcmp(choice->name, "all") == 0;
     node->nodes = assay_zalloc(choice->n_rules, sizeof *node->nodes);
     for (size_t i = 0; i < choice->n_rules && status == ASSAY_OK; i++) {
-        status = open_node(&choice->rules[i], spec, &node->nodes[i], err);
+        status = open_node(&choice->rules[i], spec, view, &node->nodes[i], err);
         node->n_nodes += status == ASSAY_OK;
     }
     return status;
@@ -103,20 +109,38 @@ close_node(struct node *node)
         node->rule->destroy(node->instance);
 }
 
+/* A copy; NULL where the specification has none. */
+static struct assay_space *
+copy_space(const struct assay_space *space)
+{
+    struct assay_faults faults = {0};
+    json_auto_t *document = space != NULL ? assay_space_encode(space) : NULL;
+    struct assay_space *copy = document != NULL ? assay_space_decode(document, "", &faults) : NULL;
+
+    assay_faults_done(&faults);
+    return copy;
+}
+
 assay_status
 assay_stopping_new(const struct assay_study_spec *spec, struct assay_stopping **ret_stopping,
                    struct assay_error *err)
 {
     const struct assay_objective *objective = &spec->objectives[0];
+    struct assay_space *space = copy_space(spec->space);
+    struct assay_view *view = space != NULL ? assay_view_new(space) : NULL;
     struct node root = {0};
-    assay_status status = open_node(&spec->early_stopping, spec, &root, err);
+    assay_status status = open_node(&spec->early_stopping, spec, view, &root, err);
 
     if (status != ASSAY_OK) {
         close_node(&root);
+        assay_view_free(view);
+        assay_space_free(space);
         return status;
     }
     *ret_stopping = ASSAY_NEW(struct assay_stopping);
     **ret_stopping = (struct assay_stopping){
+        .space = space,
+        .view = view,
         .root = root,
         .guard = assay_guard_new(&spec->early_stopping, objective->goal == ASSAY_GOAL_MAXIMIZE),
         .metric = assay_strdup(objective->metric),
@@ -130,6 +154,8 @@ assay_stopping_free(struct assay_stopping *stopping)
     if (stopping == NULL)
         return NULL;
     close_node(&stopping->root);
+    assay_view_free(stopping->view);
+    assay_space_free(stopping->space);
     assay_guard_free(stopping->guard);
     free(stopping->metric);
     free(stopping);
@@ -142,6 +168,44 @@ assay_stopping_name(const struct assay_stopping *stopping)
     const struct node *root = &stopping->root;
 
     return root->rule != NULL ? root->rule->name : root->all ? "all" : "any";
+}
+
+static bool
+hears_points(const struct assay_plugin_rule *rule)
+{
+    return rule->struct_size >= offsetof(struct assay_plugin_rule, start) + sizeof rule->start &&
+           rule->start != NULL;
+}
+
+static bool
+wants_points(const struct node *node)
+{
+    bool wanted = node->rule != NULL && hears_points(node->rule);
+
+    for (size_t i = 0; i < node->n_nodes; i++)
+        wanted = wanted || wants_points(&node->nodes[i]);
+    return wanted;
+}
+
+bool
+assay_stopping_wants_points(const struct assay_stopping *stopping)
+{
+    return stopping->space != NULL && wants_points(&stopping->root);
+}
+
+static void
+start_node(const struct node *node, int64_t number, const double *point)
+{
+    for (size_t i = 0; i < node->n_nodes; i++)
+        start_node(&node->nodes[i], number, point);
+    if (node->rule != NULL && hears_points(node->rule))
+        node->rule->start(node->instance, number, point);
+}
+
+void
+assay_stopping_start(struct assay_stopping *stopping, int64_t number, const double *point)
+{
+    start_node(&stopping->root, number, point);
 }
 
 static void

@@ -7,6 +7,8 @@
  * far, among the ended trials at the same step) and `checks` (measured steps in a row at
  * which the rules said stop) may hold a trial back.
  *
+ * A trial's parameters are told before its first report, to the rules that care for them.
+ *
  * State is a cache: after a restart, report every live trial's measurements, and
  * each ended trial's followed by its end, in any order of trials, and ignore the
  * decisions.  What `checks` had counted of a live trial may then count anew.
@@ -44,6 +46,11 @@ struct assay_stopping *assay_stopping_free(struct assay_stopping *stopping); /* 
 /* Name of the rule, or "any", "all".  Lives as long as the process. */
 const char *assay_stopping_name(const struct assay_stopping *stopping);
 
+/* Whether any rule wants to know the trials' points. */
+bool assay_stopping_wants_points(const struct assay_stopping *stopping);
+/* What the trial tries (schemas/point.h).  Before its first report, or not at all; again is
+ * no harm. */
+void assay_stopping_start(struct assay_stopping *stopping, int64_t number, const double *point);
 /* The trial measured its objective; what was decided. */
 void assay_stopping_report(struct assay_stopping *stopping, int64_t number, int64_t step,
                            double value, struct assay_decision *ret_decision);

@@ -374,6 +374,8 @@ begin(struct simulation *sim, const json_t *suggestion, struct assay_error *err)
     for (size_t k = 0; k < ASSAY_RUNGS_MAX; k++)
         trial->rungs[k] = NAN;
     set_curve(sim, trial, point);
+    if (sim->stopping != NULL)
+        assay_stopping_start(sim->stopping, trial->number, point);
     trial->next = record_after(trial->curve, reached);
     trial->budget = isnan(sim->whole) ? trial->curve->steps[trial->curve->n - 1] : sim->whole;
     sim->whole_steps += trial->budget;
@@ -480,6 +482,7 @@ open_simulation(struct simulation *sim, struct assay_error *err)
 {
     const struct assay_study_spec *spec = sim->spec;
     const struct assay_plugin_algorithm *algorithm = assay_registry_algorithm(spec->algorithm.name);
+    struct assay_study_spec own;
     json_t *document;
     assay_status status;
 
@@ -501,7 +504,9 @@ open_simulation(struct simulation *sim, struct assay_error *err)
     sim->free_workers = assay_alloc(sim->options->workers, sizeof *sim->free_workers);
     for (size_t i = 0; i < sim->options->workers; i++)
         sim->free_workers[sim->n_free++] = i;
-    status = assay_stopping_for(spec, &sim->stopping, err);
+    own = *spec;
+    own.limits.trials = (int64_t)sim->options->max_trials;
+    status = assay_stopping_for(&own, &sim->stopping, err);
     if (status != ASSAY_OK)
         return status;
     if (sim->stopping != NULL)
