@@ -6,6 +6,10 @@
  * anywhere on others.  So the rule learns it from this study's complete trials, and
  * stops little where ranks change late.
  *
+ * And it learns what parameters foretell (rules/outlook.h): before a trial has measured
+ * anything its final score is normal with the mean and the variance that a Gaussian process
+ * over the space tells from the ended trials, or with 0 and 1 where nothing is known.
+ *
  * Model.  The best value so far of a trial at step s, ranked among those of all ended
  * trials by that step (carried on past their ends) and mapped to a normal score, is
  * z_s; its final one is z.  A trial on the rise goes on rising: TREND times what its
@@ -16,12 +20,16 @@
  * there are studies where early ranks tell nothing.  Each complete trial is an observation
  * of (m_s, z), which updates it.  A block of ties is an interval of scores: at step s it
  * enters by the mean and the variance of the truncated normal, at the end by its
- * probability.  Then
+ * probability.  By m_s alone z is normal with mean r m and variance 1 - r^2 + r^2 v; joined
+ * with the outlook (product of normals, the N(0, 1) that both contain counted once) with a
+ * mean c_r and a variance w_r, also where complete trials are observed: each has the
+ * outlook that the others give it, so what parameters told already is not learned again.  Then
  *
- *     P(best) = sum over r of p(r) Phi((r m - z*) / sqrt(1 - r^2 + r^2 v))
+ *     P(best) = sum over r of p(r) Phi((c_r - z*) / sqrt(w_r))
  *
- * with m, v of the trial, and z* that of the best among n ended trials, which a fresh
- * trial passes with probability Phi(-z*) = 1 / (2 n).  The trial stops when P(best) <
+ * with z* that of the best among n trials, those that ended or those that the study is to have
+ * if that is more (up to GOAL_TRIALS_MAX), which a fresh one passes with probability
+ * Phi(-z*) = 1 / (2 n).  The trial stops when P(best) <
  * chance * Phi(-z*), at this and the `checks` - 1 measured steps before; in the first
  * `early_share` of the usual length, and at the first EARLY_MEASUREMENTS measurements,
  * the bound is less by the square of how far it got: little is known then, and the next
@@ -34,7 +42,7 @@
  * and what was best in it is measured already.
  *
  * A decision depends on what was measured, not on the order in which it was told, so it
- * is the same after a restart.  Cost: O(log trials) with the posterior of a step at hand;
+ * is the same after a restart; but an outlook is learned anew only now and then.  Cost: O(log trials) with the posterior of a step at hand;
  * making that again, after a trial has ended, is bounded by COMPLETE_MAX.  Memory: 6 MiB
  * of columns (rules/columns.h), 80 KiB of complete trials and posteriors, about 1 KiB for
  * each live trial (rules/live.h). */
@@ -46,6 +54,7 @@
 #include "common/memory.h"
 #include "suggest/rules/columns.h"
 #include "suggest/rules/live.h"
+#include "suggest/rules/outlook.h"
 #include "suggest/rules/rules.h"
 #include "suggest/rules/settings_of.h"
 
@@ -55,18 +64,22 @@
 #define POINTS_MAX 64   /* points kept of a curve */
 #define CACHE 128       /* posteriors kept */
 #define DIVERGED_STEPS 3
-#define EARLY_MEASUREMENTS 5
+#define EARLY_MEASUREMENTS 7
 #define EARLY_TRIALS 50 /* ended: with fewer, longer caution; with more, at most ... */
 #define EARLY_LESS 2.0  /* ... so many times shorter */
 #define TREND 0.95
 /* Of the prior of atanh(r): mean at the usual end, rise with each doubling, deviation; the
  * share of studies where early ranks may tell nothing. */
-#define PRIOR_END 2.0
+#define PRIOR_END 2.4
+#define PRIOR_END_BLIND 2.0 /* where parameters foretell nothing, ... */
+#define CHANCE_BLIND 0.7    /* ... and so many times the chance */
 #define PRIOR_RISE 0.25
 #define PRIOR_DEVIATION 0.5
 #define PRIOR_NONE 0.1
+#define VARIANCE_MIN 1e-9
 #define SHARE_MIN 0.01 /* the prior is the same before */
-#define SCORE_END 8.0  /* past every normal score that can occur */
+#define GOAL_TRIALS_MAX 200
+#define SCORE_END 8.0 /* past every normal score that can occur */
 
 /* What is kept of a complete trial: where it stood. */
 struct past {
@@ -74,6 +87,14 @@ struct past {
     size_t n;
     int64_t steps[POINTS_MAX];
     double best[POINTS_MAX]; /* from steps[i] on */
+    double *row;             /* of its parameters; NULL = not known */
+};
+
+/* Of a live trial whose parameters are known. */
+struct foreseen {
+    uint64_t version; /* of what was learned */
+    struct assay_outlook outlook;
+    double row[];
 };
 
 struct posterior {
@@ -84,7 +105,7 @@ struct posterior {
 
 struct rule {
     char *metric;
-    double chance, early_share;
+    double chance, early_share, prior_end;
     int64_t min_trials, warmup_steps, checks, protect_best;
     struct assay_live_set live;
     struct assay_columns columns;
@@ -95,11 +116,13 @@ struct rule {
     uint64_t version; /* counts ended trials */
     double r[GRID];
     struct posterior cache[CACHE];
+    uint64_t trials;                 /* the study's limit; 0 = not known */
+    struct assay_outlooks *outlooks; /* NULL: parameters foretell nothing */
 };
 
 static const char settings_schema[] =
     "{\"type\": \"object\", \"additionalProperties\": false, \"properties\": {"
-    "\"chance\": {\"type\": \"number\", \"minimum\": 0, \"maximum\": 1, \"default\": 0.5,"
+    "\"chance\": {\"type\": \"number\", \"minimum\": 0, \"maximum\": 1, \"default\": 0.7,"
     " \"description\": \"A trial is stopped when its chance of becoming the best is less than so"
     " many times that of a fresh trial. More saves more and risks more.\"},"
     "\"min_trials\": {\"type\": \"integer\", \"minimum\": 2, \"default\": 3,"
@@ -137,6 +160,13 @@ auto_create(const struct assay_plugin_rule_study *study, void **ret_instance, ch
         rule->r[g] = tanh(GRID_END * (double)g / (GRID - 1));
     for (size_t i = 0; i < CACHE; i++)
         rule->cache[i].step = -1;
+    rule->trials = study->trials;
+    rule->outlooks = assay_outlooks_new(study->space);
+    rule->prior_end = PRIOR_END;
+    if (rule->outlooks == NULL) {
+        rule->prior_end = PRIOR_END_BLIND;
+        rule->chance *= CHANCE_BLIND;
+    }
     json_decref(settings);
     *ret_instance = rule;
     return ASSAY_PLUGIN_OK;
@@ -248,13 +278,67 @@ final_column(const struct rule *rule)
     return &rule->columns.items[rule->columns.count - 1];
 }
 
+/* --- what parameters foretell --- */
+
+/* The normal score of an ended trial, where it stood last. */
 static void
-observe(const struct rule *rule, const struct score *early, const struct score *final,
-        double logs[GRID])
+score_of_ended(void *context, const struct assay_outlook_trial *trial, double *ret_mean,
+               double *ret_variance)
+{
+    const struct rule *rule = context;
+    const struct assay_column *column = trial->completed
+                                            ? final_column(rule)
+                                            : assay_columns_find(&rule->columns, trial->last_step);
+    struct score score = {.variance = 1.0};
+
+    if (column != NULL && column->count > 0)
+        score = score_in(column, trial->best, 0);
+    *ret_mean = score.mean;
+    *ret_variance = score.variance;
+}
+
+static bool
+foretells(struct rule *rule)
+{
+    return rule->outlooks != NULL && assay_outlooks_learn(rule->outlooks, score_of_ended, rule);
+}
+
+static const struct assay_outlook unknown = {.mean = 0.0, .variance = 1.0};
+
+static struct assay_outlook
+outlook_of(struct rule *rule, const struct assay_live *live)
+{
+    struct foreseen *foreseen = live->own;
+
+    if (foreseen == NULL || !foretells(rule))
+        return unknown;
+    if (foreseen->version != assay_outlooks_version(rule->outlooks)) {
+        foreseen->version = assay_outlooks_version(rule->outlooks);
+        foreseen->outlook = assay_outlook_at(rule->outlooks, foreseen->row);
+    }
+    return foreseen->outlook;
+}
+
+/* The final score by what parameters foretell and an early score with correlation r. */
+static struct assay_outlook
+join(const struct assay_outlook *outlook, const struct score *early, double r)
+{
+    double variance = fmax(1.0 - r * r + r * r * early->variance, VARIANCE_MIN);
+    double precision = 1.0 / outlook->variance + 1.0 / variance - 1.0;
+
+    return (struct assay_outlook){
+        .mean = (outlook->mean / outlook->variance + r * early->mean / variance) / precision,
+        .variance = 1.0 / precision,
+    };
+}
+
+static void
+observe(const struct rule *rule, const struct assay_outlook *outlook, const struct score *early,
+        const struct score *final, double logs[GRID])
 {
     for (size_t g = 0; g < GRID; g++) {
-        double r = rule->r[g], variance = 1.0 - r * r + r * r * early->variance;
-        double center = r * early->mean, deviation = sqrt(variance);
+        struct assay_outlook joined = join(outlook, early, rule->r[g]);
+        double variance = joined.variance, center = joined.mean, deviation = sqrt(variance);
 
         if (final->variance > 0.0) {
             double mass = normal_cdf((final->high - center) / deviation) -
@@ -269,10 +353,13 @@ observe(const struct rule *rule, const struct score *early, const struct score *
 }
 
 static void
-observe_all(const struct rule *rule, const struct assay_column *column, double logs[GRID])
+observe_all(struct rule *rule, const struct assay_column *column, double logs[GRID])
 {
+    bool foretold = foretells(rule);
+
     for (size_t i = 0; i < rule->n_complete; i++) {
         const struct past *past = &rule->complete[i];
+        struct assay_outlook outlook = unknown;
         struct score early, final;
         struct stand stand;
 
@@ -280,7 +367,9 @@ observe_all(const struct rule *rule, const struct assay_column *column, double l
             continue;
         early = score_of_stand(rule, column, &stand, 0);
         final = score_in(final_column(rule), past->best[past->n - 1], 0);
-        observe(rule, &early, &final, logs);
+        if (foretold && past->row != NULL)
+            outlook = assay_outlook_without(rule->outlooks, past->number, past->row);
+        observe(rule, &outlook, &early, &final, logs);
     }
 }
 
@@ -299,7 +388,7 @@ weights_at(struct rule *rule, const struct assay_column *column)
 
     if (posterior->step == column->step && posterior->version == rule->version)
         return posterior->weights;
-    prior = PRIOR_END + PRIOR_RISE * log2(fmax(share_of(rule, column->step), SHARE_MIN));
+    prior = rule->prior_end + PRIOR_RISE * log2(fmax(share_of(rule, column->step), SHARE_MIN));
     for (size_t g = 0; g < GRID; g++) {
         double at = GRID_END * (double)g / (GRID - 1);
 
@@ -319,21 +408,30 @@ weights_at(struct rule *rule, const struct assay_column *column)
     return posterior->weights;
 }
 
+/* Trials that the best is to be the best of: those that ended, or those there will be. */
+static size_t
+rivals(const struct rule *rule)
+{
+    return ASSAY_MAX(final_column(rule)->count,
+                     (size_t)ASSAY_MIN(rule->trials, (uint64_t)GOAL_TRIALS_MAX));
+}
+
 /* The chance that a trial standing there becomes the best, as a multiple of a fresh
  * trial's. */
 static double
-chance_of(struct rule *rule, const struct assay_column *column, const struct stand *stand)
+chance_of(struct rule *rule, const struct assay_column *column, const struct stand *stand,
+          const struct assay_outlook *outlook)
 {
     const float *weights = weights_at(rule, column);
     struct score score = score_of_stand(rule, column, stand, 1);
-    double fresh = 0.5 / (double)final_column(rule)->count, chance = 0.0;
+    double fresh = 0.5 / (double)rivals(rule), chance = 0.0;
     double goal = gsl_cdf_ugaussian_Qinv(fresh);
 
     for (size_t g = 0; g < GRID; g++) {
-        double r = rule->r[g], variance = 1.0 - r * r + r * r * score.variance;
+        struct assay_outlook joined = join(outlook, &score, rule->r[g]);
 
         if (weights[g] > 1e-9f)
-            chance += (double)weights[g] * normal_cdf((r * score.mean - goal) / sqrt(variance));
+            chance += (double)weights[g] * normal_cdf((joined.mean - goal) / sqrt(joined.variance));
     }
     return chance / fresh;
 }
@@ -380,20 +478,23 @@ stand_of(const struct assay_curve *curve, size_t last)
 
 /* Whether the trial would be stopped by its segments up to `last`. */
 static bool
-looks_hopeless(struct rule *rule, const struct assay_curve *curve, size_t last)
+looks_hopeless(struct rule *rule, const struct assay_live *live, size_t last)
 {
+    const struct assay_curve *curve = &live->curve;
+    struct assay_outlook outlook = outlook_of(rule, live);
     int64_t step = curve->segments[last].last;
     struct stand stand = stand_of(curve, last);
     const struct assay_column *column = assay_columns_find(&rule->columns, step);
 
     return step >= rule->warmup_steps && column != NULL && column->count > 0 &&
            !is_protected(rule, column, stand.figure) &&
-           chance_of(rule, column, &stand) < bound_at(rule, step, last + 1);
+           chance_of(rule, column, &stand, &outlook) < bound_at(rule, step, last + 1);
 }
 
 /* The worst figure of the column with which the trial would have gone on. */
 static double
-threshold_at(struct rule *rule, const struct assay_column *column, struct stand stand, double bound)
+threshold_at(struct rule *rule, const struct assay_column *column, struct stand stand,
+             const struct assay_outlook *outlook, double bound)
 {
     size_t low = 0, high = column->count;
 
@@ -401,7 +502,8 @@ threshold_at(struct rule *rule, const struct assay_column *column, struct stand 
         size_t middle = low + (high - low) / 2;
 
         stand.figure = column->values[middle];
-        if (is_protected(rule, column, stand.figure) || chance_of(rule, column, &stand) >= bound)
+        if (is_protected(rule, column, stand.figure) ||
+            chance_of(rule, column, &stand, outlook) >= bound)
             low = middle + 1;
         else
             high = middle;
@@ -415,26 +517,38 @@ explain(struct rule *rule, const struct assay_live *live, struct assay_plugin_de
     const struct assay_column *column = assay_columns_find(&rule->columns, decision->step);
     const float *weights = weights_at(rule, column);
     struct stand stand = stand_of(&live->curve, live->curve.count - 1);
-    double correlation = 0.0;
+    struct assay_outlook outlook = outlook_of(rule, live);
+    double bound = bound_at(rule, decision->step, live->curve.count), correlation = 0.0;
     char value[32] = "no finite value";
     size_t smaller, equal;
 
     assay_column_rank(column, stand.figure, &smaller, &equal);
     for (size_t g = 0; g < GRID; g++)
         correlation += (double)weights[g] * rule->r[g];
-    decision->threshold = assay_live_shown(
-        &rule->live,
-        threshold_at(rule, column, stand, bound_at(rule, decision->step, live->curve.count)));
+    decision->threshold =
+        assay_live_shown(&rule->live, threshold_at(rule, column, stand, &outlook, bound));
     decision->compared = column->trials;
     if (!isnan(decision->value))
         snprintf(value, sizeof value, "%.6g", decision->value);
-    snprintf(decision->sentence, decision->sentence_size,
-             "the best %.60s up to step %lld, %s, is worse than that of %.0f %% of %llu trials; "
-             "it has %.2g of a fresh trial's chance to become the best (rank correlation with the "
-             "end: %.2f)",
-             rule->metric, (long long)decision->step, value,
-             100.0 * (double)smaller / (double)column->count, (unsigned long long)column->trials,
-             chance_of(rule, column, &stand), correlation);
+    /* Parameters are mentioned where it would go on without them. */
+    if (chance_of(rule, column, &stand, &unknown) >= bound)
+        snprintf(decision->sentence, decision->sentence_size,
+                 "at step %lld the best %.40s, %s, is worse than that of %.0f %% of %llu trials; "
+                 "trials with such parameters end where %.0f %% are better; it has %.2g of a fresh "
+                 "trial's chance to become the best",
+                 (long long)decision->step, rule->metric, value,
+                 100.0 * (double)smaller / (double)column->count,
+                 (unsigned long long)column->trials, 100.0 * normal_cdf(-outlook.mean),
+                 chance_of(rule, column, &stand, &outlook));
+    else
+        snprintf(
+            decision->sentence, decision->sentence_size,
+            "the best %.60s up to step %lld, %s, is worse than that of %.0f %% of %llu trials; "
+            "it has %.2g of a fresh trial's chance to become the best (rank correlation with the "
+            "end: %.2f)",
+            rule->metric, (long long)decision->step, value,
+            100.0 * (double)smaller / (double)column->count, (unsigned long long)column->trials,
+            chance_of(rule, column, &stand, &outlook), correlation);
 }
 
 /* Whether the last measurements are not finite, after one that was. */
@@ -449,13 +563,15 @@ has_diverged(const struct assay_curve *curve)
 }
 
 static bool
-is_hopeless(struct rule *rule, const struct assay_curve *curve)
+is_hopeless(struct rule *rule, const struct assay_live *live)
 {
+    const struct assay_curve *curve = &live->curve;
+
     if (rule->completed < (uint64_t)rule->min_trials ||
         curve->best <= final_column(rule)->values[0] || curve->count < (size_t)rule->checks)
         return false;
     for (size_t back = 1; back <= (size_t)rule->checks; back++) {
-        if (!looks_hopeless(rule, curve, curve->count - back))
+        if (!looks_hopeless(rule, live, curve->count - back))
             return false;
     }
     return true;
@@ -477,7 +593,7 @@ auto_report(void *instance, int64_t number, int64_t step, double value,
         snprintf(decision->sentence, decision->sentence_size,
                  "%.80s was not finite in the last %d measurements up to step %lld", rule->metric,
                  DIVERGED_STEPS, (long long)decision->step);
-    } else if (is_hopeless(rule, &live->curve)) {
+    } else if (is_hopeless(rule, live)) {
         decision->stop = 1;
         explain(rule, live, decision);
     }
@@ -494,8 +610,11 @@ compare_steps(const void *a, const void *b)
 }
 
 static void
-keep(struct rule *rule, int64_t number, const int64_t *steps, const double *figures, size_t n)
+keep(struct rule *rule, const struct assay_live *live, const int64_t *steps, const double *figures,
+     size_t n)
 {
+    const struct foreseen *foreseen = live->own;
+    int64_t number = live->number;
     struct past added = {.number = number, .last_step = steps[n - 1]};
     size_t stride = 1, at = 0;
 
@@ -514,6 +633,7 @@ keep(struct rule *rule, int64_t number, const int64_t *steps, const double *figu
         if (at == 0)
             return; /* all that are kept have higher numbers */
         at--;
+        free(rule->complete[0].row);
         memmove(&rule->complete[0], &rule->complete[1], at * sizeof *rule->complete);
     } else {
         ASSAY_GROW(rule->complete, rule->n_complete, rule->complete_capacity);
@@ -521,6 +641,8 @@ keep(struct rule *rule, int64_t number, const int64_t *steps, const double *figu
                 (rule->n_complete - at) * sizeof *rule->complete);
         rule->n_complete++;
     }
+    if (foreseen != NULL)
+        added.row = assay_memdup(foreseen->row, assay_outlook_row_size(rule->outlooks));
     rule->complete[at] = added;
 }
 
@@ -533,6 +655,34 @@ set_horizon(struct rule *rule)
         ends[i] = rule->complete[i].last_step;
     qsort(ends, rule->n_complete, sizeof *ends, compare_steps);
     rule->horizon = ends[rule->n_complete / 2];
+}
+
+static void
+learn_from(struct rule *rule, const struct assay_live *live, bool completed, double best)
+{
+    const struct foreseen *foreseen = live->own;
+    const struct assay_outlook_trial trial = {
+        .number = live->number,
+        .last_step = live->curve.segments[live->curve.count - 1].last,
+        .best = best,
+        .completed = completed,
+    };
+
+    assay_outlooks_add(rule->outlooks, &trial, foreseen->row);
+}
+
+static void
+auto_start(void *instance, int64_t number, const double *point)
+{
+    struct rule *rule = instance;
+    struct assay_live *live = rule->outlooks != NULL ? assay_live_add(&rule->live, number) : NULL;
+    struct foreseen *foreseen;
+
+    if (live == NULL || live->own != NULL)
+        return;
+    live->own = foreseen =
+        assay_zalloc(1, sizeof *foreseen + assay_outlook_row_size(rule->outlooks));
+    assay_outlook_row(rule->outlooks, point, foreseen->row);
 }
 
 static void
@@ -557,8 +707,10 @@ auto_finish(void *instance, int64_t number, uint32_t state)
             figures[i] = best;
         }
         assay_columns_add(&rule->columns, number, steps, figures, curve->count);
+        if (live->own != NULL)
+            learn_from(rule, live, state == ASSAY_PLUGIN_SUCCEEDED, best);
         if (state == ASSAY_PLUGIN_SUCCEEDED) {
-            keep(rule, number, steps, figures, curve->count);
+            keep(rule, live, steps, figures, curve->count);
             rule->completed++;
             set_horizon(rule);
         }
@@ -574,7 +726,10 @@ auto_destroy(void *instance)
 
     assay_live_done(&rule->live);
     assay_columns_done(&rule->columns);
+    for (size_t i = 0; i < rule->n_complete; i++)
+        free(rule->complete[i].row);
     free(rule->complete);
+    assay_outlooks_free(rule->outlooks);
     free(rule->metric);
     free(rule);
 }
@@ -590,4 +745,5 @@ const struct assay_plugin_rule assay_rule_auto = {
     .report = auto_report,
     .finish = auto_finish,
     .destroy = auto_destroy,
+    .start = auto_start,
 };

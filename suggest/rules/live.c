@@ -32,6 +32,7 @@ drop(struct assay_live_set *set, struct assay_live **at)
 
     *at = live->next;
     assay_curve_done(&live->curve);
+    free(live->own);
     free(live);
     set->count--;
 }
@@ -58,21 +59,29 @@ assay_live_drop(struct assay_live_set *set, struct assay_live *live)
 }
 
 struct assay_live *
-assay_live_report(struct assay_live_set *set, int64_t number, int64_t step, double value)
+assay_live_add(struct assay_live_set *set, int64_t number)
 {
     struct assay_live **at = find(set, number), *live = *at;
+
+    if (live != NULL || set->count >= ASSAY_LIVE_MAX)
+        return live;
+    live = ASSAY_NEW(struct assay_live);
+    live->number = number;
+    live->figure = NAN;
+    assay_curve_init(&live->curve);
+    *at = live;
+    set->count++;
+    return live;
+}
+
+struct assay_live *
+assay_live_report(struct assay_live_set *set, int64_t number, int64_t step, double value)
+{
+    struct assay_live *live = step < 0 ? NULL : assay_live_add(set, number);
     size_t limit;
 
-    if (step < 0 || (live == NULL && set->count >= ASSAY_LIVE_MAX))
+    if (live == NULL)
         return NULL;
-    if (live == NULL) {
-        live = ASSAY_NEW(struct assay_live);
-        live->number = number;
-        live->figure = NAN;
-        assay_curve_init(&live->curve);
-        *at = live;
-        set->count++;
-    }
     limit = ASSAY_MIN(SEGMENTS_TOTAL / set->count, (size_t)SEGMENTS_MAX);
     assay_curve_add(&live->curve, step, set->sign * value, ASSAY_MAX(limit, (size_t)SEGMENTS_MIN));
     return live;

@@ -19,6 +19,7 @@ struct assay_live {
     struct assay_curve curve;
     int64_t mark;  /* the rule's own; 0 at first */
     double figure; /* the rule's own; NaN at first */
+    void *own;     /* the rule's own, freed with the trial; NULL at first */
 };
 
 struct assay_live_set {
@@ -30,6 +31,8 @@ struct assay_live_set {
 void assay_live_init(struct assay_live_set *set, bool maximize);
 void assay_live_done(struct assay_live_set *set);
 
+/* The trial, with nothing measured when it is new; NULL when it can not be kept. */
+struct assay_live *assay_live_add(struct assay_live_set *set, int64_t number);
 /* Takes a measurement in; the trial, or NULL when it can not be kept.  O(1) for the
  * newest step. */
 struct assay_live *assay_live_report(struct assay_live_set *set, int64_t number, int64_t step,

@@ -8,6 +8,7 @@
 #include "suggest/rules/columns.h"
 #include "suggest/rules/rules.h"
 #include "suggest/settings.h"
+#include "suggest/view.h"
 
 struct told {
     const struct assay_plugin_rule *rule;
@@ -766,7 +767,8 @@ check_auto(uint64_t seed, size_t *stops, size_t *asked)
     struct history history = make_history(seed, false);
     struct table *table = ASSAY_NEW(struct table);
     bool maximize = seed % 2 == 0;
-    struct told told = rule_of("auto", "{'min_trials':3,'early_share':0,'checks':1}", maximize);
+    struct told told =
+        rule_of("auto", "{'chance':0.5,'min_trials':3,'early_share':0,'checks':1}", maximize);
 
     for (size_t e = 0; e < history.n; e++) {
         const struct event *event = &history.events[e];
@@ -810,8 +812,8 @@ check_auto(uint64_t seed, size_t *stops, size_t *asked)
             continue;
         }
         chance = slow_chance(table, i, step, &better, &ended);
-        bound =
-            0.5 * pow(fmin((double)measured / 5.0 * fmin(sqrt((double)ended / 50.0), 2.0), 1.0), 2);
+        bound = 0.35 *
+                pow(fmin((double)measured / 7.0 * fmin(sqrt((double)ended / 50.0), 2.0), 1.0), 2);
         (*asked)++;
         *stops += decision.stop != 0;
         if (better < 2) {
@@ -873,6 +875,84 @@ test_auto_knows_the_difference(void **state ASSAY_UNUSED)
                   100.0 * auto_saves(true), 100.0 * auto_saves(false));
     assert_true(auto_saves(true) > 0.6);
     assert_true(auto_saves(false) < 0.4); /* the last two fifths */
+}
+
+/* --- auto with parameters --- */
+
+/* Curves whose levels follow from x, or not; steps used of 50 by a trial, by halves of x
+ * (good first), of the trials from the 60th on.  The last sentence that spoke of parameters
+ * into `told`. */
+static void
+auto_with_parameters(bool follows, double ret_used[2], struct told *told)
+{
+    struct assay_space *space = space_of("[{'name':'x','type':'double','min':0,'max':1}]");
+    struct assay_view *view = assay_view_new(space);
+    struct assay_random random = test_random(23);
+    json_t *schema, *nothing = json_object(), *filled;
+    char error[256] = "", spoken[ASSAY_PLUGIN_SENTENCE_BYTES] = "";
+    double counts[2] = {0.0, 0.0};
+    assay_auto_free char *text = NULL;
+
+    *told = (struct told){.rule = assay_registry_rule("auto")};
+    schema = json_loads(told->rule->settings_schema, 0, NULL);
+    filled = assay_settings_fill(schema, nothing);
+    text = json_dumps(filled, 0);
+    json_decref(schema);
+    json_decref(nothing);
+    json_decref(filled);
+    assert_int_equal(
+        told->rule->create(
+            &(struct assay_plugin_rule_study){
+                .metric = "loss", .settings = text, .space = assay_view_space(view), .trials = 150},
+            &told->instance, error, sizeof error),
+        ASSAY_PLUGIN_OK);
+    ret_used[0] = ret_used[1] = 0.0;
+    for (int64_t n = 1; n <= 150; n++) {
+        double x = assay_random_unit(&random);
+        double level = follows ? x : assay_random_unit(&random);
+        bool stop = false;
+        int64_t used = 0;
+
+        told->rule->start(told->instance, n, &x);
+        told->rule->start(told->instance, n, &x); /* no harm */
+        while (used < 50 && !stop) {
+            used++;
+            /* At first all are alike. */
+            stop = report(told, n, used,
+                          2.0 - (2.0 - level) * (1.0 - exp(-0.1 * (double)used)) +
+                              0.2 * exp(-0.5 * (double)used) * assay_random_unit(&random))
+                       .stop;
+        }
+        if (stop && strstr(told->sentence, "such parameters") != NULL)
+            memcpy(spoken, told->sentence, sizeof spoken);
+        finish(told, n, stop ? ASSAY_PLUGIN_STOPPED : ASSAY_PLUGIN_SUCCEEDED);
+        if (n >= 60) {
+            ret_used[x > 0.5] += (double)used;
+            counts[x > 0.5] += 1.0;
+        }
+    }
+    ret_used[0] /= counts[0];
+    ret_used[1] /= counts[1];
+    memcpy(told->sentence, spoken, sizeof spoken);
+    drop(told);
+    assay_view_free(view);
+    assay_space_free(space);
+}
+
+static void
+test_auto_learns_from_parameters(void **state ASSAY_UNUSED)
+{
+    double follows[2], not [2];
+    struct told told;
+
+    auto_with_parameters(true, follows, &told);
+    print_message("%s\n", told.sentence);
+    assert_non_null(strstr(told.sentence, "trials with such parameters end where"));
+    auto_with_parameters(false, not, &told);
+    print_message("steps by good and poor x: %.1f and %.1f; where x means nothing %.1f and %.1f\n",
+                  follows[0], follows[1], not [0], not [1]);
+    assert_true(follows[1] < 2.5 && follows[1] < 0.5 * follows[0]);
+    assert_true(fabs(not [0] - not [1]) < 0.5 * (not [0] + not [1]));
 }
 
 /* --- curve --- */
@@ -1110,6 +1190,7 @@ main(void)
         cmocka_unit_test(test_wilcoxon),
         cmocka_unit_test(test_auto_against_reference),
         cmocka_unit_test(test_auto_knows_the_difference),
+        cmocka_unit_test(test_auto_learns_from_parameters),
         cmocka_unit_test(test_curve),
         cmocka_unit_test(test_steep_losses),
         cmocka_unit_test(test_directions),
