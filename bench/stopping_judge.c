@@ -1,8 +1,9 @@
 /* Judges reports by a stopping rule, as the daemon does: for bench/stopping.
  *
  * Lines on standard input; S numbers the studies that are open at once:
- *   o S MAXIMIZE JSON   open study S with this `early_stopping` section; answers "ok", or
- *                       "error" and a sentence
+ *   o S JSON                open study S of this study file; answers "ok", or "error" and a
+ *                           sentence
+ *   p S NUMBER VALUE ...    the trial starts: its point, a number per parameter
  *   r S NUMBER STEP VALUE   a report; answers "1" (stop) or "0"
  *   e S NUMBER STOPPED      the trial has ended
  *   c S                     close the study
@@ -23,9 +24,11 @@
 #include "suggest/stopping.h"
 
 #define STUDIES_MAX 1024
+#define PARAMETERS_MAX 256
 #define BINS 4096 /* of nanoseconds, logarithmic: 128 to a doubling */
 
 static struct assay_stopping *studies[STUDIES_MAX];
+static size_t n_parameters[STUDIES_MAX];
 static uint64_t bins[BINS], timed;
 static double total_ns, greatest_ns;
 
@@ -61,16 +64,13 @@ time_quantile(double share)
 }
 
 static void
-open_study(size_t s, bool maximize, const char *text)
+open_study(size_t s, const char *text)
 {
     struct assay_faults faults = {0};
     struct assay_error err = {0};
     struct assay_study_spec *spec;
-    json_t *file = json_pack("{s:{s:s, s:s}, s:[{s:s, s:s, s:i, s:i}], s:i}", "objective", "metric",
-                             "value", "goal", maximize ? "maximize" : "minimize", "parameters",
-                             "name", "x", "type", "double", "min", 0, "max", 1, "seed", 1);
+    json_t *file = json_loads(text, 0, NULL);
 
-    json_object_set_new(file, "early_stopping", json_loads(text, 0, NULL));
     spec = assay_study_decode(file, NULL, assay_registry_checks(), &faults);
     if (spec == NULL)
         printf("error %s: %s\n", faults.items[0].pointer, faults.items[0].message);
@@ -78,9 +78,29 @@ open_study(size_t s, bool maximize, const char *text)
         printf("error %s\n", err.message);
     else
         printf("ok\n");
+    n_parameters[s] = spec != NULL ? spec->space->n_parameters : 0;
     assay_study_free(spec);
     assay_faults_done(&faults);
     json_decref(file);
+}
+
+static void
+begin(size_t s, const char *rest)
+{
+    double point[PARAMETERS_MAX];
+    size_t n = 0;
+    char *end;
+    int64_t number = strtoll(rest, &end, 10);
+
+    for (const char *at = end; n < PARAMETERS_MAX; at = end) {
+        double value = strtod(at, &end);
+
+        if (end == at)
+            break;
+        point[n++] = value;
+    }
+    if (n == n_parameters[s])
+        assay_stopping_start(studies[s], number, point);
 }
 
 static void
@@ -115,15 +135,15 @@ main(void)
         char *rest = line + 1;
         size_t s = line[0] == 't' || line[0] == '.' ? 0 : (size_t)strtoull(rest, &rest, 10);
 
-        if (s >= STUDIES_MAX || (strchr("rec", line[0]) != NULL && studies[s] == NULL))
+        if (s >= STUDIES_MAX || (strchr("prec", line[0]) != NULL && studies[s] == NULL))
             return 2;
         switch (line[0]) {
-        case 'o': {
-            bool maximize = strtol(rest, &rest, 10) != 0;
-
-            open_study(s, maximize, rest);
+        case 'o':
+            open_study(s, rest);
             break;
-        }
+        case 'p':
+            begin(s, rest);
+            break;
         case 'r':
             judge(s, rest);
             break;
