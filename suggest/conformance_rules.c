@@ -48,8 +48,7 @@ start(struct check *check, bool maximize, void **ret_instance)
                                                   .maximize = maximize,
                                                   .settings = settings,
                                                   .seed = 7,
-                                                  .space = check->space,
-                                                  .trials = 200};
+                                                  .space = check->space};
 
     if (check->rule->create(&study, ret_instance, error, sizeof error) == ASSAY_PLUGIN_OK)
         return true;

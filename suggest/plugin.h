@@ -216,7 +216,6 @@ struct assay_plugin_rule_study {
     uint64_t seed;
     /* Since 1.2. */
     const struct assay_plugin_space *space; /* lives until destroy; NULL = not known */
-    uint64_t trials;                        /* the study's limit; 0 = not known */
 };
 
 #define ASSAY_PLUGIN_SENTENCE_BYTES 256u

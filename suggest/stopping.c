@@ -73,7 +73,6 @@ open_rule(const struct assay_stopping_choice *choice, const struct assay_study_s
             .settings = settings,
             .seed = spec->seed,
             .space = view != NULL ? assay_view_space(view) : NULL,
-            .trials = (uint64_t)ASSAY_MAX(spec->limits.trials, INT64_C(0)),
         },
         &node->instance, reason, sizeof reason);
     if (result != ASSAY_PLUGIN_OK)

@@ -27,8 +27,7 @@
  *
  *     P(best) = sum over r of p(r) Phi((c_r - z*) / sqrt(w_r))
  *
- * with z* that of the best among n trials, those that ended or those that the study is to have
- * if that is more (up to GOAL_TRIALS_MAX), which a fresh one passes with probability
+ * with z* that of the best among n ended trials, which a fresh trial passes with probability
  * Phi(-z*) = 1 / (2 n).  The trial stops when P(best) <
  * chance * Phi(-z*), at this and the `checks` - 1 measured steps before; in the first
  * `early_share` of the usual length, and at the first EARLY_MEASUREMENTS measurements,
@@ -42,7 +41,8 @@
  * and what was best in it is measured already.
  *
  * A decision depends on what was measured, not on the order in which it was told, so it
- * is the same after a restart; but an outlook is learned anew only now and then.  Cost: O(log trials) with the posterior of a step at hand;
+ * is the same after a restart (but for what is said in rules/outlook.h of when it learns).
+ * Cost: O(log trials) with the posterior of a step at hand;
  * making that again, after a trial has ended, is bounded by COMPLETE_MAX.  Memory: 6 MiB
  * of columns (rules/columns.h), 80 KiB of complete trials and posteriors, about 1 KiB for
  * each live trial (rules/live.h). */
@@ -71,15 +71,13 @@
 /* Of the prior of atanh(r): mean at the usual end, rise with each doubling, deviation; the
  * share of studies where early ranks may tell nothing. */
 #define PRIOR_END 2.4
-#define PRIOR_END_BLIND 2.0 /* where parameters foretell nothing, ... */
-#define CHANCE_BLIND 0.7    /* ... and so many times the chance */
+#define PRIOR_END_BLIND 2.0 /* where parameters foretell nothing */
 #define PRIOR_RISE 0.25
 #define PRIOR_DEVIATION 0.5
 #define PRIOR_NONE 0.1
 #define VARIANCE_MIN 1e-9
 #define SHARE_MIN 0.01 /* the prior is the same before */
-#define GOAL_TRIALS_MAX 200
-#define SCORE_END 8.0 /* past every normal score that can occur */
+#define SCORE_END 8.0  /* past every normal score that can occur */
 
 /* What is kept of a complete trial: where it stood. */
 struct past {
@@ -116,13 +114,12 @@ struct rule {
     uint64_t version; /* counts ended trials */
     double r[GRID];
     struct posterior cache[CACHE];
-    uint64_t trials;                 /* the study's limit; 0 = not known */
     struct assay_outlooks *outlooks; /* NULL: parameters foretell nothing */
 };
 
 static const char settings_schema[] =
     "{\"type\": \"object\", \"additionalProperties\": false, \"properties\": {"
-    "\"chance\": {\"type\": \"number\", \"minimum\": 0, \"maximum\": 1, \"default\": 0.7,"
+    "\"chance\": {\"type\": \"number\", \"minimum\": 0, \"maximum\": 1, \"default\": 0.5,"
     " \"description\": \"A trial is stopped when its chance of becoming the best is less than so"
     " many times that of a fresh trial. More saves more and risks more.\"},"
     "\"min_trials\": {\"type\": \"integer\", \"minimum\": 2, \"default\": 3,"
@@ -160,13 +157,8 @@ auto_create(const struct assay_plugin_rule_study *study, void **ret_instance, ch
         rule->r[g] = tanh(GRID_END * (double)g / (GRID - 1));
     for (size_t i = 0; i < CACHE; i++)
         rule->cache[i].step = -1;
-    rule->trials = study->trials;
     rule->outlooks = assay_outlooks_new(study->space);
-    rule->prior_end = PRIOR_END;
-    if (rule->outlooks == NULL) {
-        rule->prior_end = PRIOR_END_BLIND;
-        rule->chance *= CHANCE_BLIND;
-    }
+    rule->prior_end = rule->outlooks != NULL ? PRIOR_END : PRIOR_END_BLIND;
     json_decref(settings);
     *ret_instance = rule;
     return ASSAY_PLUGIN_OK;
@@ -408,14 +400,6 @@ weights_at(struct rule *rule, const struct assay_column *column)
     return posterior->weights;
 }
 
-/* Trials that the best is to be the best of: those that ended, or those there will be. */
-static size_t
-rivals(const struct rule *rule)
-{
-    return ASSAY_MAX(final_column(rule)->count,
-                     (size_t)ASSAY_MIN(rule->trials, (uint64_t)GOAL_TRIALS_MAX));
-}
-
 /* The chance that a trial standing there becomes the best, as a multiple of a fresh
  * trial's. */
 static double
@@ -424,7 +408,7 @@ chance_of(struct rule *rule, const struct assay_column *column, const struct sta
 {
     const float *weights = weights_at(rule, column);
     struct score score = score_of_stand(rule, column, stand, 1);
-    double fresh = 0.5 / (double)rivals(rule), chance = 0.0;
+    double fresh = 0.5 / (double)final_column(rule)->count, chance = 0.0;
     double goal = gsl_cdf_ugaussian_Qinv(fresh);
 
     for (size_t g = 0; g < GRID; g++) {

@@ -24,7 +24,7 @@
 #include "common/base.h"
 
 #define ASSAY_OUTLOOK_TRIALS 192
-#define ASSAY_OUTLOOK_TRIALS_MIN 8
+#define ASSAY_OUTLOOK_TRIALS_MIN 16
 
 /* Of a trial's final normal score; mean 0, variance 1: nothing is known. */
 struct assay_outlook {

@@ -482,7 +482,6 @@ open_simulation(struct simulation *sim, struct assay_error *err)
 {
     const struct assay_study_spec *spec = sim->spec;
     const struct assay_plugin_algorithm *algorithm = assay_registry_algorithm(spec->algorithm.name);
-    struct assay_study_spec own;
     json_t *document;
     assay_status status;
 
@@ -504,9 +503,7 @@ open_simulation(struct simulation *sim, struct assay_error *err)
     sim->free_workers = assay_alloc(sim->options->workers, sizeof *sim->free_workers);
     for (size_t i = 0; i < sim->options->workers; i++)
         sim->free_workers[sim->n_free++] = i;
-    own = *spec;
-    own.limits.trials = (int64_t)sim->options->max_trials;
-    status = assay_stopping_for(&own, &sim->stopping, err);
+    status = assay_stopping_for(spec, &sim->stopping, err);
     if (status != ASSAY_OK)
         return status;
     if (sim->stopping != NULL)

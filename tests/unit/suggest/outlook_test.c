@@ -185,7 +185,7 @@ test_against_plain_algebra(void **state ASSAY_UNUSED)
 {
     for (uint64_t seed = 1; seed <= 6; seed++) {
         struct study study = study_of(two_numbers);
-        struct reference r = {.n = 8 + 7 * seed};
+        struct reference r = {.n = 16 + 6 * seed};
         double surprises[64][2], points[64][2], surprise = 0.0;
         size_t top = (size_t)fmax(3.0, ceil(0.15 * (double)r.n));
         struct assay_random random;

@@ -767,8 +767,7 @@ check_auto(uint64_t seed, size_t *stops, size_t *asked)
     struct history history = make_history(seed, false);
     struct table *table = ASSAY_NEW(struct table);
     bool maximize = seed % 2 == 0;
-    struct told told =
-        rule_of("auto", "{'chance':0.5,'min_trials':3,'early_share':0,'checks':1}", maximize);
+    struct told told = rule_of("auto", "{'min_trials':3,'early_share':0,'checks':1}", maximize);
 
     for (size_t e = 0; e < history.n; e++) {
         const struct event *event = &history.events[e];
@@ -812,8 +811,8 @@ check_auto(uint64_t seed, size_t *stops, size_t *asked)
             continue;
         }
         chance = slow_chance(table, i, step, &better, &ended);
-        bound = 0.35 *
-                pow(fmin((double)measured / 7.0 * fmin(sqrt((double)ended / 50.0), 2.0), 1.0), 2);
+        bound =
+            0.5 * pow(fmin((double)measured / 7.0 * fmin(sqrt((double)ended / 50.0), 2.0), 1.0), 2);
         (*asked)++;
         *stops += decision.stop != 0;
         if (better < 2) {
@@ -900,12 +899,11 @@ auto_with_parameters(bool follows, double ret_used[2], struct told *told)
     json_decref(schema);
     json_decref(nothing);
     json_decref(filled);
-    assert_int_equal(
-        told->rule->create(
-            &(struct assay_plugin_rule_study){
-                .metric = "loss", .settings = text, .space = assay_view_space(view), .trials = 150},
-            &told->instance, error, sizeof error),
-        ASSAY_PLUGIN_OK);
+    assert_int_equal(told->rule->create(
+                         &(struct assay_plugin_rule_study){
+                             .metric = "loss", .settings = text, .space = assay_view_space(view)},
+                         &told->instance, error, sizeof error),
+                     ASSAY_PLUGIN_OK);
     ret_used[0] = ret_used[1] = 0.0;
     for (int64_t n = 1; n <= 150; n++) {
         double x = assay_random_unit(&random);
