@@ -119,7 +119,7 @@ struct rule {
 
 static const char settings_schema[] =
     "{\"type\": \"object\", \"additionalProperties\": false, \"properties\": {"
-    "\"chance\": {\"type\": \"number\", \"minimum\": 0, \"maximum\": 1, \"default\": 0.5,"
+    "\"chance\": {\"type\": \"number\", \"minimum\": 0, \"maximum\": 1, \"default\": 0.3,"
     " \"description\": \"A trial is stopped when its chance of becoming the best is less than so"
     " many times that of a fresh trial. More saves more and risks more.\"},"
     "\"min_trials\": {\"type\": \"integer\", \"minimum\": 2, \"default\": 3,"

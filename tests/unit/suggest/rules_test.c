@@ -767,7 +767,8 @@ check_auto(uint64_t seed, size_t *stops, size_t *asked)
     struct history history = make_history(seed, false);
     struct table *table = ASSAY_NEW(struct table);
     bool maximize = seed % 2 == 0;
-    struct told told = rule_of("auto", "{'min_trials':3,'early_share':0,'checks':1}", maximize);
+    struct told told =
+        rule_of("auto", "{'chance':0.5,'min_trials':3,'early_share':0,'checks':1}", maximize);
 
     for (size_t e = 0; e < history.n; e++) {
         const struct event *event = &history.events[e];
