@@ -10,8 +10,6 @@
 #define SERIES_FROM (-25.0)
 #define UCB_FACTOR 1.8
 #define WIDE_UCB_FACTOR 3.0
-#define PE_PENALTY 10.0
-#define PE_FACTOR 0.5
 
 const char *
 assay_gp_rule_name(enum assay_gp_rule rule)
@@ -20,7 +18,6 @@ assay_gp_rule_name(enum assay_gp_rule rule)
         [ASSAY_GP_LOG_EI] = "log_expected_improvement",
         [ASSAY_GP_UCB] = "upper_confidence_bound",
         [ASSAY_GP_WIDE_UCB] = "wide_upper_confidence_bound",
-        [ASSAY_GP_PE] = "pure_exploration",
         [ASSAY_GP_LOG_EHVI] = "log_expected_hypervolume_improvement",
         [ASSAY_GP_FEASIBILITY] = "log_probability_of_feasibility",
     };
@@ -115,27 +112,14 @@ double
 assay_gp_acquisition_at(const struct assay_gp_acquisition *acquisition, const double *means,
                         double sd, double *ret_by_means, double *ret_by_sd)
 {
-    double by_mean = -1.0, by_sd = UCB_FACTOR, value, room;
+    double factor = acquisition->rule == ASSAY_GP_UCB ? UCB_FACTOR : WIDE_UCB_FACTOR, value;
 
-    switch (acquisition->rule) {
-    case ASSAY_GP_LOG_EI:
+    if (acquisition->rule == ASSAY_GP_LOG_EI)
         return log_mean_ei(acquisition, means, sd, ret_by_means, ret_by_sd);
-    case ASSAY_GP_UCB:
-        value = -means[0] + UCB_FACTOR * sd;
-        break;
-    case ASSAY_GP_WIDE_UCB:
-        by_sd = WIDE_UCB_FACTOR;
-        value = -means[0] + WIDE_UCB_FACTOR * sd;
-        break;
-    default:
-        room = acquisition->thresholds[0] - (means[0] - PE_FACTOR * sd);
-        value = sd + PE_PENALTY * fmin(room, 0.0);
-        by_mean = room < 0.0 ? -PE_PENALTY : 0.0;
-        by_sd = room < 0.0 ? 1.0 + PE_PENALTY * PE_FACTOR : 1.0;
-    }
+    value = -means[0] + factor * sd; /* first: derivatives may come in place of the means */
     if (ret_by_means != NULL)
-        ret_by_means[0] = by_mean;
+        ret_by_means[0] = -1.0;
     if (ret_by_sd != NULL)
-        *ret_by_sd = by_sd;
+        *ret_by_sd = factor;
     return value;
 }

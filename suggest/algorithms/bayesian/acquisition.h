@@ -9,11 +9,7 @@
  *           Snoek, H. Larochelle, R. P. Adams, NIPS 2012).  For each draw the
  *           expectation is exact.
  *   UCB     -(m - 1.8 sd), m without and sd with the pending trials; or with 3 in place of
- *           1.8 where all that promises much has been tried (`wide`);
- *   PE      sd + 10 min(tau - (m - sd / 2), 0): explores only where the optimum may lie
- *           (E. Contal et al., "Parallel Gaussian process optimization with upper
- *           confidence bound and pure exploration", 2013; constants of X. Song et al.,
- *           arXiv 2408.11527).
+ *           1.8 where all that promises much has been tried (`wide`).
  *
  * Bounds come as the logarithm of the probability that they hold, added to any of these
  * (M. A. Gelbart, J. Snoek, R. P. Adams, "Bayesian optimization with unknown
@@ -29,7 +25,6 @@ enum assay_gp_rule {
     ASSAY_GP_LOG_EI,
     ASSAY_GP_UCB,
     ASSAY_GP_WIDE_UCB,
-    ASSAY_GP_PE,
     ASSAY_GP_LOG_EHVI,    /* several objectives: improvement.h */
     ASSAY_GP_FEASIBILITY, /* while no trial holds every bound: their probability alone */
 };
@@ -37,7 +32,7 @@ enum assay_gp_rule {
 struct assay_gp_acquisition {
     enum assay_gp_rule rule;
     size_t n_means;                            /* 1, or fantasies with logEI */
-    double thresholds[ASSAY_GP_FANTASIES_MAX]; /* logEI: f* of each; PE: tau first */
+    double thresholds[ASSAY_GP_FANTASIES_MAX]; /* logEI: f* of each */
 };
 
 const char *assay_gp_rule_name(enum assay_gp_rule rule); /* as in `why` */

@@ -91,7 +91,6 @@ bayesian_update(void *instance, const struct assay_plugin_trial *const *trials, 
 
 struct tally {
     uint64_t valued, told; /* ended with a value; all but the cancelled */
-    int64_t newest_ended, newest_pending;
     const double **pending; /* points, by number; those of the batch last */
     size_t n_pending;
 };
@@ -124,12 +123,8 @@ take_tally(const struct bayesian *bayesian, const struct assay_batch *batch)
             continue;
         tally.told++;
         tally.valued += trial->measured;
-        if (trial->state != ASSAY_PLUGIN_PENDING) {
-            tally.newest_ended = ASSAY_MAX(tally.newest_ended, trial->number);
-            continue;
-        }
-        tally.newest_pending = ASSAY_MAX(tally.newest_pending, trial->number);
-        pending[n++] = (struct pending_trial){.number = trial->number, .point = trial->point};
+        if (trial->state == ASSAY_PLUGIN_PENDING)
+            pending[n++] = (struct pending_trial){.number = trial->number, .point = trial->point};
     }
     qsort(pending, n, sizeof *pending, compare_pending);
     for (size_t i = 0; i < n; i++)
@@ -173,14 +168,12 @@ search_by(struct bayesian *bayesian, enum assay_gp_rule rule, const struct assay
     return found;
 }
 
-/* logEI while few trials run; past that UCB for the first after a result and PE for
- * the rest.  Where logEI finds little left, now and then a wide UCB: hyperparameters
- * that fit the data best are often too sure of themselves. */
+/* Where logEI finds little left, now and then a wide UCB: hyperparameters that fit the data
+ * best are often too sure of themselves. */
 static enum assay_gp_found
 propose_by_model(struct bayesian *bayesian, int64_t number, const struct assay_batch *batch,
                  const struct tally *tally, const struct assay_plugin_suggestion *suggestion)
 {
-    enum assay_gp_rule rule = ASSAY_GP_LOG_EI;
     enum assay_gp_found found;
     struct assay_random random;
     bool doubtful;
@@ -191,12 +184,9 @@ propose_by_model(struct bayesian *bayesian, int64_t number, const struct assay_b
             return ASSAY_GP_INTERRUPTED;
         bayesian->learned = true;
     }
-    if (tally->n_pending > ASSAY_GP_FANTASY_PENDING_MAX)
-        rule = batch->n_given == 0 && tally->newest_ended > tally->newest_pending ? ASSAY_GP_UCB
-                                                                                  : ASSAY_GP_PE;
     assay_random_init(&random, bayesian->base.seed, (uint64_t)number, ASSAY_PURPOSE_BAYESIAN);
     doubtful = assay_random_unit(&random) < WIDE_SHARE;
-    found = search_by(bayesian, rule, batch, tally, &random, suggestion, &worth);
+    found = search_by(bayesian, ASSAY_GP_LOG_EI, batch, tally, &random, suggestion, &worth);
     if (found == ASSAY_GP_FOUND && bayesian->model.worth.rule == ASSAY_GP_LOG_EI && doubtful &&
         worth < WIDE_BELOW)
         found = search_by(bayesian, ASSAY_GP_WIDE_UCB, batch, tally, &random, suggestion, &worth);

@@ -334,7 +334,7 @@ assay_gp_model_pend(struct assay_gp_model *model, const double *const *points, s
     size_t columns = model->features->n_columns, placed = ASSAY_MIN(n, (size_t)PENDING_MAX), all;
     assay_auto_free double *rows = assay_alloc(placed * columns + 1, sizeof *rows);
     assay_auto_free bool *counted = NULL;
-    double draws[FANTASIES * ASSAY_GP_FANTASY_PENDING_MAX];
+    double draws[FANTASIES * PENDING_MAX];
     struct assay_gp_worth *worth = &model->worth;
     bool fantasies;
 
@@ -343,11 +343,10 @@ assay_gp_model_pend(struct assay_gp_model *model, const double *const *points, s
     worth->belief = &model->belief;
     worth->strength = model->trust * assay_gp_belief_strength(trials);
     fantasies = worth->rule == ASSAY_GP_LOG_EI;
-    ASSAY_ASSERT(!fantasies || n <= ASSAY_GP_FANTASY_PENDING_MAX);
     for (size_t i = 0; i < placed; i++)
         assay_gp_features_of_point(model->features, points[n - placed + i], &rows[i * columns]);
     for (size_t s = 0; fantasies && s < FANTASIES; s += 2)
-        draw_pair(random, n, &draws[s * n]);
+        draw_pair(random, placed, &draws[s * placed]);
     for (size_t i = 0; i < worth->n_parts; i++)
         assay_gp_surface_pend(worth->parts[i].surface, rows, i < worth->n_objectives ? placed : 0,
                               fantasies && i == 0 ? draws : NULL, FANTASIES);

@@ -51,11 +51,8 @@ void assay_gp_model_follow(struct assay_gp_model *model, struct assay_gp_sources
 ASSAY_MUST_CHECK bool assay_gp_model_learn(struct assay_gp_model *model,
                                            const struct assay_history *history);
 
-/* Trials that run, beyond which logEI over fantasies is not to be had. */
-#define ASSAY_GP_FANTASY_PENDING_MAX 16
-
-/* Makes the points of trials that run pending, in place of those of the last call, and
- * readies model->worth.  `rule` is for one objective and where some trial holds every
+/* Makes the points of trials that run pending (the last 64), in place of those of the last
+ * call, and readies model->worth.  `rule` is for one objective and where some trial holds every
  * bound; else model->worth.rule is another.  `trials`: how many there are, for the
  * strength of beliefs. */
 void assay_gp_model_pend(struct assay_gp_model *model, const double *const *points, size_t n,
