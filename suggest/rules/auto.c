@@ -84,8 +84,10 @@ struct past {
     int64_t number, last_step;
     size_t n;
     int64_t steps[POINTS_MAX];
-    double best[POINTS_MAX]; /* from steps[i] on */
-    double *row;             /* of its parameters; NULL = not known */
+    double best[POINTS_MAX];      /* from steps[i] on */
+    double *row;                  /* of its parameters; NULL = not known */
+    uint64_t version;             /* of what was learned, ... */
+    struct assay_outlook outlook; /* ... as the others foretell it */
 };
 
 /* Of a live trial whose parameters are known. */
@@ -295,6 +297,19 @@ foretells(struct rule *rule)
     return rule->outlooks != NULL && assay_outlooks_learn(rule->outlooks, score_of_ended, rule);
 }
 
+/* As the others foretell a complete trial. */
+static struct assay_outlook
+outlook_of_past(struct rule *rule, struct past *past)
+{
+    uint64_t version = assay_outlooks_version(rule->outlooks);
+
+    if (past->version != version) {
+        past->version = version;
+        past->outlook = assay_outlook_without(rule->outlooks, past->number, past->row);
+    }
+    return past->outlook;
+}
+
 static const struct assay_outlook unknown = {.mean = 0.0, .variance = 1.0};
 
 static struct assay_outlook
@@ -330,9 +345,10 @@ observe(const struct rule *rule, const struct assay_outlook *outlook, const stru
 {
     for (size_t g = 0; g < GRID; g++) {
         struct assay_outlook joined = join(outlook, early, rule->r[g]);
-        double variance = joined.variance, center = joined.mean, deviation = sqrt(variance);
+        double variance = joined.variance, center = joined.mean;
 
         if (final->variance > 0.0) {
+            double deviation = sqrt(variance);
             double mass = normal_cdf((final->high - center) / deviation) -
                           normal_cdf((final->low - center) / deviation);
 
@@ -350,7 +366,7 @@ observe_all(struct rule *rule, const struct assay_column *column, double logs[GR
     bool foretold = foretells(rule);
 
     for (size_t i = 0; i < rule->n_complete; i++) {
-        const struct past *past = &rule->complete[i];
+        struct past *past = &rule->complete[i];
         struct assay_outlook outlook = unknown;
         struct score early, final;
         struct stand stand;
@@ -360,7 +376,7 @@ observe_all(struct rule *rule, const struct assay_column *column, double logs[GR
         early = score_of_stand(rule, column, &stand, 0);
         final = score_in(final_column(rule), past->best[past->n - 1], 0);
         if (foretold && past->row != NULL)
-            outlook = assay_outlook_without(rule->outlooks, past->number, past->row);
+            outlook = outlook_of_past(rule, past);
         observe(rule, &outlook, &early, &final, logs);
     }
 }
