@@ -13,7 +13,7 @@
 #include "common/json.h"
 #include "common/memory.h"
 #include "common/number.h"
-#include "schemas/study.h"
+#include "schemas/decode.h"
 
 static bool
 wants_colour(int fd)

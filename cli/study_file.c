@@ -8,7 +8,7 @@
 #include "common/memory.h"
 #include "common/number.h"
 #include "common/random.h"
-#include "schemas/study.h"
+#include "schemas/decode.h"
 
 void
 assay_study_file_done(struct assay_study_file *file)

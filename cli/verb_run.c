@@ -7,7 +7,7 @@
 #include "cli/text.h"
 #include "common/file.h"
 #include "common/memory.h"
-#include "schemas/study.h"
+#include "schemas/decode.h"
 
 /* The history that a summary draws needs no more trials than this. */
 #define SUMMARY_TRIALS_MAX 20000

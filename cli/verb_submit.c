@@ -6,7 +6,7 @@
 #include "cli/text.h"
 #include "common/json.h"
 #include "common/memory.h"
-#include "schemas/study.h"
+#include "schemas/decode.h"
 
 /* The absolute folder of the file as its path names it (a link to a file elsewhere
  * stays here); NULL when it is not there.  Caller frees. */

@@ -8,7 +8,6 @@
 #include "common/buffer.h"
 #include "common/memory.h"
 #include "common/number.h"
-#include "schemas/study.h"
 #include "schemas/trial.h"
 
 const char *
@@ -170,6 +169,16 @@ assay_json_bytes(int64_t bytes)
     }
     snprintf(text, sizeof text, "%lld%s", (long long)bytes, units[unit]);
     return json_string(text);
+}
+
+bool
+assay_name_valid(const char *name)
+{
+    static const char first[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+    size_t length = strlen(name);
+
+    return length >= 1 && length <= 63 && strchr(first, name[0]) != NULL &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-") == length;
 }
 
 bool

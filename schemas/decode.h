@@ -78,6 +78,9 @@ json_t *assay_json_duration(int64_t time_us);
 /* "4Gi", "1500000"; reads back as the same size.  New reference. */
 json_t *assay_json_bytes(int64_t bytes);
 
+/* A study or project name: [a-z0-9]([a-z0-9._-]{0,62}). */
+bool assay_name_valid(const char *name);
+
 /* 1 to ASSAY_METRIC_NAME_BYTES_MAX bytes, no control characters, no blank at either end. */
 bool assay_metric_name_valid(const char *name);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/memory.h"
+#include "schemas/decode.h"
 #include "schemas/import_internal.h"
 
 /* Of a study; see assay_name_valid. */

@@ -50,16 +50,6 @@ static const struct assay_field study_fields[] = {
     SECTION(origin, ASSAY_FIELD_OBJECT),
 };
 
-bool
-assay_name_valid(const char *name)
-{
-    static const char first[] = "abcdefghijklmnopqrstuvwxyz0123456789";
-    size_t length = strlen(name);
-
-    return length >= 1 && length <= 63 && strchr(first, name[0]) != NULL &&
-           strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-") == length;
-}
-
 const char *
 assay_goal_name(enum assay_goal goal)
 {

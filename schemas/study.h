@@ -152,9 +152,6 @@ const char *assay_goal_name(enum assay_goal goal);
 bool assay_summary_takes(enum assay_summary summary, double old, double value);
 const char *assay_metrics_from_name(enum assay_metrics_from from);
 
-/* A study or project name: [a-z0-9]([a-z0-9._-]{0,62}). */
-bool assay_name_valid(const char *name);
-
 /* Replaces ${name}, ${trial}, ${study}, ${budget}, ${attempt} in `text`; `values`
  * maps names to text.  "$${" is a literal "${".  ASSAY_E_INVALID_VALUE names the
  * first unknown one.  Caller frees. */

@@ -1,5 +1,6 @@
 /* What a good study file becomes, and that it reads back as the same. */
 
+#include "schemas/decode.h"
 #include "tests/unit/schemas/help.h"
 
 #include "schemas/filter.h"
