@@ -3,6 +3,7 @@
 assayd, with what its programs need, and with what they do."""
 
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -33,11 +34,33 @@ def stages():
         if not line.strip():
             continue
         word, rest = line.split(None, 1)
+        if word == "ARG" and name is None:  # of the whole recipe
+            continue
         if word == "FROM":
             name = re.fullmatch(r"\S+ AS (\S+)", rest)[1]
             found[name] = []
         found[name].append((word, re.sub(r"\s+", " ", rest.strip())))
     return found
+
+
+def not_sent():
+    """What the recipe's ignore file keeps from the builder: path -> bool.  The last pattern
+    that matches the path or a folder above it counts."""
+    patterns = []
+    for line in pathlib.Path(f"{DOCKERFILE}.dockerignore").read_text().splitlines():
+        if line and not line.startswith("#"):
+            kept = line.startswith("!")
+            parts = re.split(r"(\*\*/|\*)", line.removeprefix("!"))
+            text = "".join({"**/": "(?:.*/)?", "*": "[^/]*"}.get(p, re.escape(p)) for p in parts)
+            patterns.append((re.compile(text), kept))
+
+    def is_not_sent(path):
+        path, left_out = pathlib.PurePosixPath(path), False
+        for pattern, kept in patterns:
+            if any(pattern.fullmatch(str(p)) for p in (path, *path.parents)):
+                left_out = not kept
+        return left_out
+    return is_not_sent
 
 
 def packages_of(stage):
@@ -423,6 +446,39 @@ class Image(unittest.TestCase):
         self.assertIn("install DESTDIR=/out PREFIX=/usr/local", made)
         self.assertTrue(RUNNER.startswith("/usr/local/libexec/assay/"))
 
+    def test_the_bases(self):
+        recipe = DOCKERFILE.read_text()
+        self.assertEqual(re.findall(r"^FROM (\S+)", recipe, re.MULTILINE),
+                         ["${BASE}", "scratch", "${BASE}"])
+        self.assertRegex(recipe, r"(?m)^ARG BASE=debian:12-slim$")
+
+    def test_the_labels(self):
+        version = re.search(r'VERSION "(.*?)"', (ROOT / "api" / "assayd.c").read_text())[1]
+        for name, title in (("runner", "assay-runner"), ("assay", "assay")):
+            labels = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="(.*?)"',
+                                     dict(self.stages[name])["LABEL"]))
+            self.assertEqual((labels["title"], labels["version"]), (title, version))
+
+    def test_what_the_builder_gets(self):
+        """All that the programs and the dashboard are made of, and nothing of this checkout's own:
+        config.mak would make another image of the same commit."""
+        not_sent_ = not_sent()
+        own = [".git/config", "config.mak", "build.log", "build/bin/assayd", ".venv/bin/python",
+               "dashboard/node_modules/esbuild/package.json", "schemas/__pycache__/x.pyc"]
+        self.assertEqual([p for p in own if not not_sent_(p)], [])
+        needed = {"Makefile", "README.md", "LICENSE", "suggest/plugin.h"}
+        tests = ("tests", "bench", "examples", BUILD.name)
+        for found in (BUILD / "obj").rglob("*.d"):
+            for path in re.findall(r"[\w./-]+\.[ch](?=\s|$)", found.read_text().split(":", 1)[1]):
+                needed.add(path)
+        for folder, files in (("schemas", "**/*"), ("sql", "**/*"), ("suggest", "**/*"), ("cli", "*"),
+                              ("dashboard", "*"), ("dashboard/src", "**/*")):
+            needed |= {str(p.relative_to(ROOT)) for p in (ROOT / folder).glob(files) if p.is_file()
+                       and p.suffix not in (".md", ".pyc")}
+        needed = {p for p in needed if not p.startswith("/") and p.split("/")[0] not in tests}
+        self.assertGreater(len(needed), 300)
+        self.assertEqual([p for p in sorted(needed) if not_sent_(p)], [])
+
     def test_what_the_build_needs(self):
         """The same packages as ./quickstart's, less what only running and testing need."""
         text = (ROOT / "quickstart").read_text()
@@ -452,6 +508,45 @@ class Image(unittest.TestCase):
             if owner in ("", "libc6", "libgcc-s1", "libstdc++6"):
                 continue
             self.assertIn(owner, listed, library)
+
+
+IMAGE_ROOT = os.environ.get("ASSAY_TEST_IMAGE_ROOT")
+
+
+@unittest.skipUnless(IMAGE_ROOT and os.geteuid() == 0,
+                     "needs ASSAY_TEST_IMAGE_ROOT, the mounted root of a built image, and root")
+class Built(unittest.TestCase):
+    programs = ("assayd", "assay", "assay-suggest", "assay-runner")
+
+    def inside(self, *command):
+        done = subprocess.run(["chroot", "--userspec=65532:65532", IMAGE_ROOT, *command],
+                              capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return done.stdout
+
+    def test_programs_find_their_libraries(self):
+        for program in self.programs:
+            path = f"/usr/local/bin/{program}"
+            self.assertNotIn("not found", self.inside("ldd", path))
+            self.assertIn(program, self.inside(path, "--help"))
+        self.assertIn("libopenblas", self.inside("ldd", "/usr/local/bin/assay-suggest"))
+
+    def test_the_runner_is_static(self):
+        text = subprocess.run(["readelf", "-l", "-d", IMAGE_ROOT + RUNNER], check=True,
+                              capture_output=True, text=True).stdout
+        self.assertNotIn("INTERP", text)
+        self.assertNotIn("NEEDED", text)
+        self.inside(RUNNER, "--help")
+
+    def test_what_is_there_and_what_is_not(self):
+        self.inside("git", "--version")
+        root = pathlib.Path(IMAGE_ROOT)
+        self.assertTrue((root / "usr/local/share/assay/dashboard/index.html").exists())
+        for name in ("gcc", "cc", "make", "node", "npm", "python3"):
+            self.assertFalse((root / "usr/bin" / name).exists(), name)
+        data = root / "var/lib/assay"
+        self.assertEqual((data.stat().st_uid, data.stat().st_gid), (65532, 65532))
+        self.assertEqual(list(data.iterdir()), [])
 
 
 if __name__ == "__main__":
