@@ -8,6 +8,7 @@ import os
 import pathlib
 import platform
 import re
+import signal
 import sys
 import urllib.parse
 
@@ -17,7 +18,8 @@ from harness.assayd import Assayd  # noqa: E402
 
 
 def parser(description):
-    """With the options every benchmark has."""
+    """With the options every benchmark has; from now on a SIGTERM ends what it started, too."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     made = argparse.ArgumentParser(description=description,
                                    formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--json", action="store_true", help="print JSON instead of a table")
