@@ -13,8 +13,9 @@
 #include "suggest/settings.h"
 #include "suggest/view.h"
 
-/* A report runs on the thread that serves everyone. */
-#define REPORT_US_MAX 50.0
+/* On average.  A report runs on the thread that serves everyone, and 99 % are promised within a
+ * millisecond; `auto` takes 36 us, on a slow or busy machine several times that. */
+#define REPORT_US_MAX 200.0
 #define GROWTH_BYTES_MAX (INT64_C(8) << 20)
 
 struct check {
