@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "api/server_internal.h"
+#include "common/address.h"
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/log.h"
@@ -31,30 +32,6 @@
 #define GONE_US (2 * ASSAY_SECOND_US)
 
 /* --- listening */
-
-/* "host:port", "[v6]:port"; false when it has another form. */
-static bool
-split_address(const char *listen, char **ret_host, char **ret_port)
-{
-    const char *colon = strrchr(listen, ':');
-    size_t length;
-    int64_t port;
-
-    if (colon == NULL || colon == listen || !assay_parse_int(colon + 1, 0, 65535, &port))
-        return false;
-    length = (size_t)(colon - listen);
-    if (listen[0] == '[') {
-        if (listen[length - 1] != ']')
-            return false;
-        *ret_host = assay_strndup(listen + 1, length - 2);
-    } else {
-        if (memchr(listen, ':', length) != NULL)
-            return false;
-        *ret_host = assay_strndup(listen, length);
-    }
-    *ret_port = assay_strdup(colon + 1);
-    return true;
-}
 
 static assay_status
 open_socket(const struct addrinfo *address, const char *listen_at, int *ret_fd,
@@ -104,22 +81,21 @@ socket_url(int fd, bool tls)
 static assay_status
 listen_on(const char *listen_at, int *ret_fd, struct assay_error *err)
 {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
     struct addrinfo *addresses = NULL;
-    assay_auto_free char *host = NULL;
-    assay_auto_free char *port = NULL;
+    struct assay_address address;
+    struct assay_error why = {0};
     assay_status status;
-    int rc;
 
-    if (!split_address(listen_at, &host, &port))
+    if (assay_address_parse(listen_at, &address, NULL) != ASSAY_OK)
         return assay_fail(err, ASSAY_E_INVALID_VALUE,
                           "the address to listen on is HOST:PORT, as in 127.0.0.1:8470, not "
                           "\"%s\"",
                           listen_at);
-    rc = getaddrinfo(host, port, &hints, &addresses);
-    if (rc != 0)
+    status = assay_address_resolve(&address, true, &addresses, &why);
+    assay_address_done(&address);
+    if (status != ASSAY_OK)
         return assay_fail(err, ASSAY_E_INVALID_VALUE, "the address %s can not be used: %s",
-                          listen_at, gai_strerror(rc));
+                          listen_at, why.message);
     status = open_socket(addresses, listen_at, ret_fd, err);
     freeaddrinfo(addresses);
     return status;

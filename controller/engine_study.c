@@ -70,7 +70,9 @@ assay__study_drop(struct assay__study *study, const char *why)
         assay__ask_free(ask);
     }
     HASH_ITER(hh, study->trials, trial, next)
-    assay__trial_free(trial);
+    {
+        assay__trial_free(trial);
+    }
     assay_suggest_host_forget(study->engine->host, study->id);
     assay_stopping_free(study->stopping);
     HASH_DEL(study->engine->studies, study);
@@ -150,7 +152,9 @@ assay__study_wind_down(struct assay__study *study, enum assay_study_reason reaso
     assay__study_apply(study, ASSAY_STUDY_EVENT_WIND_DOWN, reason, commit);
     assay__rungs_end_paused(study, commit);
     HASH_ITER(hh, study->trials, trial, next)
-    assay__trial_end(trial, trial_reason, NULL, commit);
+    {
+        assay__trial_end(trial, trial_reason, NULL, commit);
+    }
 }
 
 /* --- loading */
@@ -492,6 +496,8 @@ assay__study_replay(struct assay__study *study)
         return false;
     }
     HASH_ITER(hh, study->trials, trial, next)
-    assay__trial_tell_host(trial);
+    {
+        assay__trial_tell_host(trial);
+    }
     return true;
 }

@@ -36,7 +36,9 @@ on_tick(uv_timer_t *timer)
     struct assay_kube_attempt *attempt, *next;
 
     HASH_ITER(hh, executor->attempts, attempt, next)
-    assay__kube_look_at(attempt, now_us);
+    {
+        assay__kube_look_at(attempt, now_us);
+    }
     if (executor->attempts == NULL)
         uv_timer_stop(&executor->tick);
 }
@@ -121,7 +123,9 @@ assay__kube_close(struct assay_kube_executor *executor)
 
     executor->closing = true;
     HASH_ITER(hh, executor->attempts, attempt, next)
-    assay__kube_attempt_free(attempt);
+    {
+        assay__kube_attempt_free(attempt);
+    }
     assay__kube_stop_reading(executor);
     assay__kube_resources_close(executor);
     assay__kube_spaces_close(executor);

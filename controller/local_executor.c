@@ -955,7 +955,9 @@ local_close(struct assay_executor *handle)
 
     executor->closing = true;
     HASH_ITER(hh, executor->attempts, attempt, next)
-    free_attempt(attempt);
+    {
+        free_attempt(attempt);
+    }
     uv_timer_stop(&executor->tick);
     uv_close((uv_handle_t *)&executor->tick, on_tick_closed);
 }

@@ -14,11 +14,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/address.h"
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/memory.h"
-#include "suggest/relay/address.h"
 #include "suggest/relay/gate.h"
 #include "suggest/relay/record.h"
 #include "suggest/relay/tls.h"

@@ -10,12 +10,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/address.h"
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "suggest/protocol.h"
-#include "suggest/relay/address.h"
 #include "suggest/relay/copy.h"
 #include "suggest/relay/record.h"
 #include "suggest/relay/tls.h"

@@ -110,10 +110,8 @@ ensure_column(struct assay_columns *columns, int64_t step)
     columns->count++;
 }
 
-/* The bits of a number, mixed (the finaliser of MurmurHash3): any residue is a fair
- * draw of the trials. */
-static uint32_t
-mark_of(int64_t number)
+uint32_t
+assay_trial_mark(int64_t number)
 {
     uint64_t bits = (uint64_t)number;
 
@@ -157,7 +155,7 @@ count_smaller(const struct assay_column *column, double value)
 void
 assay_column_insert(struct assay_column *column, int64_t number, double value)
 {
-    uint32_t mark = mark_of(number);
+    uint32_t mark = assay_trial_mark(number);
     size_t at;
 
     column->trials++;
@@ -183,7 +181,7 @@ assay_column_insert(struct assay_column *column, int64_t number, double value)
 void
 assay_column_remove(struct assay_column *column, int64_t number, double value)
 {
-    uint32_t mark = mark_of(number);
+    uint32_t mark = assay_trial_mark(number);
     size_t at = count_smaller(column, value);
 
     column->trials--;

@@ -62,4 +62,8 @@ void assay_column_insert(struct assay_column *column, int64_t number, double val
 void assay_column_remove(struct assay_column *column, int64_t number, double value);
 void assay_column_done(struct assay_column *column);
 
+/* The bits of a trial's number, mixed (the finaliser of MurmurHash3): those with the lowest
+ * marks, or any residue of them, are a fair draw of the trials. */
+uint32_t assay_trial_mark(int64_t number);
+
 #endif

@@ -8,6 +8,7 @@
 #include "suggest/algorithms/bayesian/kernel.h"
 #include "suggest/algorithms/bayesian/likelihood.h"
 #include "suggest/algorithms/bayesian/minimum.h"
+#include "suggest/rules/columns.h"
 
 #define COLUMNS_MAX 128
 #define FIT_MAX 96
@@ -89,17 +90,6 @@ assay_outlook_row(const struct assay_outlooks *outlooks, const double *point, do
     assay_gp_features_of_point(&outlooks->features, point, ret_row);
 }
 
-/* The finaliser of MurmurHash3's 64 bits, its upper half. */
-static uint32_t
-mark_of(int64_t number)
-{
-    uint64_t x = (uint64_t)number;
-
-    x = (x ^ x >> 33) * UINT64_C(0xff51afd7ed558ccd);
-    x = (x ^ x >> 33) * UINT64_C(0xc4ceb9fe1a85ec53);
-    return (uint32_t)((x ^ x >> 33) >> 32);
-}
-
 static void
 drop(struct assay_outlooks *outlooks, size_t at)
 {
@@ -131,7 +121,7 @@ void
 assay_outlooks_add(struct assay_outlooks *outlooks, const struct assay_outlook_trial *trial,
                    const double *row)
 {
-    uint32_t mark = mark_of(trial->number);
+    uint32_t mark = assay_trial_mark(trial->number);
     size_t at;
 
     if (!make_room(outlooks, mark))

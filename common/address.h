@@ -1,7 +1,7 @@
 /* Addresses HOST:PORT, as people write them ("suggest.example:7451", "[::1]:7451").
  * Any thread; resolving blocks. */
-#ifndef ASSAY_SUGGEST_RELAY_ADDRESS_H
-#define ASSAY_SUGGEST_RELAY_ADDRESS_H
+#ifndef ASSAY_COMMON_ADDRESS_H
+#define ASSAY_COMMON_ADDRESS_H
 
 #include <netdb.h>
 

@@ -1,4 +1,4 @@
-#include "suggest/relay/address.h"
+#include "common/address.h"
 
 #include <netinet/in.h>
 #include <stdlib.h>
