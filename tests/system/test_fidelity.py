@@ -106,7 +106,8 @@ class FidelityTest(DaemonTest):
             rows = self.call("GET", f"{STUDIES}/picked/trials?state=paused")["trials"]
             for row in rows[:1] if len(stopped) < 6 else []:
                 told = self.call("POST", f"{STUDIES}/picked/trials/{row['number']}/stop")
-                if told["state"] == "stopped":
+                # The study may have ended it, as not promoted, since the list was read.
+                if (told["state"], told["reason"]) == ("stopped", "stopped_by_user"):
                     stopped.add(row["number"])
             time.sleep(0.05)
         found = wait_final(self.daemon, "picked", 240)
