@@ -18,7 +18,7 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/memory.h"
-#include "controller/suggest_apart.h"
+#include "controller/host/apart.h"
 #include "schemas/config.h"
 #include "sql/cluster.h"
 #include "suggest/registry.h"

@@ -12,7 +12,7 @@
 #include "api/read_pool.h"
 #include "api/route.h"
 #include "common/buffer.h"
-#include "controller/engine.h"
+#include "controller/engine/engine.h"
 
 struct assay_server;
 struct assay_stream;

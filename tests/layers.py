@@ -33,6 +33,15 @@ FOLDERS = {
     "suggest/remote": (["curl/"], ["suggest/assay_suggest.c", "tests/"]),
     "trial-runner/bundle": (["mbedtls/"], ["tests/"]),
 }
+# Folders whose order counts, too: folder -> the folders of the same room it may include.
+# What stands in the room itself may be included by all of them, and includes none.
+BELOW = {
+    "controller/kube_api": [],
+    "controller/kubernetes": ["controller/kube_api"],
+    "controller/local": [],
+    "controller/host": [],
+    "controller/engine": ["controller/host"],
+}
 LIBRARIES = sorted({h for _, headers in RULES.values() for h in headers} |
                    {h for headers, _ in FOLDERS.values() for h in headers})
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]')
@@ -60,8 +69,12 @@ def faults_of(path):
                      not here.startswith((folder + "/", *users))
                      for folder, (_, users) in FOLDERS.items()):
                 yield f"{where}: only its own folder and its users may include {name}"
-            elif other != room and ("_internal.h" in name):
-                yield f"{where}: {name} is the inside of {other}/"
+            elif not here.startswith((folder := name.rpartition("/")[0]) + "/") and \
+                    name.endswith("internal.h"):
+                yield f"{where}: {name} is the inside of {folder}/"
+            elif other == room and folder in BELOW and \
+                    folder not in (mine := here.rpartition("/")[0], *BELOW.get(mine, [])):
+                yield f"{where}: {mine}/ may not include {name}"
         elif any(name.startswith(h) for h in LIBRARIES) and \
                 not any(name.startswith(h) for h in libraries):
             yield f"{where}: {room}/ may not use <{name}>"

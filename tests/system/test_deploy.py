@@ -18,7 +18,7 @@ from base import BUILD, ROOT
 KUBERNETES = ROOT / "deploy" / "kubernetes"
 DOCKERFILE = ROOT / "deploy" / "image" / "Dockerfile"
 RUNNER = re.search(r'ASSAY_KUBE_RUNNER_IN_IMAGE "(.*)"',
-                   (ROOT / "controller" / "kube_runner.h").read_text())[1]
+                   (ROOT / "controller" / "kubernetes" / "runner.h").read_text())[1]
 
 
 def options_of_assayd():
@@ -161,7 +161,7 @@ class Manifests(unittest.TestCase):
     def test_policies_select_what_there_is(self):
         trial = {"app.kubernetes.io/managed-by": "assay"}
         self.assertIn('"app.kubernetes.io/managed-by", "assay"',
-                      (ROOT / "controller" / "kube_pod.c").read_text())
+                      (ROOT / "controller" / "kubernetes" / "pod.c").read_text())
         own = self.one("NetworkPolicy", "assayd")["spec"]
         self.assertEqual(own["podSelector"]["matchLabels"], self.pod["metadata"]["labels"])
         self.assertEqual(own["ingress"][0]["ports"][0]["port"], self.container["ports"][0]["name"])
@@ -331,7 +331,7 @@ class Workers(unittest.TestCase):
 
     def test_there_is_room_for_every_worker(self):
         """On each of the pods, as all connections may go to one."""
-        header = (ROOT / "controller" / "suggest_host.h").read_text()
+        header = (ROOT / "controller" / "host" / "host.h").read_text()
         apart = int(re.search(r"#define ASSAY_SUGGEST_APART (\d+)", header)[1])
         shared = int(self.given.get("workers", options_of_assayd()["workers"]["default"]))
         connections = int(self.arguments["connections"])
@@ -408,7 +408,7 @@ class Kinds(unittest.TestCase):
                          [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]}])
         base = yaml.safe_load((KUBERNETES / "trials-role.yaml").read_text())["rules"]
         self.assertFalse([r for r in base if "configmaps" in r["resources"]])
-        source = (ROOT / "controller" / "kube_config_map.c").read_text()
+        source = (ROOT / "controller" / "kubernetes" / "config_map.c").read_text()
         self.assertIn(f"deploy/kinds/{self.reads}", source)
         label = yaml.safe_load(
             (ROOT / "tests/katib/templates/trial-templates.yaml").read_text())["metadata"]["labels"]

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 
 #include "common/file.h"
-#include "controller/kube_client.h"
+#include "controller/kube_api/client.h"
 #include "tests/unit/controller/kube_server.h"
 
 #define FINE "{\"kind\":\"Fine\"}"

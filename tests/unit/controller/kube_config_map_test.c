@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "common/memory.h"
-#include "controller/kube_config_map.h"
+#include "controller/kubernetes/config_map.h"
 
 static char namespace_[] = "kubeflow", name[] = "trial-templates", key[] = "job.yaml";
 static const struct assay_import_source source = {

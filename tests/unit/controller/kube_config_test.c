@@ -14,7 +14,7 @@
 
 #include "common/file.h"
 #include "common/memory.h"
-#include "controller/kube_config.h"
+#include "controller/kube_api/config.h"
 
 static char folder[] = "/tmp/kube-config-XXXXXX";
 

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "controller/kube_log.h"
+#include "controller/kube_api/log.h"
 #include "tests/unit/controller/kube_server.h"
 
 #define FOLLOW "follow=true"

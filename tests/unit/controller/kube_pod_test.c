@@ -9,7 +9,7 @@
 #include <math.h>
 
 #include "common/memory.h"
-#include "controller/kube_pod.h"
+#include "controller/kubernetes/pod.h"
 
 static const char study_text[] =
     "{\"name\":\"s\",\"objective\":{\"metric\":\"loss\",\"goal\":\"minimize\"},"

@@ -10,8 +10,8 @@
 
 #include "common/json.h"
 #include "common/memory.h"
-#include "controller/kube_pod.h"
-#include "controller/kube_template.h"
+#include "controller/kubernetes/pod.h"
+#include "controller/kubernetes/template.h"
 
 /* JSON written with single quotes.  New reference. */
 static json_t *

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "controller/kube_watch.h"
+#include "controller/kube_api/watch.h"
 #include "tests/unit/controller/kube_server.h"
 
 #define LIST "GET /pods?limit="

@@ -15,7 +15,7 @@
 #include "common/file.h"
 #include "common/number.h"
 #include "controller/executor.h"
-#include "controller/local_process.h"
+#include "controller/local/process.h"
 #include "tests/unit/trial-runner/fake_daemon.h"
 
 #define TRIALS_MAX 256

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "common/memory.h"
-#include "controller/local_gpus.h"
+#include "controller/local/gpus.h"
 
 static void
 pretended_slots_are_taken_and_put_back(void **state)

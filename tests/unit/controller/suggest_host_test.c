@@ -20,7 +20,7 @@
 
 #include "common/clock.h"
 #include "common/memory.h"
-#include "controller/suggest_host.h"
+#include "controller/host/host.h"
 
 #define STUDIES_MAX 400
 

@@ -1,0 +1,298 @@
+/* The engine's inside, shared by the files of this folder and nobody else.
+ *
+ * Everything here runs on the engine's thread unless it says otherwise.  The
+ * pattern of every step: change the cache through assay__trial_apply and
+ * assay__study_apply, which put what they did into a change set; commit the set
+ * with the answers that wait for it; act on the world (start, stop) after the
+ * commit. */
+#ifndef ASSAY_CONTROLLER_ENGINE_INTERNAL_H
+#define ASSAY_CONTROLLER_ENGINE_INTERNAL_H
+
+#include <pthread.h>
+#include <sys/queue.h>
+#include <uthash.h>
+#include <uv.h>
+
+#include "controller/engine/engine.h"
+#include "controller/executor.h"
+#include "controller/host/host.h"
+#include "controller/machines.h"
+#include "sql/store.h"
+#include "suggest/rungs.h"
+#include "suggest/stopping.h"
+
+/* A trial that is not at rest: live, or final with a commit or a process to go. */
+struct assay__trial {
+    struct assay__study *study;
+    struct assay_trial row;        /* as stored, or about to be */
+    struct assay_attempt attempt;  /* the latest; number 0 = none yet */
+    int64_t *metric_step;          /* per metric id: step of the value in row.metrics */
+    size_t n_metric_step;
+    bool feasible;
+    bool started;                  /* the stopping rule knows what it tries */
+    bool slot;                     /* counts against `parallel` and the machine */
+    bool executing;                /* the executor has not told its end yet */
+    bool promised;                 /* its attempt is decided and not with the executor yet */
+    bool interrupted;              /* told to end for its study's pause; queued again then */
+    int writes;                    /* commits under way that mention it */
+    int64_t failures, losses;      /* attempts of the command / of the infrastructure that failed */
+    int64_t not_before_us;         /* monotonic; an attempt after a loss waits */
+    int64_t stored_lease_us;       /* what the store has */
+    int64_t claimed_us;            /* monotonic time its slot had fallen free, for turnover; 0 */
+    UT_hash_handle hh;             /* by row.number */
+};
+
+/* An ask that waits for suggestions. */
+struct assay__ask {
+    int64_t count;
+    char *client;
+    struct assay__reply *reply;
+    struct assay_engine_key key; /* strings owned */
+    TAILQ_ENTRY(assay__ask) link;
+};
+TAILQ_HEAD(assay__ask_list, assay__ask);
+void assay__ask_free(struct assay__ask *ask);
+
+struct assay__study {
+    struct assay_engine *engine;
+    int64_t id;
+    struct assay_study_record record; /* state, times, document; counts are in `trials_in` */
+    struct assay_study_spec *spec;
+    struct assay__trial *trials;      /* hash by number */
+    int64_t trials_in[ASSAY_TRIAL_STATE_MAX_];
+    int64_t imported;                 /* of them, given as finished ones */
+    int64_t next_number;
+    int64_t slots;                    /* trials with `slot` */
+    double gpu_us;                    /* GPU time of ended attempts */
+    char **metrics;                   /* names by metric id */
+    size_t n_metrics, metrics_capacity;
+    struct assay_stopping *stopping;  /* NULL = no early stopping */
+    struct assay__ask_list asks;
+    int64_t asked;                    /* suggestions asked for and not answered yet */
+    int64_t asked_us;                 /* monotonic time of that ask */
+    int64_t asked_last;               /* how many the last ask was for */
+    bool exhausted;                   /* the algorithm has no untried point left */
+    bool later;                       /* it has none until a running trial ends */
+    double rungs[ASSAY_RUNGS_MAX];    /* budgets at which a multi-fidelity algorithm compares */
+    size_t n_rungs;                   /* 0 = it does not */
+    int stray_promotions;             /* in a row, of trials that are not paused */
+    bool delete_when_ended;
+    bool loaded;                      /* false: its creation is not committed yet */
+    int64_t *freed_us;                /* monotonic times at which slots fell free, oldest first */
+    size_t n_freed, freed_capacity;
+    UT_hash_handle hh;                /* by id */
+};
+
+struct assay__command;
+
+/* One way to run attempts. */
+struct assay__executor {
+    const struct assay_executor_type *type;
+    struct assay_executor *handle;
+    struct assay_promised promised; /* to trials with `promised` */
+};
+enum { ASSAY__EXECUTORS = 2 };
+
+struct assay_engine {
+    struct assay_engine_options options;
+    char *data_dir, *program_dir, *trial_token_key;
+    pthread_t thread;
+    uv_loop_t loop;
+    uv_async_t wake;
+    uv_timer_t tick;
+    pthread_mutex_t lock;            /* guards inbox and stats */
+    STAILQ_HEAD(, assay__command) inbox;
+    struct assay_engine_stats stats;
+    struct assay_store *store;       /* the engine's own connection: start, reload, replay, repeats */
+    struct assay_suggest_host *host;
+    struct assay__executor executors[ASSAY__EXECUTORS];
+    struct assay__study *studies;    /* hash by id */
+    int64_t commits;                 /* under way */
+    bool stopping;
+};
+
+/* --- commands: closures from any thread, run in order on the engine's */
+struct assay__command {
+    void (*run)(struct assay_engine *engine, struct assay__command *command); /* frees it */
+    STAILQ_ENTRY(assay__command) link;
+};
+/* Any thread. */
+void assay__post(struct assay_engine *engine, struct assay__command *command);
+
+/* --- answers */
+struct assay__reply {
+    assay_engine_fn done;
+    void *arg;
+    struct assay_engine_answer answer;
+    struct assay_trial *trials; /* owned copies; answer.trials points to them */
+    size_t n_trials;
+    struct assay_faults faults;
+    TAILQ_ENTRY(assay__reply) link;
+};
+struct assay__reply *assay__reply_new(assay_engine_fn done, void *arg);
+void assay__reply_add_trial(struct assay__reply *reply, const struct assay_trial *trial);
+/* Answers now with what was put in, and frees. */
+void assay__reply_send(struct assay__reply *reply, assay_status status,
+                       const struct assay_error *err);
+void assay__reply_fail(struct assay__reply *reply, assay_status status, const char *format, ...)
+    ASSAY_PRINTF(3, 4);
+
+/* --- commits */
+struct assay__commit {
+    struct assay__study *study;
+    struct assay_changes *changes;
+    TAILQ_HEAD(, assay__reply) replies;
+    int64_t *trials;  /* numbers mentioned: settled after the commit */
+    size_t n_trials, trials_capacity;
+    int64_t *launches; /* numbers whose attempt is started after the commit */
+    size_t n_launches, launches_capacity;
+    /* A failure that is the request's fault (name taken, key used): the answer says
+     * so and `undo` repairs the cache; without it the study is loaded afresh. */
+    void (*undo)(struct assay__study *study);
+};
+struct assay__commit *assay__commit_new(struct assay__study *study);
+/* Gives up an empty set. */
+void assay__commit_drop(struct assay__commit *commit);
+void assay__commit_reply(struct assay__commit *commit, struct assay__reply *reply);
+/* The set is sent; answers and launches follow its commit.  An empty set only
+ * waits for those before it. */
+void assay__commit_send(struct assay__commit *commit);
+/* Puts the key's remembered answer into the set; call when reply's answer is complete. */
+void assay__commit_key(struct assay__commit *commit, const struct assay_engine_key *key,
+                       struct assay__reply *reply);
+void assay__event(struct assay__commit *commit, const char *type, int64_t trial_number,
+                  json_t *data, const char *format, ...) ASSAY_PRINTF(5, 6);
+
+/* --- studies */
+struct assay__study *assay__study_find(struct assay_engine *engine, int64_t id);
+/* Takes spec and record's contents; not yet in the store. */
+struct assay__study *assay__study_new(struct assay_engine *engine, int64_t id,
+                                      struct assay_study_spec *spec,
+                                      struct assay_study_record *record);
+/* Forgets it: host, rule, trials, waiting asks (failed with `why`). */
+void assay__study_drop(struct assay__study *study, const char *why);
+assay_status assay__study_load(struct assay_engine *engine, const char *project, const char *name,
+                               struct assay_error *err);
+assay_status assay__studies_load(struct assay_engine *engine, struct assay_error *err);
+void assay__study_reload(struct assay__study *study);
+void assay__study_apply(struct assay__study *study, enum assay_study_event event,
+                        enum assay_study_reason reason, struct assay__commit *commit);
+/* No new trial; ends those that live; the study ends when the last has. */
+void assay__study_wind_down(struct assay__study *study, enum assay_study_reason reason,
+                            const char *message, struct assay__commit *commit);
+int64_t assay__study_live(const struct assay__study *study);
+/* Trials that count against limits.trials and are still to be made; INT64_MAX = no limit. */
+int64_t assay__study_room(const struct assay__study *study);
+/* How many suggestions could be used: new trials and promotions. */
+int64_t assay__study_makes(const struct assay__study *study);
+/* What it took over from earlier ones; false when that can not be read now. */
+bool assay__study_sources(struct assay__study *study, json_t **ret_sources);
+/* Says again what every trial is (replay to a fresh suggestion worker); false when
+ * that can not be read now. */
+bool assay__study_replay(struct assay__study *study);
+
+/* --- trials */
+struct assay__trial *assay__trial_find(struct assay__study *study, int64_t number);
+/* A cache entry for `row` (taken). */
+struct assay__trial *assay__trial_new(struct assay__study *study, struct assay_trial *row);
+void assay__trial_free(struct assay__trial *trial);
+/* Drops it from the cache when it is at rest. */
+void assay__trial_settle(struct assay__trial *trial);
+/* Inserts a new trial into cache and set; `row` is taken. */
+struct assay__trial *assay__trial_insert(struct assay__study *study, struct assay_trial *row,
+                                         struct assay__commit *commit);
+/* The one way to change a trial's state; the machine must allow it. */
+void assay__trial_apply(struct assay__trial *trial, enum assay_trial_event event,
+                        enum assay_trial_reason reason, const char *message,
+                        struct assay__commit *commit);
+bool assay__trial_can(const struct assay__trial *trial, enum assay_trial_event event);
+/* Told to end: a process is signalled, a worker hears it with its next report,
+ * what does not run ends at once. */
+void assay__trial_end(struct assay__trial *trial, enum assay_trial_reason reason,
+                      const char *message, struct assay__commit *commit);
+void assay__trial_tell_host(const struct assay__trial *trial);
+void assay__trial_renew_lease(struct assay__trial *trial, struct assay__commit *commit);
+/* The objective of this name whose value is not its last one; NULL when there is none. */
+const struct assay_objective *assay__summarised(const struct assay_study_spec *spec,
+                                                const char *metric);
+/* A metric's id, named in the set when it is new; -1 when the study has too many. */
+int assay__metric_id(struct assay__study *study, const char *name, struct assay__commit *commit);
+void assay__trial_measured(struct assay__trial *trial, int metric_id, int64_t step, double value);
+/* Frees the trial's slot, if it has one. */
+void assay__trial_release(struct assay__trial *trial);
+/* An empty row for the next number, queued now. */
+void assay__trial_fresh(const struct assay__study *study, struct assay_trial *ret_row);
+/* A trial that is new in the cache enters counts and set. */
+void assay__trial_enter(struct assay__trial *trial, struct assay__commit *commit);
+/* The objectives in the trial's metrics: sets row.value and `feasible`. */
+enum assay__objective {
+    ASSAY__OBJECTIVE_MISSING,
+    ASSAY__OBJECTIVE_NOT_FINITE,
+    ASSAY__OBJECTIVE_FINE,
+};
+enum assay__objective assay__trial_evaluate(struct assay__trial *trial);
+/* Stores measurements (decoded, in arrival order).  The rule hears them; what it
+ * decides counts while the trial goes on (`judged`). */
+void assay__trial_report(struct assay__trial *trial, const struct assay_measurements *list,
+                         bool judged, struct assay__commit *commit);
+/* Trials given by the user: decoded whole (ret_rows has an item for each), then
+ * inserted one by one. */
+bool assay__add_decode(const struct assay__study *study, const json_t *trials,
+                       struct assay_faults *faults, struct assay_trial *ret_rows);
+struct assay__trial *assay__add_insert(struct assay__study *study, struct assay_trial *row,
+                                       struct assay__commit *commit);
+/* Copies for answers. */
+void assay__trial_copy(const struct assay_trial *from, struct assay_trial *ret_copy);
+
+/* Ends the trial as `completion` says (not taken): also retries, stopping, missing or
+ * non-finite objectives. */
+void assay__trial_complete(struct assay__trial *trial, const struct assay_completion *completion,
+                           struct assay__commit *commit);
+
+/* --- rungs of multi-fidelity studies */
+void assay__rungs_init(struct assay__study *study);
+/* The objective was measured; whether the trial has reached a rung by it. */
+bool assay__rungs_measured(struct assay__trial *trial, int64_t step, double value);
+/* The trial's values at its rungs, for the host.  New reference. */
+json_t *assay__rungs_told(const struct assay__trial *trial);
+/* Pauses a trial that has used up its budget, unless that was all there is. */
+bool assay__rungs_pause(struct assay__trial *trial, const char *message,
+                        struct assay__commit *commit);
+/* Lets paused trials go on as the suggestions say, into the queue; returns those for
+ * new trials, as many as the study has room for.  New reference.  `*ret_fault` is set
+ * when the algorithm asks for what can not be. */
+json_t *assay__rungs_take(struct assay__study *study, const json_t *suggestions,
+                          size_t *ret_promoted, char **ret_fault);
+/* How many paused trials the algorithm could promote. */
+int64_t assay__rungs_may_promote(const struct assay__study *study);
+/* Nobody will be promoted any more: paused trials end with what they measured. */
+void assay__rungs_end_paused(struct assay__study *study, struct assay__commit *commit);
+
+/* --- what runs */
+void assay__reconcile(struct assay__study *study);
+/* Starts the queued trial's next attempt: state, attempt row, launch. */
+void assay__trial_start(struct assay__trial *trial, struct assay__commit *commit);
+/* The attempt alone, for a trial that is running already; puts its end into the set. */
+void assay__attempt_begin(struct assay__trial *trial, struct assay__commit *commit);
+void assay__attempt_ended(struct assay__trial *trial, const struct assay_attempt_end *end,
+                          struct assay__commit *commit);
+/* The executor that the study's trials ask for (`trial` NULL: any); any thread. */
+struct assay__executor *assay__executor_for(struct assay_engine *engine,
+                                            const struct assay_trial_spec *trial);
+/* Asks the trial's attempt to end. */
+void assay__attempt_stop(const struct assay__trial *trial);
+bool assay__attempt_fits(const struct assay__study *study);
+/* Counts the attempt's resources as promised, or no more. */
+void assay__attempt_promise(struct assay__trial *trial, bool promised);
+void assay__launch(struct assay__trial *trial);
+void assay__adopt(struct assay__trial *trial);
+/* Asks the algorithm for `count` more trials; none may be asked for already. */
+void assay__ask_host(struct assay__study *study, int64_t count);
+/* Serves waiting asks from held, queued and fresh trials. */
+void assay__serve_asks(struct assay__study *study);
+void assay__tick(uv_timer_t *timer);
+
+extern const struct assay_executor_events assay__executor_events;
+extern const struct assay_suggest_host_events assay__host_events;
+
+#endif

@@ -1,0 +1,78 @@
+/* Pods of attempts: a launch as a manifest, a pod's status as what it means for the
+ * trial.  Pure: no network, no clock. */
+#ifndef ASSAY_CONTROLLER_KUBERNETES_POD_H
+#define ASSAY_CONTROLLER_KUBERNETES_POD_H
+
+#include "controller/executor.h"
+#include "controller/kubernetes/runner.h"
+#include "schemas/kubernetes.h"
+
+/* Labels that every object of ours carries. */
+#define ASSAY_KUBE_LABEL_DAEMON "assay.dev/daemon"
+#define ASSAY_KUBE_LABEL_STUDY "assay.dev/study"
+#define ASSAY_KUBE_LABEL_TRIAL "assay.dev/trial"
+#define ASSAY_KUBE_LABEL_ATTEMPT "assay.dev/attempt"
+/* The container that runs the command. */
+#define ASSAY_KUBE_CONTAINER "trial"
+
+struct assay_kube_pod_options {
+    const char *owner; /* see controller/executor.h; value of ASSAY_KUBE_LABEL_DAEMON */
+    struct assay_kube_reach reach;
+};
+
+/* "assay-<owner>-<study>-<trial>-<attempt>": the same after a crash, so that a second
+ * create finds the first one's pod.  Caller frees. */
+char *assay_kube_pod_name(const char *owner, const struct assay_attempt_key *key);
+
+/* The manifest.  Secrets stand in it by reference only; every "$" of command and
+ * environment is doubled, because the kubelet would expand $(NAME).  `ret_secret`: what is
+ * to be created besides, under the pod's name, once the pod is there to own it; NULL =
+ * nothing.  `ret_reports`: a runner in the pod reports, the log holds no metrics.
+ * ASSAY_E_INVALID_VALUE: what can not be replaced, or what comes out of it. */
+ASSAY_MUST_CHECK assay_status assay_kube_pod_build(const struct assay_launch *launch,
+                                                   const struct assay_kube_pod_options *options,
+                                                   json_t **ret_pod, json_t **ret_secret,
+                                                   bool *ret_reports, struct assay_error *err);
+
+/* What else stands in a trial's environment; NULL = nothing. */
+struct assay_kube_places {
+    const char *url;
+    const char *checkpoints, *output; /* folders in the container */
+    const char *secret;               /* with `url`: the one that has the token */
+    const char *parameters, *ca;      /* files in the container */
+};
+/* The variables of trial.environment and, unless `places` is NULL, Assay's own, as a
+ * container's "env". */
+ASSAY_MUST_CHECK assay_status assay_kube_environment(const struct assay_launch *launch,
+                                                     const json_t *values,
+                                                     const struct assay_kube_places *places,
+                                                     json_t **ret_env, struct assay_error *err);
+/* The labels above, and who made it and why. */
+void assay_kube_add_labels(json_t *labels, const struct assay_launch *launch, const char *owner);
+void assay_kube_add_annotations(json_t *annotations, const struct assay_launch *launch);
+
+enum assay_kube_phase {
+    ASSAY_KUBE_PENDING, /* waits, for a node, a queue, an image being pulled */
+    ASSAY_KUBE_STUCK,   /* waits for what will hardly come: an image that is not there */
+    ASSAY_KUBE_RUNNING,
+    ASSAY_KUBE_ENDED,
+};
+
+/* What a pod's status says. */
+struct assay_kube_pod_status {
+    enum assay_kube_phase phase;
+    bool deleting; /* it has a deletionTimestamp */
+    bool has_log;  /* the container has been started at least once */
+    /* ENDED: as in struct assay_attempt_end. */
+    bool lost;
+    bool metrics_missing; /* lost for that alone: the command had ended well */
+    enum assay_trial_state state;
+    enum assay_trial_reason reason;
+    int exit_code, signal;
+    char *sentence; /* why it waits or how it ended; NULL = nothing to say */
+};
+void assay_kube_pod_read(const json_t *pod, const char *container,
+                         struct assay_kube_pod_status *ret_status);
+void assay_kube_pod_status_done(struct assay_kube_pod_status *status);
+
+#endif
