@@ -8,7 +8,6 @@
 #include "common/buffer.h"
 #include "common/memory.h"
 #include "common/number.h"
-#include "schemas/trial.h"
 
 const char *
 assay_json_type_name(const json_t *json)
@@ -177,7 +176,7 @@ assay_name_valid(const char *name)
     static const char first[] = "abcdefghijklmnopqrstuvwxyz0123456789";
     size_t length = strlen(name);
 
-    return length >= 1 && length <= 63 && strchr(first, name[0]) != NULL &&
+    return length >= 1 && length <= ASSAY_NAME_BYTES_MAX && strchr(first, name[0]) != NULL &&
            strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-") == length;
 }
 

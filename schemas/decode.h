@@ -79,9 +79,11 @@ json_t *assay_json_duration(int64_t time_us);
 json_t *assay_json_bytes(int64_t bytes);
 
 /* A study or project name: [a-z0-9]([a-z0-9._-]{0,62}). */
+#define ASSAY_NAME_BYTES_MAX 63
 bool assay_name_valid(const char *name);
 
-/* 1 to ASSAY_METRIC_NAME_BYTES_MAX bytes, no control characters, no blank at either end. */
+/* No control characters, no blank at either end. */
+#define ASSAY_METRIC_NAME_BYTES_MAX 255
 bool assay_metric_name_valid(const char *name);
 
 #endif

@@ -3,7 +3,7 @@
 #ifndef ASSAY_SCHEMAS_IMPORT_LEAVES_H
 #define ASSAY_SCHEMAS_IMPORT_LEAVES_H
 
-#include "schemas/import_internal.h"
+#include "schemas/import_translation.h"
 
 /* Called with each parameter: "group.name", what it says and where. */
 typedef void (*assay_leaf_fn)(struct assay_translation *t, const char *name, const json_t *value,

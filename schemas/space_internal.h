@@ -11,6 +11,9 @@ extern const char *const assay__confidences[];
 void assay__parameter_done(struct assay_parameter *parameter);
 /* Discrete, categorical, bool: its points hold a choice's index. */
 bool assay__parameter_is_choice(const struct assay_parameter *parameter);
+/* Equal choices get the same key; a string never that of a number.  NULL when it can not be a
+ * choice.  Caller frees. */
+char *assay__choice_key(const json_t *choice);
 /* Step of double and int; 1 for an int without one; 0 = continuous. */
 double assay__parameter_step(const struct assay_parameter *parameter);
 /* Value number `index` of a stepped range, and the number nearest to a value. */

@@ -58,7 +58,6 @@ struct assay_measurement {
 };
 
 #define ASSAY_MEASUREMENTS_PER_CALL_MAX 10000
-#define ASSAY_METRIC_NAME_BYTES_MAX 255
 #define ASSAY_METRICS_PER_STUDY_MAX 1000
 
 struct assay_measurements {

@@ -2,7 +2,7 @@
 #ifndef ASSAY_SCHEMAS_KATIB_INTERNAL_H
 #define ASSAY_SCHEMAS_KATIB_INTERNAL_H
 
-#include "schemas/import_internal.h"
+#include "schemas/import_translation.h"
 #include "schemas/kubernetes_kind.h"
 
 #define ASSAY_KATIB_VERSION "kubeflow.org/v1beta1"

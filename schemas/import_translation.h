@@ -1,6 +1,6 @@
 /* What the translations share.  Other rooms do not include this. */
-#ifndef ASSAY_SCHEMAS_IMPORT_INTERNAL_H
-#define ASSAY_SCHEMAS_IMPORT_INTERNAL_H
+#ifndef ASSAY_SCHEMAS_IMPORT_TRANSLATION_H
+#define ASSAY_SCHEMAS_IMPORT_TRANSLATION_H
 
 #include "schemas/decode.h"
 #include "schemas/import.h"
