@@ -15,20 +15,6 @@
 /* Kept of a body on a route that takes none, to see that it is blank or {}. */
 #define NO_BODY_BYTES 256
 
-void
-assay__suspend(struct assay_server *server, struct MHD_Connection *connection)
-{
-    atomic_fetch_add(&server->suspended, 1);
-    MHD_suspend_connection(connection);
-}
-
-void
-assay__resume(struct assay_server *server, struct MHD_Connection *connection)
-{
-    MHD_resume_connection(connection);
-    atomic_fetch_sub(&server->suspended, 1);
-}
-
 static struct assay__client *
 client_of(struct MHD_Connection *connection)
 {

@@ -15,59 +15,14 @@
 /* No study has this id: waiting for its changes is a timer. */
 #define NEVER INT64_MAX
 
-static void
-run_on_read_thread(void *arg, struct assay_store *store)
-{
-    struct assay_request *request = arg;
-
-    request->store = store;
-    if (request->next(request) == ASSAY_ANSWERED)
-        assay_request_finish(request);
-}
-
-static bool
-submit(struct assay_request *request, enum assay_step (*next)(struct assay_request *request),
-       bool urgent)
-{
-    request->next = next;
-    request->job = (struct assay_job){.run = run_on_read_thread, .arg = request};
-    return assay_read_pool_submit(request->server->pool, &request->job, urgent);
-}
-
-enum assay_step
-assay_request_continue(struct assay_request *request,
-                       enum assay_step (*next)(struct assay_request *request))
-{
-    if (!submit(request, next, true))
-        ASSAY_BUG("an urgent job was refused");
-    return ASSAY_PENDING;
-}
-
 /* The request needs a read thread before it can go on. */
 static enum assay_step
 queue(struct assay_request *request)
 {
-    if (submit(request, assay_request_run, false))
+    if (assay__request_submit(request, assay_request_run, false))
         return ASSAY_PENDING;
     return assay_answer_problem(request, ASSAY_E_UNAVAILABLE,
                                 "too many requests wait for the database");
-}
-
-void
-assay_request_finish(struct assay_request *request)
-{
-    if (request->key_owned) {
-        struct assay_request *waiting = assay_keys_leave(request->server->keys, request);
-
-        request->key_owned = false;
-        while (waiting != NULL) {
-            struct assay_request *one = waiting;
-
-            waiting = one->key_next;
-            assay_request_continue(one, assay_request_run);
-        }
-    }
-    assay__resume(request->server, request->connection);
 }
 
 /* --- the study's id */
@@ -367,6 +322,7 @@ assay_request_run(struct assay_request *request)
         if (request->request_hash[0] == '\0')
             hash_request(request);
         if (!request->key_owned) {
+            request->next = assay_request_run; /* when it is its turn */
             if (!assay_keys_enter(server->keys, request))
                 return ASSAY_PENDING;
             request->key_owned = true;

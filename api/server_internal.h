@@ -61,6 +61,11 @@ void *assay__exchange_begin(void *server, const char *target, struct MHD_Connect
 void assay__exchange_end(void *server, struct MHD_Connection *connection, void **request,
                          enum MHD_RequestTerminationCode code);
 
+/* As assay_request_continue; false when the queue is full, which an urgent one does not mind. */
+ASSAY_MUST_CHECK bool
+assay__request_submit(struct assay_request *request,
+                      enum assay_step (*next)(struct assay_request *request), bool urgent);
+
 /* Suspends the connection; from an HTTP thread, before the request is handed on. */
 void assay__suspend(struct assay_server *server, struct MHD_Connection *connection);
 /* Hands it back to its HTTP thread. */

@@ -7,8 +7,8 @@
 #include "common/memory.h"
 #include "suggest/algorithms/bayesian/kernel.h"
 #include "suggest/algorithms/bayesian/model.h"
+#include "suggest/algorithms/fidelity/evidence.h"
 #include "suggest/algorithms/fidelity/predict.h"
-#include "suggest/algorithms/fidelity/sampler.h"
 #include "suggest/rungs.h"
 #include "suggest/view.h"
 
@@ -257,7 +257,7 @@ static void
 pend(struct assay_bandit *bandit, double from)
 {
     size_t n, stride = bandit->base->transform.n_dimensions + 1;
-    const double **running = assay_sampler_pending(bandit->base->history, PENDING_MAX, &n);
+    const double **running = assay_evidence_pending(bandit->base->history, PENDING_MAX, &n);
     double *points = assay_alloc(n * stride + 1, sizeof *points);
 
     for (size_t i = 0; i < n; i++) {

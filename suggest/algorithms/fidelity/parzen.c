@@ -125,7 +125,7 @@ fit_rung(struct assay_parzen *parzen, const struct assay_judged *judged, size_t 
          size_t least)
 {
     size_t n_good = ASSAY_MAX(least, (size_t)ceil(GOOD_FRACTION * (double)n)), n_pending;
-    const double **pending = assay_sampler_pending(parzen->base->history, PENDING_MAX, &n_pending);
+    const double **pending = assay_evidence_pending(parzen->base->history, PENDING_MAX, &n_pending);
     size_t n_bad, dimensions = parzen->layout.n_dimensions;
     struct side good, bad;
 
@@ -162,7 +162,7 @@ refit(struct assay_parzen *parzen)
     for (size_t rung = parzen->ladder->n_rungs; rung-- > 0 && parzen->rung < 0;) {
         size_t n, n_valued;
         struct assay_judged *judged =
-            assay_sampler_judged(parzen->ladder, parzen->base->history, rung, &n, &n_valued);
+            assay_evidence_judged(parzen->ladder, parzen->base->history, rung, &n, &n_valued);
 
         if (n >= least + 2 && n_valued >= 2) {
             fit_rung(parzen, judged, n, n_valued, least);

@@ -9,7 +9,8 @@
 #ifndef ASSAY_SUGGEST_ALGORITHMS_FIDELITY_PARZEN_H
 #define ASSAY_SUGGEST_ALGORITHMS_FIDELITY_PARZEN_H
 
-#include "suggest/algorithms/fidelity/sampler.h"
+#include "suggest/algorithms/base.h"
+#include "suggest/algorithms/fidelity/evidence.h"
 
 struct assay_parzen;
 

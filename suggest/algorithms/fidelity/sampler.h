@@ -15,14 +15,6 @@ enum assay_sampler_kind {
     ASSAY_SAMPLER_MODEL,
 };
 
-/* What a model has to say when asked for a new configuration. */
-enum assay_model_answer {
-    ASSAY_MODEL_PROPOSED,
-    ASSAY_MODEL_NOT_READY,    /* too few results */
-    ASSAY_MODEL_NONE_UNTRIED, /* everything looked at has been tried */
-    ASSAY_MODEL_INTERRUPTED,
-};
-
 struct assay_parzen;
 struct assay_surrogate;
 
@@ -38,12 +30,6 @@ struct assay_sampler {
     struct assay_surrogate *surrogate; /* likewise */
 };
 
-/* A trial judged at a rung, in any bracket. */
-struct assay_judged {
-    const struct assay_history_trial *trial; /* borrowed until the next tell */
-    double value;                            /* +inf: bad */
-};
-
 /* `name`, `base` and `ladder` are borrowed until done. */
 void assay_sampler_init(struct assay_sampler *sampler, enum assay_sampler_kind kind,
                         double random_share, const char *name, double sign,
@@ -57,15 +43,5 @@ void assay_sampler_forget(struct assay_sampler *sampler);
 int32_t assay_sampler_propose(struct assay_sampler *sampler, int64_t number,
                               const struct assay_batch *batch,
                               const struct assay_plugin_suggestion *suggestion);
-
-/* What models learn from: trials judged at a rung, best first, in memory that the
- * caller frees; `ret_valued`: the first so many have a value. */
-struct assay_judged *assay_sampler_judged(const struct assay_ladder *ladder,
-                                          const struct assay_history *history, size_t rung,
-                                          size_t *ret_n, size_t *ret_valued);
-/* Points of the trials that run, the newest `max` of them in the order of their
- * numbers; memory of the caller. */
-const double **assay_sampler_pending(const struct assay_history *history, size_t max,
-                                     size_t *ret_n);
 
 #endif

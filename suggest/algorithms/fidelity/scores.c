@@ -51,7 +51,7 @@ rank_rung(const struct assay_ladder *ladder, const struct assay_history *history
           size_t *ret_n)
 {
     size_t n, n_valued;
-    struct assay_judged *judged = assay_sampler_judged(ladder, history, rung, &n, &n_valued);
+    struct assay_judged *judged = assay_evidence_judged(ladder, history, rung, &n, &n_valued);
     struct assay_score *scores = assay_alloc(n + 1, sizeof *scores);
 
     for (size_t from = 0, to; from < n; from = to) {
@@ -132,7 +132,7 @@ find_target(const struct assay_ladder *ladder, const struct assay_history *histo
     for (size_t k = ladder->n_rungs; k-- > 0;) {
         size_t n, n_valued;
 
-        free(assay_sampler_judged(ladder, history, k, &n, &n_valued));
+        free(assay_evidence_judged(ladder, history, k, &n, &n_valued));
         if (n_valued >= TARGET_MIN && (k > 0 || n_valued >= least))
             return k;
     }

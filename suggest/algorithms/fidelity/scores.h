@@ -17,7 +17,7 @@
 #ifndef ASSAY_SUGGEST_ALGORITHMS_FIDELITY_SCORES_H
 #define ASSAY_SUGGEST_ALGORITHMS_FIDELITY_SCORES_H
 
-#include "suggest/algorithms/fidelity/sampler.h"
+#include "suggest/algorithms/fidelity/evidence.h"
 
 /* A trial at a rung. */
 struct assay_score {

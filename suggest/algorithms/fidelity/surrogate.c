@@ -459,7 +459,7 @@ pending_points(const struct assay_surrogate *surrogate, const struct assay_batch
 {
     size_t n_batch = ASSAY_MIN(batch->n_given, (size_t)PENDING_MAX / 2), n;
     const double **points =
-        assay_sampler_pending(surrogate->base->history, PENDING_MAX - n_batch, &n);
+        assay_evidence_pending(surrogate->base->history, PENDING_MAX - n_batch, &n);
 
     for (size_t i = batch->n_given - n_batch; i < batch->n_given; i++) {
         points = assay_realloc(points, n + 1, sizeof *points);

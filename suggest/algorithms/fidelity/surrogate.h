@@ -22,7 +22,8 @@
 #ifndef ASSAY_SUGGEST_ALGORITHMS_FIDELITY_SURROGATE_H
 #define ASSAY_SUGGEST_ALGORITHMS_FIDELITY_SURROGATE_H
 
-#include "suggest/algorithms/fidelity/sampler.h"
+#include "suggest/algorithms/base.h"
+#include "suggest/algorithms/fidelity/evidence.h"
 #include "suggest/sobol.h"
 
 struct assay_surrogate;
