@@ -6,9 +6,9 @@ import json
 import os
 import pathlib
 import re
-import urllib.parse
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple, Union
 
+from ._place import Place
 from ._transport import Query, Transport
 from .errors import ConnectionFailedError, InvalidJsonError, InvalidStudyError
 from .study import Study
@@ -54,8 +54,7 @@ class Client:
         spec = self._read(study)
         if name is not None:
             spec["name"] = name
-        return self._study(self._transport.request(
-            "POST", self._path("studies"), body=spec).json())
+        return self._study(self._place.post("studies", body=spec))
 
     def validate(self, study: Union[Mapping[str, Any], StudyFile]) -> Dict[str, Any]:
         """Checks a study without making it; returns it as the server understands it."""
@@ -63,13 +62,13 @@ class Client:
 
     def study(self, name: str) -> Study:
         """A study that exists.  Raises NotFoundError."""
-        return self._study(self._transport.request("GET", self._path("studies", name)).json())
+        return self._study(self._place.get("studies", name))
 
     def studies(self, *, state: Union[str, List[str], None] = None, prefix: Optional[str] = None,
                 sort: Optional[str] = None) -> Iterator[Study]:
         """All studies of the project, page by page; `sort` is created_at, name, or one with a -."""
         query: Query = {"state": _joined(state), "name": prefix, "sort": sort}
-        for one in self._pages(self._path("studies"), "studies", query):
+        for one in self._place.pages("studies", query):
             yield self._study(one)
 
     def whoami(self) -> Dict[str, Any]:
@@ -91,26 +90,16 @@ class Client:
 
     # ---- for this package ----
 
+    @property
+    def _place(self) -> Place:
+        return Place(self._transport, "/v1/projects").below(self.project)
+
     def _study(self, data: Mapping[str, Any]) -> Study:
-        return Study(self, data)
-
-    def _path(self, *parts: Union[str, int]) -> str:
-        return "/".join([f"/v1/projects/{urllib.parse.quote(self.project, safe='')}",
-                         *(urllib.parse.quote(str(part), safe="") for part in parts)])
-
-    def _pages(self, path: str, key: str, query: Query) -> Iterator[Dict[str, Any]]:
-        page: Optional[str] = None
-        while True:
-            answer = self._transport.request(
-                "GET", path, query={**query, "page_token": page}).json()
-            yield from answer[key]
-            page = answer.get("next_page_token")
-            if not page:
-                return
+        return Study(self._place.below("studies", data["name"]), {"project": self.project, **data})
 
     def _dry_run(self, study: Union[Mapping[str, Any], bytes], kind: str) -> Dict[str, Any]:
-        answer: Dict[str, Any] = self._transport.request(
-            "POST", self._path("studies"), query={"dry_run": "true"}, body=study,
+        answer: Dict[str, Any] = self._place.request(
+            "POST", "studies", query={"dry_run": "true"}, body=study,
             content_type=kind).json()["spec"]
         return answer
 

@@ -22,7 +22,6 @@ from . import errors
 from ._records import StopDecision
 from ._values import Metrics, Number, encode_metrics
 from .client import Client
-from .study import Study
 from .trial import Trial
 
 _PENDING_MAX = 10_000  # measurements in one request
@@ -97,6 +96,7 @@ class _Reporter:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._client: Optional[Client] = None
         self._trial: Optional[Trial] = None
         self._pending: List[Dict[str, Any]] = []
         self._silent_until = 0.0  # monotonic; not 0 while the server does not answer
@@ -126,8 +126,8 @@ class _Reporter:
             for one in self._pending:
                 _print(one.get("step"), one["metrics"])
             self._pending.clear()
-            if self._trial is not None:
-                self._trial._study._client.close()
+            if self._client is not None:
+                self._client.close()
 
     def _send(self, trial: Trial) -> None:
         try:
@@ -156,10 +156,11 @@ class _Reporter:
 
     def _find_trial(self) -> Optional[Trial]:
         if self._trial is None and in_trial() and os.environ.get("ASSAY_URL"):
-            client = Client(project=os.environ.get("ASSAY_PROJECT") or "default",
-                            timeout=_TIMEOUT_S, retry_for=_RETRY_FOR_S)
-            study = Study(client, {"name": os.environ["ASSAY_STUDY"]})
-            self._trial = Trial(study, {"number": int(os.environ["ASSAY_TRIAL"])})
+            self._client = Client(project=os.environ.get("ASSAY_PROJECT") or "default",
+                                  timeout=_TIMEOUT_S, retry_for=_RETRY_FOR_S)
+            study, number = os.environ["ASSAY_STUDY"], int(os.environ["ASSAY_TRIAL"])
+            self._trial = Trial(self._client._place.below("studies", study, "trials", number),
+                                study, {"number": number})
         return self._trial
 
 

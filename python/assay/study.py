@@ -10,16 +10,13 @@ import threading
 import time
 import uuid
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import (TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, Optional,
-                    Sequence, Union)
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Union
 
 from . import errors
+from ._place import Place
 from ._records import FINAL_STUDY_STATES, Advice, Best, Importance, TrialRecord
 from ._values import Metrics, Number, encode_number
 from .trial import Infeasible, Trial, heartbeats
-
-if TYPE_CHECKING:
-    from .client import Client
 
 _LONG_POLL_S = 30
 _POLL_GAP_S = 0.1  # a study that changes all the time is looked at no more often
@@ -47,10 +44,10 @@ class Suggestions(List[Trial]):
 class Study:
     """A study on the server.  What it says of itself is from the last refresh()."""
 
-    def __init__(self, client: Client, data: Mapping[str, Any]) -> None:
-        self._client = client
+    def __init__(self, place: Place, data: Mapping[str, Any]) -> None:
+        self._place = place
         self.name: str = data["name"]
-        self.project: str = data.get("project") or client.project
+        self.project: str = data["project"]
         self.raw: Dict[str, Any] = dict(data)
 
     def __repr__(self) -> str:
@@ -88,7 +85,7 @@ class Study:
         return dict(self.raw["spec"])
 
     def refresh(self) -> Study:
-        self.raw = self._get()
+        self.raw = self._place.get()
         return self
 
     def wait(self, timeout: Optional[float] = None,
@@ -102,8 +99,8 @@ class Study:
         seconds = 0
         while True:
             asked = time.monotonic()
-            answer = self._client._transport.request(
-                "GET", self._path(), wait=seconds, headers={"If-None-Match": tag} if tag else None,
+            answer = self._place.request(
+                "GET", wait=seconds, headers={"If-None-Match": tag} if tag else None,
                 query={"wait": f"{seconds}s", "until": None if progress is not None else "final"}
                 if seconds else None)
             if answer.status != 304:  # else it is as it was
@@ -126,12 +123,12 @@ class Study:
 
     def best(self) -> Optional[Best]:
         """The best trial so far; None if no trial has succeeded yet."""
-        data = self._get("best")["best"]
+        data = self._place.get("best")["best"]
         return Best.from_json(data) if data else None
 
     def pareto(self) -> List[TrialRecord]:
         """With several objectives: the trials that no other trial beats in all of them."""
-        return [TrialRecord.from_json(one) for one in self._get("pareto")["trials"]]
+        return [TrialRecord.from_json(one) for one in self._place.get("pareto")["trials"]]
 
     def importance(self, method: Optional[str] = None, *, interactions: bool = False,
                    metric: Optional[str] = None) -> Importance:
@@ -141,28 +138,27 @@ class Study:
         the whole space); `interactions`, of pairs of parameters, come with "fanova"."""
         query = {"method": method, "interactions": "true" if interactions else None,
                  "metric": metric}
-        return Importance.from_json(self._client._transport.request(
-            "GET", self._path("importance"), query=query).json())
+        return Importance.from_json(self._place.get("importance", query=query))
 
     def advice(self) -> Advice:
         """Whether going on is worth it, from the trials so far.  Nothing stops by it."""
-        return Advice.from_json(self._get("advice"))
+        return Advice.from_json(self._place.get("advice"))
 
     def trials(self, *, state: Union[str, List[str], None] = None, sort: Optional[str] = None,
                page_size: int = 500) -> Iterator[TrialRecord]:
         """All trials, fetched page by page; `sort` is number, value, …, or one with a -."""
         query = {"state": ",".join(state) if isinstance(state, list) else state, "sort": sort,
                  "page_size": page_size}
-        for one in self._client._pages(self._path("trials"), "trials", query):
+        for one in self._place.pages("trials", query):
             yield TrialRecord.from_json(one)
 
     def trial(self, number: int) -> Trial:
         """One trial, to look at (record(), measurements(), logs()) or to stop."""
-        return Trial(self, self._get("trials", number))
+        return self._trial(self._place.get("trials", number))
 
     def events(self, *, after: Union[int, str, None] = None) -> Iterator[Dict[str, Any]]:
         """What has happened so far, oldest first."""
-        yield from self._client._pages(self._path("events"), "events", {"after": after})
+        yield from self._place.pages("events", {"after": after})
 
     # ---- steering ----
 
@@ -179,14 +175,12 @@ class Study:
 
     def update(self, *, limits: Mapping[str, Any]) -> Study:
         """Changes limits while the study runs, such as trials or parallel."""
-        self.raw = self._client._transport.request(
-            "PATCH", self._path(), body={"limits": dict(limits)}).json()
+        self.raw = self._place.request("PATCH", body={"limits": dict(limits)}).json()
         return self
 
     def delete(self, *, force: bool = False) -> None:
         """Removes the study and its trials; with `force` even while it runs."""
-        self._client._transport.request(
-            "DELETE", self._path(), query={"force": "true" if force else None})
+        self._place.request("DELETE", query={"force": "true" if force else None})
 
     def add(self, trials: Sequence[Mapping[str, Any]]) -> List[int]:
         """Adds trials, all or none; returns their numbers.
@@ -197,7 +191,7 @@ class Study:
         for one in body:
             if "metrics" in one:
                 one["metrics"] = {name: encode_number(v) for name, v in one["metrics"].items()}
-        answer = self._post("trials", body={"trials": body})
+        answer = self._place.post("trials", body={"trials": body})
         return [one["number"] for one in answer["trials"]]
 
     # ---- ask and tell ----
@@ -209,9 +203,9 @@ class Study:
         `client` names the asker: one that asks again under the same name, after a crash say, is
         first given the trials that it still holds.  Left out, every call has a name of its own."""
         name = client if client is not None else _client_name()
-        answer = self._post("suggestions", body={"count": count, "client": name})
+        answer = self._place.post("suggestions", body={"count": count, "client": name})
         pause_ms = answer.get("retry_after_ms")
-        return Suggestions([Trial(self, one) for one in answer["trials"]],
+        return Suggestions([self._trial(one) for one in answer["trials"]],
                            str(answer.get("study_state", "")), answer.get("reason"),
                            None if pause_ms is None else pause_ms / 1000)
 
@@ -246,23 +240,11 @@ class Study:
 
     # ---- for this package ----
 
-    def _path(self, *parts: Union[str, int]) -> str:
-        return self._client._path("studies", self.name, *parts)
-
-    def _get(self, *parts: Union[str, int]) -> Dict[str, Any]:
-        answer: Dict[str, Any] = self._client._transport.request(
-            "GET", self._path(*parts)).json()
-        return answer
-
-    def _post(self, *parts: Union[str, int], body: Any = None,
-              query: Optional[Mapping[str, Any]] = None,
-              retry_for: Optional[float] = None) -> Dict[str, Any]:
-        answer: Dict[str, Any] = self._client._transport.request(
-            "POST", self._path(*parts), body=body, query=query, retry_for=retry_for).json()
-        return answer
+    def _trial(self, data: Mapping[str, Any]) -> Trial:
+        return Trial(self._place.below("trials", data["number"]), self.name, data)
 
     def _verb(self, verb: str, query: Optional[Mapping[str, Any]] = None) -> Study:
-        self.raw = self._post(verb, query=query)
+        self.raw = self._place.post(verb, query=query)
         return self
 
     def _objective_metric(self) -> str:

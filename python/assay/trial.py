@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import threading
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional
+from typing import Any, Dict, Iterator, List, Mapping, Optional
 
 from . import errors
+from ._place import Place
 from ._records import Measurement, StopDecision, TrialRecord
 from ._values import Metrics, Number, encode_metrics
-
-if TYPE_CHECKING:
-    from .study import Study
 
 _HEARTBEAT_MIN_S, _HEARTBEAT_MAX_S = 1.0, 30.0
 
@@ -24,7 +22,8 @@ class Infeasible(Exception):
 class Trial:
     """A trial, either handed out by Study.ask() or looked up by Study.trial()."""
 
-    def __init__(self, study: Study, data: Mapping[str, Any]) -> None:
+    def __init__(self, place: Place, study: str, data: Mapping[str, Any]) -> None:
+        self._place = place
         self._study = study
         self.number: int = data["number"]
         self.parameters: Dict[str, Any] = dict(data.get("parameters") or {})
@@ -33,7 +32,7 @@ class Trial:
         self._decision = StopDecision(False)
 
     def __repr__(self) -> str:
-        return f"<assay.Trial {self.number} of {self._study.name}: {self.parameters}>"
+        return f"<assay.Trial {self.number} of {self._study}: {self.parameters}>"
 
     # ---- telling ----
 
@@ -50,8 +49,8 @@ class Trial:
                     retry_for: Optional[float] = None) -> StopDecision:
         """Reports as JSON: [{"step": 3, "metrics": {"loss": 0.4}}, …].  An empty list only renews
         the lease.  `retry_for` is the client's if left out."""
-        answer = self._study._post("trials", self.number, "measurements",
-                                   body={"measurements": measurements}, retry_for=retry_for)
+        answer = self._place.post("measurements", body={"measurements": measurements},
+                                  retry_for=retry_for)
         return self._decide(StopDecision.from_json(answer))
 
     def heartbeat(self) -> StopDecision:
@@ -84,8 +83,7 @@ class Trial:
 
     def _end(self, body: Dict[str, Any]) -> TrialRecord:
         try:
-            return TrialRecord.from_json(
-                self._study._post("trials", self.number, "complete", body=body))
+            return TrialRecord.from_json(self._place.post("complete", body=body))
         except errors.TrialFinishedError:
             if not self._decision.stop:
                 raise
@@ -95,24 +93,22 @@ class Trial:
 
     def record(self) -> TrialRecord:
         """The trial as the server has it now."""
-        return TrialRecord.from_json(self._study._get("trials", self.number))
+        return TrialRecord.from_json(self._place.get())
 
     def measurements(self, metric: Optional[str] = None) -> Iterator[Measurement]:
         """All that was reported, in the order of steps."""
-        path = self._study._path("trials", self.number, "measurements")
-        for one in self._study._client._pages(path, "measurements", {"metric": metric}):
+        for one in self._place.pages("measurements", {"metric": metric}):
             yield Measurement.from_json(one)
 
     def logs(self, tail: Optional[int] = None) -> str:
         """What the trial's command has printed; `tail` only the last lines."""
-        answer = self._study._client._transport.request(
-            "GET", self._study._path("trials", self.number, "logs"), query={"tail": tail},
-            headers={"Accept": "text/plain"})
+        answer = self._place.request("GET", "logs", query={"tail": tail},
+                                     headers={"Accept": "text/plain"})
         return answer.body.decode("utf-8", "replace")
 
     def stop(self) -> TrialRecord:
         """Stops it early; what it has measured counts."""
-        return TrialRecord.from_json(self._study._post("trials", self.number, "stop"))
+        return TrialRecord.from_json(self._place.post("stop"))
 
 
 @contextlib.contextmanager
