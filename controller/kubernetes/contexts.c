@@ -26,6 +26,7 @@ struct context {
 
 struct assay_kube_contexts {
     struct assay_executor_options options;
+    struct assay_kube_executors all;
     struct assay_kube_executor *own; /* of the service's own context */
     struct context *others;          /* by name; on the loop's thread only */
 };
@@ -85,7 +86,7 @@ open_context(struct assay_kube_contexts *contexts, const char *name,
     if (context == NULL) {
         context = ASSAY_NEW(struct context);
         options.kubernetes.context = name;
-        rc = assay__kube_open(&options, contexts, name, &context->executor, err);
+        rc = assay__kube_open(&options, &contexts->all, name, &context->executor, err);
         if (rc < 0) {
             free(context);
             return rc;
@@ -117,23 +118,6 @@ recall(struct assay_kube_contexts *contexts)
     json_decref(names);
 }
 
-bool
-assay__kube_known_elsewhere(const struct assay_kube_executor *executor, const char *name)
-{
-    const struct assay_kube_contexts *contexts = executor->contexts;
-
-    if (contexts->own != executor && contexts->own != NULL &&
-        assay__kube_find_named(contexts->own, name) != NULL)
-        return true;
-    for (const struct context *context = contexts->others; context != NULL;
-         context = context->hh.next) {
-        if (context->executor != executor &&
-            assay__kube_find_named(context->executor, name) != NULL)
-            return true;
-    }
-    return false;
-}
-
 /* --- the type --- */
 
 static assay_status
@@ -144,7 +128,7 @@ contexts_open(const struct assay_executor_options *options, struct assay_executo
     assay_status rc;
 
     contexts->options = *options;
-    rc = assay__kube_open(options, contexts, NULL, &contexts->own, err);
+    rc = assay__kube_open(options, &contexts->all, NULL, &contexts->own, err);
     if (rc < 0) {
         free(contexts);
         return rc;

@@ -85,8 +85,7 @@ on_answer(void *arg, const struct assay_kube_answer *answer)
             resource->until_us = assay_monotonic_us() + AGAIN_US;
         }
     }
-    if (resource->state == ASSAY__KUBE_KNOWN)
-        assay__kube_spaces_recall(resource->executor);
+    resource->executor->recall_due |= resource->state == ASSAY__KUBE_KNOWN;
     assay__kube_tick_soon(resource->executor);
 }
 

@@ -9,24 +9,14 @@
  * Metrics are read from the log, from its beginning again after a restart: their steps
  * come out the same, so nothing counts twice.  An object is kept for a while after its end
  * was told, so that a daemon killed before the commit finds it again. */
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
-#include "common/file.h"
 #include "common/memory.h"
 #include "common/random.h"
 #include "controller/kubernetes/internal.h"
 #include "schemas/decode.h"
-
-#define TICK_MS 100
-#define CA_BYTES_MAX ((size_t)256 * 1024) /* it goes with every trial */
-#define OWNER_FILE "kubernetes-owner"
-#define OWNER_LENGTH_MAX 20
-/* Of kube-namespace: each project's trials run in a namespace of its own. */
-#define PROJECT "${project}"
-#define NAMESPACE_LENGTH_MAX 63
 
 static void
 on_tick(uv_timer_t *timer)
@@ -35,19 +25,15 @@ on_tick(uv_timer_t *timer)
     int64_t now_us = assay_monotonic_us();
     struct assay_kube_attempt *attempt, *next;
 
+    if (executor->recall_due)
+        assay__kube_spaces_recall(executor);
     HASH_ITER(hh, executor->attempts, attempt, next)
     {
         assay__kube_look_at(attempt, now_us);
     }
+    assay__kube_spaces_tidy(executor);
     if (executor->attempts == NULL)
         uv_timer_stop(&executor->tick);
-}
-
-void
-assay__kube_tick_soon(struct assay_kube_executor *executor)
-{
-    if (!executor->closing)
-        uv_timer_start(&executor->tick, on_tick, 0, TICK_MS);
 }
 
 static struct assay_kube_attempt *
@@ -60,44 +46,13 @@ find(const struct assay_kube_executor *executor, const struct assay_attempt_key 
 
 /* --- opening and closing --- */
 
-/* Who we are in the cluster: given, or drawn once. */
-static assay_status
-read_owner(struct assay_kube_executor *executor, const char *given, struct assay_error *err)
-{
-    assay_auto_free char *path = assay_format("%s/" OWNER_FILE, executor->data_dir);
-    struct assay_random random;
-    assay_status rc;
-
-    if (given != NULL) {
-        if (!assay_kubernetes_name_valid(given) || strlen(given) > OWNER_LENGTH_MAX)
-            return assay_fail(err, ASSAY_E_INVALID_VALUE,
-                              "kube-owner must be at most 20 small letters, digits and '-'");
-        executor->owner = assay_strdup(given);
-        return ASSAY_OK;
-    }
-    rc = assay_file_read_line(path, &executor->owner, err);
-    if (rc == ASSAY_OK || rc != ASSAY_E_NOT_FOUND)
-        return rc;
-    assay_random_init(&random, assay_random_seed(), 0, 0);
-    executor->owner = assay_format("%08" PRIx32, assay_random_u32(&random));
-    return assay_file_replace(path, executor->owner, strlen(executor->owner), 0600, err);
-}
-
 static void
 free_executor(struct assay_kube_executor *executor)
 {
-    assay_kube_client_free(executor->client);
-    assay_kube_config_free(executor->config);
+    assay__kube_cluster_done(executor);
     assay_metric_line_done(&executor->line);
     free(executor->data_dir);
-    free(executor->owner);
-    free(executor->url);
-    free(executor->url_ca);
-    free(executor->runner_image);
-    free(executor->namespace_);
     free(executor->watched_path);
-    free(executor->selector);
-    free(executor->fault);
     free(executor);
 }
 
@@ -122,6 +77,7 @@ assay__kube_close(struct assay_kube_executor *executor)
     struct assay_kube_attempt *attempt, *next;
 
     executor->closing = true;
+    LIST_REMOVE(executor, beside);
     HASH_ITER(hh, executor->attempts, attempt, next)
     {
         assay__kube_attempt_free(attempt);
@@ -134,70 +90,22 @@ assay__kube_close(struct assay_kube_executor *executor)
     uv_close((uv_handle_t *)&executor->tick, on_tick_closed);
 }
 
-static assay_status
-open_cluster(struct assay_kube_executor *executor, const struct assay_kubernetes_options *options)
-{
-    struct assay_error err = {0};
-    assay_status rc =
-        assay_kube_config_read(options->kubeconfig, options->context, &executor->config, &err);
-
-    if (rc == ASSAY_OK)
-        rc = assay_kube_client_new(
-            &(struct assay_kube_client_options){
-                .loop = executor->loop,
-                .config = executor->config,
-                .qps = (double)options->qps,
-                .burst = (double)options->burst,
-            },
-            &executor->client, &err);
-    if (rc < 0) {
-        executor->fault = assay_strdup(err.message);
-        executor->config = assay_kube_config_free(executor->config);
-        return rc;
-    }
-    executor->namespace_ = assay_strdup(options->namespace_ != NULL ? options->namespace_
-                                                                    : executor->config->namespace_);
-    return ASSAY_OK;
-}
-
-/* The namespace of a project's trials, unless their study names one. */
-static char *
-own_namespace(const struct assay_kube_executor *executor, const char *project)
-{
-    const char *at = strstr(executor->namespace_, PROJECT);
-    char *name;
-
-    if (at == NULL)
-        return assay_strdup(executor->namespace_);
-    name = assay_format("%.*s%s%s", (int)(at - executor->namespace_), executor->namespace_, project,
-                        at + strlen(PROJECT));
-    for (char *c = name; *c != '\0'; c++) { /* names of projects may have what labels may not */
-        if (*c == '.' || *c == '_')
-            *c = '-';
-    }
-    return name;
-}
-
 assay_status
-assay__kube_open(const struct assay_executor_options *options,
-                 const struct assay_kube_contexts *contexts, const char *context,
-                 struct assay_kube_executor **ret_executor, struct assay_error *err)
+assay__kube_open(const struct assay_executor_options *options, struct assay_kube_executors *all,
+                 const char *context, struct assay_kube_executor **ret_executor,
+                 struct assay_error *err)
 {
     struct assay_kube_executor *executor = ASSAY_NEW(struct assay_kube_executor);
     assay_status rc;
 
-    executor->contexts = contexts;
     assay_random_init(&executor->random, assay_random_seed(), 0, 0);
     executor->events = options->events;
+    executor->news = &assay__kube_news;
     executor->loop = options->loop;
+    executor->on_tick = on_tick;
     executor->data_dir = assay_strdup(options->data_dir);
     executor->log_bytes = options->trial_log_bytes;
-    executor->url = assay_strdup(options->kubernetes.url);
-    executor->runner_image = assay_strdup(options->kubernetes.runner_image);
-    rc = read_owner(executor, options->kubernetes.owner, err);
-    if (rc == ASSAY_OK && options->kubernetes.url_ca != NULL)
-        rc = assay_file_read(options->kubernetes.url_ca, CA_BYTES_MAX, &executor->url_ca, NULL,
-                             err);
+    rc = assay__kube_cluster_open(executor, &options->kubernetes, err);
     if (rc < 0) {
         free_executor(executor);
         return rc;
@@ -210,16 +118,13 @@ assay__kube_open(const struct assay_executor_options *options,
         executor->watched_path =
             assay_format("%s/kubernetes-watched-%s.json", options->data_dir, escaped);
     }
-    executor->selector = assay_format("assay.dev%%2Fdaemon%%3D%s", executor->owner);
     uv_timer_init(executor->loop, &executor->tick);
     executor->tick.data = executor;
-    if (open_cluster(executor, &options->kubernetes) == ASSAY_OK) {
-        /* What a former daemon left there is looked for at once. */
-        if (options->kubernetes.kubeconfig != NULL &&
-            strstr(executor->namespace_, PROJECT) == NULL)
-            assay__kube_space_pods(executor, executor->namespace_);
-        assay__kube_spaces_recall(executor);
-    }
+    executor->all = all;
+    LIST_INSERT_HEAD(all, executor, beside);
+    /* What a former daemon left there is looked for at once. */
+    if (executor->config != NULL)
+        assay__kube_spaces_open(executor, options->kubernetes.kubeconfig != NULL);
     *ret_executor = executor;
     return ASSAY_OK;
 }
@@ -248,28 +153,6 @@ check_runner(const struct assay_kube_executor *executor, const struct assay_tria
         assay_kube_runner_check(trial, spec, &reach, pointer, faults);
     assay_kubernetes_spec_free(spec);
     assay_faults_done(&ignored);
-}
-
-/* A project that has a namespace of its own has no other; `wanted` NULL: that one. */
-void
-assay__kube_check_namespace(const struct assay_kube_executor *executor, const char *project,
-                            const char *wanted, const char *pointer, struct assay_faults *faults)
-{
-    assay_auto_free char *own = NULL;
-
-    if (executor->namespace_ == NULL || strstr(executor->namespace_, PROJECT) == NULL)
-        return;
-    own = own_namespace(executor, project);
-    if (strlen(own) > NAMESPACE_LENGTH_MAX || !assay_kubernetes_name_valid(own))
-        assay_fault_add(faults, pointer, NULL, NULL,
-                        "the trials of this project would run in the namespace \"%s\", which can "
-                        "not be the name of one", own);
-    else if (wanted != NULL && strcmp(wanted, own) != 0) {
-        json_auto_t *found = json_string(wanted);
-
-        assay_fault_add(faults, pointer, found, own,
-                        "the trials of this project run in the namespace \"%s\"", own);
-    }
 }
 
 void
@@ -339,7 +222,7 @@ prepare(struct assay_kube_executor *executor, const struct assay_launch *launch)
         return attempt;
     }
     attempt->namespace_ = namespace_ != NULL ? assay_strdup(namespace_)
-                                             : own_namespace(executor, launch->project);
+                                             : assay__kube_own_namespace(executor, launch->project);
     rc = build(attempt, launch, &err);
     if (rc == ASSAY_OK)
         rc = assay__kube_reading_prepare(attempt, launch->spec, &err);

@@ -1,15 +1,21 @@
 /* What the files of the Kubernetes executor share; nobody else includes this.
  *
- *   contexts.c  what the engine calls; an executor for each context
- *   executor.c  one cluster's: opening, closing, start and stop, the clock
- *   attempt.c   one attempt: its object is created, found again, deleted; its end told
- *   pods.c      the pod form: what an attempt's pod says about it
- *   object.c    the template form: its object, and the pod of it that is read
- *   reading.c   a log: metrics, and the output that is kept
- *   secret.c    its Secret, with its token and what a runner has to do
- *   space.c     what is watched in a namespace; leftovers
- *   texts.c     texts of the cluster that study files refer to
- *   discovery.c where the API has the objects of a kind
+ * From the top down; a file calls what stands below it, never what stands above.  What comes
+ * from below is a callback, or is noted and taken up at the next tick.
+ *
+ *   contexts.c      what the engine calls; an executor for each context
+ *   executor.c      one cluster's: opening, closing, start and stop, the tick
+ *   news.c          what is heard, and which attempt it concerns; leftovers
+ *   life.c          an attempt's object is created, found again, deleted; its end told
+ *   template_form.c the template form: its object, and the pod of it that is read
+ *   pod_form.c      the pod form: what an attempt's pod says about it
+ *   secret.c        its Secret, with its token and what a runner has to do
+ *   reading.c       its log: metrics, and the output that is kept
+ *   attempt.c       what is noted of an attempt: it waits, was started, has ended
+ *   space.c         what is watched in a namespace
+ *   discovery.c     where the API has the objects of a kind
+ *   texts.c         texts of the cluster that study files refer to
+ *   cluster.c       one cluster: who we are there, where trials may run, the clock
  *
  * An attempt has one object, which carries its name: a pod, or what its template says.
  *
@@ -26,7 +32,8 @@
 #include "controller/kube_api/client.h"
 #include "controller/kube_api/log.h"
 #include "controller/kube_api/watch.h"
-#include "controller/kubernetes/pod.h"
+#include "controller/kubernetes/pod_manifest.h"
+#include "controller/kubernetes/pod_status.h"
 #include "controller/kubernetes/template.h"
 #include "schemas/metric_book.h"
 #include "schemas/metric_line.h"
@@ -35,7 +42,8 @@
 #define ASSAY__KUBE_REQUEST_US (30 * ASSAY_SECOND_US)
 
 struct assay_kube_executor;
-struct assay_kube_contexts;
+/* Those of all contexts. */
+LIST_HEAD(assay_kube_executors, assay_kube_executor);
 
 /* Where the API has the objects of one kind. */
 struct assay_kube_resource {
@@ -74,7 +82,16 @@ struct assay_kube_space {
     struct assay_kube_watch *watch;
     bool synced;
     bool hopeless; /* it can not be listed, and never could */
+    bool recalled; /* watched for what may be left over there, too */
     UT_hash_handle hh;
+};
+
+/* What is heard of a space. */
+struct assay_kube_news {
+    void (*put)(struct assay_kube_space *space, const json_t *object);
+    void (*gone)(struct assay_kube_space *space, const char *name);
+    void (*synced)(struct assay_kube_space *space);
+    void (*failed)(struct assay_kube_space *space, const char *sentence);
 };
 
 struct assay_kube_attempt {
@@ -124,6 +141,7 @@ struct assay_kube_attempt {
     int64_t waits_since_us, stuck_since_us;
 
     struct assay_kube_log *log;
+    void (*on_log_over)(struct assay_kube_attempt *attempt);
     struct assay_metric_pattern *pattern; /* NULL = metrics are pushed */
     struct assay_metric_book *book;
     struct assay_measurements measured;
@@ -133,10 +151,14 @@ struct assay_kube_attempt {
 
 /* One context of the kubeconfig. */
 struct assay_kube_executor {
-    const struct assay_kube_contexts *contexts; /* which it is one of */
+    struct assay_kube_executors *all; /* of which it is one */
+    LIST_ENTRY(assay_kube_executor) beside;
     struct assay_executor_events events;
+    const struct assay_kube_news *news;
     uv_loop_t *loop;
     uv_timer_t tick;
+    uv_timer_cb on_tick;
+    bool recall_due; /* at the next tick: a kind is known now */
     bool closing;
     int rounds; /* of the loop until everything is closed */
     char *data_dir, *owner, *selector;
@@ -157,46 +179,126 @@ struct assay_kube_executor {
     struct assay_random random;          /* of pauses */
 };
 
-/* --- contexts (contexts.c) --- */
+/* --- the cluster (cluster.c) --- */
 
-/* Whether the object is an attempt's of another context, which may be of the same cluster. */
-bool assay__kube_known_elsewhere(const struct assay_kube_executor *executor, const char *name);
-
-/* --- one cluster (executor.c) --- */
-
-/* `context` NULL: the service's own.  The rest as in struct assay_executor_type. */
-ASSAY_MUST_CHECK assay_status assay__kube_open(const struct assay_executor_options *options,
-                                               const struct assay_kube_contexts *contexts,
-                                               const char *context,
-                                               struct assay_kube_executor **ret_executor,
-                                               struct assay_error *err);
-void assay__kube_check(const struct assay_kube_executor *executor, const char *project,
-                       const struct assay_trial_spec *trial, const char *pointer,
-                       struct assay_faults *faults);
-/* The namespace is one in which the project may run trials. */
+/* A cluster that can not be reached is no error: `config` is NULL and `fault` says why. */
+ASSAY_MUST_CHECK assay_status
+assay__kube_cluster_open(struct assay_kube_executor *executor,
+                         const struct assay_kubernetes_options *options, struct assay_error *err);
+void assay__kube_cluster_done(struct assay_kube_executor *executor);
+/* How pods reach this service; borrowed. */
+struct assay_kube_reach assay__kube_reach(const struct assay_kube_executor *executor);
+/* Each project's trials run in a namespace of their own. */
+bool assay__kube_is_by_project(const struct assay_kube_executor *executor);
+/* Of a project's trials, unless their study names another.  Caller frees. */
+char *assay__kube_own_namespace(const struct assay_kube_executor *executor, const char *project);
+/* The namespace is one in which the project may run trials; `wanted` NULL: its own. */
 void assay__kube_check_namespace(const struct assay_kube_executor *executor, const char *project,
                                  const char *wanted, const char *pointer,
                                  struct assay_faults *faults);
-void assay__kube_start(struct assay_kube_executor *executor, const struct assay_launch *launch);
-void assay__kube_adopt(struct assay_kube_executor *executor, const struct assay_launch *launch);
-void assay__kube_stop(struct assay_kube_executor *executor, const struct assay_attempt_key *key,
-                      int64_t grace_us);
-void assay__kube_close(struct assay_kube_executor *executor);
-
 /* Every attempt is looked at from the loop. */
 void assay__kube_tick_soon(struct assay_kube_executor *executor);
+
+/* --- texts (texts.c) --- */
+
+/* As in struct assay_executor_type. */
+void assay__kube_read_text(struct assay_kube_executor *executor, const char *project,
+                           const struct assay_import_source *source, assay_executor_text_fn done,
+                           void *arg);
+void assay__kube_stop_reading(struct assay_kube_executor *executor);
+
+/* --- kinds (discovery.c) --- */
+
+/* What is known of a kind; asks the server when that is nothing.  Look again after a tick. */
+struct assay_kube_resource *assay__kube_resource(struct assay_kube_executor *executor,
+                                                 const char *api_version, const char *kind);
+void assay__kube_resources_close(struct assay_kube_executor *executor);
+
+/* --- what is watched (space.c) --- */
+
+/* What a former daemon watched is watched again, so that nothing it left there stays; `own`:
+ * so is the service's own namespace. */
+void assay__kube_spaces_open(struct assay_kube_executor *executor, bool own);
+/* The same for kinds that have become known since. */
+void assay__kube_spaces_recall(struct assay_kube_executor *executor);
+/* The namespace's pods with our labels are watched from now on. */
+struct assay_kube_space *assay__kube_space_pods(struct assay_kube_executor *executor,
+                                                const char *namespace_);
+/* The namespace's pods with this label (static). */
+struct assay_kube_space *assay__kube_space_labelled(struct assay_kube_executor *executor,
+                                                    const char *namespace_, const char *pod_label);
+/* The namespace's objects of a kind that is KNOWN. */
+struct assay_kube_space *assay__kube_space_objects(struct assay_kube_executor *executor,
+                                                   const char *namespace_,
+                                                   const struct assay_kube_resource *resource);
+/* Whether news of this list are news of the attempt. */
+bool assay__kube_space_concerns(const struct assay_kube_space *space,
+                                const struct assay_kube_attempt *attempt);
+/* Closes those that can not be listed and that no attempt needs. */
+void assay__kube_spaces_tidy(struct assay_kube_executor *executor);
+void assay__kube_spaces_close(struct assay_kube_executor *executor);
+/* A selector as it stands in a URL.  Caller frees. */
+char *assay__kube_escape(const char *selector);
 
 /* --- attempts (attempt.c) --- */
 
 struct assay_kube_attempt *assay__kube_find_named(const struct assay_kube_executor *executor,
                                                   const char *name);
-void assay__kube_attempt_free(struct assay_kube_attempt *attempt);
 /* The end is known; told from the loop. */
 void assay__kube_end_soon(struct assay_kube_attempt *attempt, bool lost,
                           enum assay_trial_reason reason, char *sentence_taken);
 void assay__kube_tell_started(struct assay_kube_attempt *attempt);
 /* Why it is not started yet; `stuck`: it hardly will be. */
 void assay__kube_set_waits(struct assay_kube_attempt *attempt, const char *sentence, bool stuck);
+
+/* --- the log (reading.c) --- */
+
+ASSAY_MUST_CHECK assay_status assay__kube_reading_prepare(struct assay_kube_attempt *attempt,
+                                                          const struct assay_study_spec *spec,
+                                                          struct assay_error *err);
+/* Once; nothing when it is followed already.  `over`: nothing more is read of it. */
+void assay__kube_follow_log(struct assay_kube_attempt *attempt, const char *pod,
+                            const char *container,
+                            void (*over)(struct assay_kube_attempt *attempt));
+/* Another pod's log is read next, from its beginning. */
+void assay__kube_reading_restart(struct assay_kube_attempt *attempt);
+/* How it ended, with what it printed last where that helps.  Caller frees; may be NULL. */
+char *assay__kube_reading_message(const struct assay_kube_attempt *attempt);
+/* What is needed only while it runs. */
+void assay__kube_reading_drop(struct assay_kube_attempt *attempt);
+
+/* --- its Secret (secret.c) --- */
+
+/* The object that the Secret goes with is there: it is created, unless it is under way. */
+void assay__kube_secret_wanted(struct assay_kube_attempt *attempt, const char *api_version,
+                               const char *kind, const json_t *object);
+/* Nobody waits for it any more. */
+void assay__kube_secret_drop(struct assay_kube_attempt *attempt);
+/* What is due now. */
+void assay__kube_secret_look_at(struct assay_kube_attempt *attempt, int64_t now_us);
+
+/* --- pods (pod_form.c) --- */
+
+/* The pod as it is now. */
+void assay__kube_pod_seen(struct assay_kube_attempt *attempt, const json_t *pod);
+/* A pod that failed while somebody deleted it did not fail by itself. */
+void assay__kube_pod_blame(const struct assay_kube_attempt *attempt,
+                           struct assay_kube_pod_status *status);
+
+/* --- objects of templates (template_form.c) --- */
+
+/* Whether everything that tells of the attempt is watched, so that its object can be made;
+ * sees to it.  May end the attempt. */
+bool assay__kube_object_ready(struct assay_kube_attempt *attempt);
+void assay__kube_object_seen(struct assay_kube_attempt *attempt, const json_t *object);
+/* A pod of the object. */
+void assay__kube_object_pod(struct assay_kube_attempt *attempt, const json_t *pod);
+void assay__kube_object_pod_gone(struct assay_kube_attempt *attempt);
+/* What is due now while it has no pod. */
+void assay__kube_object_look_at(struct assay_kube_attempt *attempt, int64_t now_us);
+
+/* --- the life of an attempt (life.c) --- */
+
 void assay__kube_send_create(struct assay_kube_attempt *attempt);
 /* A GET of the name: after a 409, and for what is adopted late. */
 void assay__kube_send_get(struct assay_kube_attempt *attempt);
@@ -209,89 +311,27 @@ void assay__kube_gone(struct assay_kube_attempt *attempt);
 void assay__kube_missing(struct assay_kube_attempt *attempt);
 /* What is due now.  May free the attempt. */
 void assay__kube_look_at(struct assay_kube_attempt *attempt, int64_t now_us);
+void assay__kube_attempt_free(struct assay_kube_attempt *attempt);
 
-/* --- pods (pods.c) --- */
+/* --- news (news.c) --- */
 
-/* The pod as it is now. */
-void assay__kube_pod_seen(struct assay_kube_attempt *attempt, const json_t *pod);
-/* A pod that failed while somebody deleted it did not fail by itself. */
-void assay__kube_pod_blame(const struct assay_kube_attempt *attempt,
-                           struct assay_kube_pod_status *status);
+extern const struct assay_kube_news assay__kube_news;
 
-/* --- objects of templates (object.c) --- */
+/* --- one cluster (executor.c) --- */
 
-/* Whether everything that tells of the attempt is watched, so that its object can be made;
- * sees to it.  May end the attempt. */
-bool assay__kube_object_ready(struct assay_kube_attempt *attempt);
-void assay__kube_object_seen(struct assay_kube_attempt *attempt, const json_t *object);
-/* A pod of the object. */
-void assay__kube_object_pod(struct assay_kube_attempt *attempt, const json_t *pod);
-void assay__kube_object_pod_gone(struct assay_kube_attempt *attempt);
-/* What is due now while it has no pod. */
-void assay__kube_object_look_at(struct assay_kube_attempt *attempt, int64_t now_us);
-/* The log has been read; perhaps that was the last thing to wait for. */
-void assay__kube_object_log_over(struct assay_kube_attempt *attempt);
-
-/* --- the log (reading.c) --- */
-
-ASSAY_MUST_CHECK assay_status assay__kube_reading_prepare(struct assay_kube_attempt *attempt,
-                                                          const struct assay_study_spec *spec,
-                                                          struct assay_error *err);
-/* Once; nothing when it is followed already. */
-void assay__kube_follow_log(struct assay_kube_attempt *attempt, const char *pod,
-                            const char *container);
-/* Another pod's log is read next, from its beginning. */
-void assay__kube_reading_restart(struct assay_kube_attempt *attempt);
-/* How it ended, with what it printed last where that helps.  Caller frees; may be NULL. */
-char *assay__kube_reading_message(const struct assay_kube_attempt *attempt);
-/* What is needed only while it runs. */
-void assay__kube_reading_drop(struct assay_kube_attempt *attempt);
-
-/* --- texts (texts.c) --- */
-
-/* As in struct assay_executor_type. */
-void assay__kube_read_text(struct assay_kube_executor *executor, const char *project,
-                           const struct assay_import_source *source, assay_executor_text_fn done,
-                           void *arg);
-void assay__kube_stop_reading(struct assay_kube_executor *executor);
-
-/* --- its Secret (secret.c) --- */
-
-/* How pods reach this service; borrowed. */
-struct assay_kube_reach assay__kube_reach(const struct assay_kube_executor *executor);
-/* The object that the Secret goes with is there: it is created, unless it is under way. */
-void assay__kube_secret_wanted(struct assay_kube_attempt *attempt, const char *api_version,
-                               const char *kind, const json_t *object);
-/* Nobody waits for it any more. */
-void assay__kube_secret_drop(struct assay_kube_attempt *attempt);
-/* What is due now. */
-void assay__kube_secret_look_at(struct assay_kube_attempt *attempt, int64_t now_us);
-
-/* --- what is watched (space.c) --- */
-
-/* The namespace's pods with our labels are watched from now on. */
-struct assay_kube_space *assay__kube_space_pods(struct assay_kube_executor *executor,
-                                                const char *namespace_);
-/* The namespace's pods with this label (static). */
-struct assay_kube_space *assay__kube_space_labelled(struct assay_kube_executor *executor,
-                                                    const char *namespace_, const char *pod_label);
-/* The namespace's objects of a kind that is KNOWN. */
-struct assay_kube_space *assay__kube_space_objects(struct assay_kube_executor *executor,
-                                                   const char *namespace_,
-                                                   const struct assay_kube_resource *resource);
-/* Watches again what a former daemon did, so that nothing it left there stays. */
-void assay__kube_spaces_recall(struct assay_kube_executor *executor);
-/* Closes those that can not be listed and that no attempt needs. */
-void assay__kube_spaces_tidy(struct assay_kube_executor *executor);
-void assay__kube_spaces_close(struct assay_kube_executor *executor);
-/* A selector as it stands in a URL.  Caller frees. */
-char *assay__kube_escape(const char *selector);
-
-/* --- kinds (discovery.c) --- */
-
-/* What is known of a kind; asks the server when that is nothing.  Look again after a tick. */
-struct assay_kube_resource *assay__kube_resource(struct assay_kube_executor *executor,
-                                                 const char *api_version, const char *kind);
-void assay__kube_resources_close(struct assay_kube_executor *executor);
+/* `context` NULL: the service's own.  The rest as in struct assay_executor_type. */
+ASSAY_MUST_CHECK assay_status assay__kube_open(const struct assay_executor_options *options,
+                                               struct assay_kube_executors *all,
+                                               const char *context,
+                                               struct assay_kube_executor **ret_executor,
+                                               struct assay_error *err);
+void assay__kube_check(const struct assay_kube_executor *executor, const char *project,
+                       const struct assay_trial_spec *trial, const char *pointer,
+                       struct assay_faults *faults);
+void assay__kube_start(struct assay_kube_executor *executor, const struct assay_launch *launch);
+void assay__kube_adopt(struct assay_kube_executor *executor, const struct assay_launch *launch);
+void assay__kube_stop(struct assay_kube_executor *executor, const struct assay_attempt_key *key,
+                      int64_t grace_us);
+void assay__kube_close(struct assay_kube_executor *executor);
 
 #endif

@@ -57,12 +57,7 @@ on_log_ended(void *arg, const char *fault)
 
     attempt->log_over = true;
     attempt->log_missing = fault != NULL;
-    if (attempt->template != NULL) {
-        assay__kube_object_log_over(attempt);
-    } else {
-        attempt->ending = true;
-        assay__kube_tick_soon(attempt->executor);
-    }
+    attempt->on_log_over(attempt);
 }
 
 static void
@@ -84,13 +79,15 @@ open_output(struct assay_kube_attempt *attempt)
 }
 
 void
-assay__kube_follow_log(struct assay_kube_attempt *attempt, const char *pod, const char *container)
+assay__kube_follow_log(struct assay_kube_attempt *attempt, const char *pod, const char *container,
+                       void (*over)(struct assay_kube_attempt *attempt))
 {
     struct assay_kube_executor *executor = attempt->executor;
     assay_auto_free char *path = NULL;
 
     if (attempt->log != NULL)
         return;
+    attempt->on_log_over = over;
     open_output(attempt);
     path = assay_format("/api/v1/namespaces/%s/pods/%s/log?container=%s", attempt->namespace_, pod,
                         container);

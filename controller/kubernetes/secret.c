@@ -9,14 +9,6 @@
 #define AGAIN_US (3 * ASSAY_SECOND_US)
 #define AGAIN_US_MAX (60 * ASSAY_SECOND_US)
 
-struct assay_kube_reach
-assay__kube_reach(const struct assay_kube_executor *executor)
-{
-    return (struct assay_kube_reach){.url = executor->url,
-                                     .ca = executor->url_ca,
-                                     .runner_image = executor->runner_image};
-}
-
 void
 assay__kube_secret_drop(struct assay_kube_attempt *attempt)
 {

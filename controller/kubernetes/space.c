@@ -1,16 +1,13 @@
-/* What is watched in a namespace, and what is left over there. */
+/* What is watched in a namespace, by this daemon and by those before it. */
 #include <ctype.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/buffer.h"
-#include "common/clock.h"
 #include "common/file.h"
 #include "common/json.h"
 #include "common/log.h"
 #include "common/memory.h"
-#include "common/number.h"
 #include "controller/kubernetes/internal.h"
 
 #define MEMORY_MAX 1000
@@ -35,121 +32,6 @@ assay__kube_escape(const char *selector)
             assay_buffer_printf(&out, "%%%02X", (unsigned)(unsigned char)*c);
     }
     return out.data != NULL ? assay_buffer_steal(&out) : assay_strdup("");
-}
-
-/* --- leftovers --- */
-
-static void
-on_leftover_deleted(void *arg, const struct assay_kube_answer *answer)
-{
-    (void)arg;
-    (void)answer; /* if it failed, the next list brings it again */
-}
-
-/* An object that no attempt calls its own.  Pods that belong to something go with it. */
-static void
-delete_leftover(struct assay_kube_space *space, const json_t *object, const char *name)
-{
-    const json_t *metadata = json_object_get(object, "metadata");
-    assay_auto_free char *path = assay_format("%s/%s", space->path, name);
-
-    if (json_object_get(metadata, "deletionTimestamp") != NULL ||
-        json_array_size(json_object_get(metadata, "ownerReferences")) > 0 ||
-        assay_kube_object_is_kept(object) || assay__kube_known_elsewhere(space->executor, name))
-        return;
-    assay_log(ASSAY_LOG_INFO, "%s %s/%s is left over: no attempt is its own", space->what,
-              space->name, name);
-    assay_kube_send(space->executor->client,
-                    &(struct assay_kube_request){
-                        .method = "DELETE",
-                        .path = path,
-                        .body = json_pack("{s:s, s:s, s:s}", "apiVersion", "v1", "kind",
-                                          "DeleteOptions", "propagationPolicy", "Background"),
-                        .timeout_us = ASSAY__KUBE_REQUEST_US,
-                        .done = on_leftover_deleted,
-                    });
-}
-
-/* --- whose it is --- */
-
-static int64_t
-number_of(const json_t *labels, const char *label)
-{
-    int64_t n = 0;
-
-    return assay_parse_int(text_of(labels, label), 0, INT64_MAX, &n) ? n : 0;
-}
-
-/* The attempt in whose template the pod was described; NULL: none. */
-static struct assay_kube_attempt *
-attempt_of_pod(const struct assay_kube_space *space, const json_t *pod)
-{
-    const json_t *labels = json_object_get(json_object_get(pod, "metadata"), "labels");
-    struct assay_kube_attempt *attempt;
-
-    if (space->role == ASSAY__KUBE_LABELLED) {
-        attempt = assay__kube_find_named(space->executor, text_of(labels, space->pod_label));
-    } else {
-        struct assay_attempt_key key = {number_of(labels, ASSAY_KUBE_LABEL_STUDY),
-                                        number_of(labels, ASSAY_KUBE_LABEL_TRIAL),
-                                        number_of(labels, ASSAY_KUBE_LABEL_ATTEMPT)};
-        assay_auto_free char *name = assay_kube_pod_name(space->executor->owner, &key);
-
-        attempt = assay__kube_find_named(space->executor, name);
-    }
-    return attempt != NULL && attempt->template != NULL &&
-                   strcmp(attempt->namespace_, space->name) == 0
-               ? attempt
-               : NULL;
-}
-
-/* Whether news of this list are news of the attempt. */
-static bool
-concerns(const struct assay_kube_space *space, const struct assay_kube_attempt *attempt)
-{
-    return attempt->space == space || attempt->pods == space || attempt->labelled == space;
-}
-
-/* --- the list and what comes after --- */
-
-static void
-on_put(void *arg, const json_t *object)
-{
-    struct assay_kube_space *space = arg;
-    const char *name = text_of(json_object_get(object, "metadata"), "name");
-    struct assay_kube_attempt *attempt = NULL;
-
-    if (space->role != ASSAY__KUBE_OBJECTS) {
-        attempt = attempt_of_pod(space, object);
-        if (attempt != NULL)
-            assay__kube_object_pod(attempt, object);
-    }
-    if (space->role == ASSAY__KUBE_LABELLED)
-        return;
-    attempt = assay__kube_find_named(space->executor, name);
-    if (attempt == NULL)
-        delete_leftover(space, object, name);
-    else if (attempt->space == space)
-        assay__kube_seen(attempt, object);
-}
-
-static void
-on_gone(void *arg, const char *name)
-{
-    struct assay_kube_space *space = arg;
-    struct assay_kube_attempt *attempt = assay__kube_find_named(space->executor, name), *next;
-
-    if (attempt != NULL && attempt->space == space) {
-        assay__kube_gone(attempt);
-        return;
-    }
-    if (space->role == ASSAY__KUBE_OBJECTS)
-        return;
-    HASH_ITER(hh, space->executor->attempts, attempt, next)
-    {
-        if (attempt->pod != NULL && strcmp(attempt->pod, name) == 0 && concerns(space, attempt))
-            assay__kube_object_pod_gone(attempt);
-    }
 }
 
 /* --- what a later daemon should look at --- */
@@ -179,46 +61,46 @@ remember(struct assay_kube_space *space)
     json_decref(entry);
 }
 
+/* --- what is heard of it --- */
+
+static void
+on_put(void *arg, const json_t *object)
+{
+    struct assay_kube_space *space = arg;
+
+    space->executor->news->put(space, object);
+}
+
+static void
+on_gone(void *arg, const char *name)
+{
+    struct assay_kube_space *space = arg;
+
+    space->executor->news->gone(space, name);
+}
+
 static void
 on_synced(void *arg)
 {
     struct assay_kube_space *space = arg;
-    struct assay_kube_attempt *attempt, *next;
 
     if (!space->synced && space->executor->remembered != NULL)
         remember(space);
     space->synced = true;
-    HASH_ITER(hh, space->executor->attempts, attempt, next)
-    {
-        if (attempt->space == space && attempt->adopted && attempt->call == NULL)
-            assay__kube_missing(attempt);
-    }
-    assay__kube_tick_soon(space->executor);
+    space->hopeless = false;
+    space->executor->news->synced(space);
 }
 
 static void
-on_watch_failed(void *arg, const char *sentence)
+on_failed(void *arg, const char *sentence)
 {
     struct assay_kube_space *space = arg;
-    struct assay_kube_attempt *attempt, *next;
     long code = assay_kube_watch_code(space->watch);
-    bool never = !space->synced && (code == 403 || code == 404);
 
     assay_log(ASSAY_LOG_WARNING, "%s of namespace %s can not be listed: %s", space->what,
               space->name, sentence);
-    space->hopeless = never;
-    HASH_ITER(hh, space->executor->attempts, attempt, next)
-    {
-        if (!concerns(space, attempt) || attempt->started || attempt->done || attempt->ending)
-            continue;
-        if (never && attempt->template != NULL && !attempt->asked) {
-            assay__kube_end_soon(attempt, false, ASSAY_TRIAL_REASON_START_FAILED,
-                                 assay_strdup(sentence));
-        } else {
-            assay__kube_set_waits(attempt, sentence, false);
-        }
-    }
-    assay__kube_tick_soon(space->executor);
+    space->hopeless = !space->synced && (code == 403 || code == 404);
+    space->executor->news->failed(space, sentence);
 }
 
 /* --- opening and closing --- */
@@ -259,7 +141,7 @@ open_space(struct assay_kube_executor *executor, const struct space_options *opt
         .events = {.put = on_put,
                    .gone = on_gone,
                    .synced = on_synced,
-                   .failed = on_watch_failed,
+                   .failed = on_failed,
                    .arg = space},
     });
     return space;
@@ -340,6 +222,12 @@ assay__kube_spaces_close(struct assay_kube_executor *executor)
     executor->remembered = NULL;
 }
 
+bool
+assay__kube_space_concerns(const struct assay_kube_space *space, const struct assay_kube_attempt *attempt)
+{
+    return attempt->space == space || attempt->pods == space || attempt->labelled == space;
+}
+
 void
 assay__kube_spaces_tidy(struct assay_kube_executor *executor)
 {
@@ -348,11 +236,11 @@ assay__kube_spaces_tidy(struct assay_kube_executor *executor)
 
     HASH_ITER(hh, executor->spaces, space, next)
     {
-        bool needed = false;
+        bool needed = space->recalled;
 
         for (attempt = executor->attempts; space->hopeless && !needed && attempt != NULL;
              attempt = attempt->hh.next)
-            needed = concerns(space, attempt);
+            needed = assay__kube_space_concerns(space, attempt);
         if (space->hopeless && !needed)
             close_space(space);
     }
@@ -371,14 +259,20 @@ read_memory(const struct assay_kube_executor *executor)
     return json_array();
 }
 
+/* Where attempts of a former daemon may be, not only this one's. */
+static void
+recall(struct assay_kube_space *space)
+{
+    space->recalled = true;
+}
+
 void
 assay__kube_spaces_recall(struct assay_kube_executor *executor)
 {
     const json_t *entry;
     size_t i;
 
-    if (executor->remembered == NULL)
-        executor->remembered = read_memory(executor);
+    executor->recall_due = false;
     json_array_foreach (executor->remembered, i, entry) {
         const char *namespace_ = text_of(entry, "namespace");
         const char *api_version = text_of(entry, "apiVersion"), *kind = text_of(entry, "kind");
@@ -387,11 +281,20 @@ assay__kube_spaces_recall(struct assay_kube_executor *executor)
         if (!assay_kubernetes_name_valid(namespace_) || *api_version == '\0' || *kind == '\0')
             continue;
         if (strcmp(api_version, "v1") == 0 && strcmp(kind, "Pod") == 0) {
-            assay__kube_space_pods(executor, namespace_);
+            recall(assay__kube_space_pods(executor, namespace_));
             continue;
         }
         resource = assay__kube_resource(executor, api_version, kind);
         if (resource->state == ASSAY__KUBE_KNOWN) /* else when it is */
-            assay__kube_space_objects(executor, namespace_, resource);
+            recall(assay__kube_space_objects(executor, namespace_, resource));
     }
+}
+
+void
+assay__kube_spaces_open(struct assay_kube_executor *executor, bool own)
+{
+    executor->remembered = read_memory(executor);
+    if (own && !assay__kube_is_by_project(executor))
+        recall(assay__kube_space_pods(executor, executor->namespace_));
+    assay__kube_spaces_recall(executor);
 }

@@ -8,7 +8,7 @@
 #include "common/json.h"
 #include "common/memory.h"
 #include "common/number.h"
-#include "controller/kubernetes/pod.h"
+#include "controller/kubernetes/pod_manifest.h"
 #include "controller/launch.h"
 #include "schemas/decode.h"
 #include "schemas/kubernetes_kind.h"

@@ -9,7 +9,8 @@
 #include <math.h>
 
 #include "common/memory.h"
-#include "controller/kubernetes/pod.h"
+#include "controller/kubernetes/pod_manifest.h"
+#include "controller/kubernetes/pod_status.h"
 
 static const char study_text[] =
     "{\"name\":\"s\",\"objective\":{\"metric\":\"loss\",\"goal\":\"minimize\"},"

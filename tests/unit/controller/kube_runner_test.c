@@ -9,7 +9,7 @@
 #include <math.h>
 
 #include "common/memory.h"
-#include "controller/kubernetes/pod.h"
+#include "controller/kubernetes/pod_manifest.h"
 
 static const struct assay_kube_reach reach = {
     .url = "https://assayd.assay:7450", .ca = "PEM", .runner_image = "assay:1"};

@@ -10,7 +10,7 @@
 
 #include "common/json.h"
 #include "common/memory.h"
-#include "controller/kubernetes/pod.h"
+#include "controller/kubernetes/pod_manifest.h"
 #include "controller/kubernetes/template.h"
 
 /* JSON written with single quotes.  New reference. */

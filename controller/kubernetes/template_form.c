@@ -149,8 +149,9 @@ settle(struct assay_kube_attempt *attempt)
         conclude(attempt);
 }
 
-void
-assay__kube_object_log_over(struct assay_kube_attempt *attempt)
+/* Perhaps that was the last thing to wait for. */
+static void
+log_over(struct assay_kube_attempt *attempt)
 {
     if (attempt->end.phase == ASSAY_KUBE_ENDED) { /* the object is gone */
         attempt->ending = true;
@@ -384,7 +385,7 @@ pod_ended(struct assay_kube_attempt *attempt, const char *container,
     attempt->pod_end = *status;
     if (status->has_log) {
         assay__kube_tell_started(attempt);
-        assay__kube_follow_log(attempt, attempt->pod, container);
+        assay__kube_follow_log(attempt, attempt->pod, container, log_over);
     }
     if (attempt->log != NULL)
         assay_kube_log_finish(attempt->log);
@@ -412,7 +413,7 @@ assay__kube_object_pod(struct assay_kube_attempt *attempt, const json_t *pod)
             set_deadline(attempt, pod, container);
             assay__kube_secret_drop(attempt);
             assay__kube_tell_started(attempt);
-            assay__kube_follow_log(attempt, attempt->pod, container);
+            assay__kube_follow_log(attempt, attempt->pod, container, log_over);
         }
     } else {
         assay__kube_set_waits(attempt, status.sentence, status.phase == ASSAY_KUBE_STUCK);

@@ -17,6 +17,14 @@ assay__kube_pod_blame(const struct assay_kube_attempt *attempt,
     status->sentence = assay_strdup("its pod was deleted by somebody else");
 }
 
+/* Nothing more is to come; the end that the pod had is told. */
+static void
+log_over(struct assay_kube_attempt *attempt)
+{
+    attempt->ending = true;
+    assay__kube_tick_soon(attempt->executor);
+}
+
 void
 assay__kube_pod_seen(struct assay_kube_attempt *attempt, const json_t *pod)
 {
@@ -34,17 +42,16 @@ assay__kube_pod_seen(struct assay_kube_attempt *attempt, const json_t *pod)
         assay__kube_set_waits(attempt, NULL, false);
         if (status.has_log) {
             assay__kube_tell_started(attempt);
-            assay__kube_follow_log(attempt, attempt->name, ASSAY_KUBE_CONTAINER);
+            assay__kube_follow_log(attempt, attempt->name, ASSAY_KUBE_CONTAINER, log_over);
         }
     } else {
         assay__kube_pod_blame(attempt, &status);
         attempt->end = status;
         if (!status.has_log) {
-            attempt->ending = true;
-            assay__kube_tick_soon(attempt->executor);
+            log_over(attempt);
         } else {
             assay__kube_tell_started(attempt);
-            assay__kube_follow_log(attempt, attempt->name, ASSAY_KUBE_CONTAINER);
+            assay__kube_follow_log(attempt, attempt->name, ASSAY_KUBE_CONTAINER, log_over);
             assay_kube_log_finish(attempt->log);
         }
         return;

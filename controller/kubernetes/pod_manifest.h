@@ -1,7 +1,6 @@
-/* Pods of attempts: a launch as a manifest, a pod's status as what it means for the
- * trial.  Pure: no network, no clock. */
-#ifndef ASSAY_CONTROLLER_KUBERNETES_POD_H
-#define ASSAY_CONTROLLER_KUBERNETES_POD_H
+/* Pods of attempts: a launch as a manifest.  Pure: no network, no clock. */
+#ifndef ASSAY_CONTROLLER_KUBERNETES_POD_MANIFEST_H
+#define ASSAY_CONTROLLER_KUBERNETES_POD_MANIFEST_H
 
 #include "controller/executor.h"
 #include "controller/kubernetes/runner.h"
@@ -50,29 +49,5 @@ ASSAY_MUST_CHECK assay_status assay_kube_environment(const struct assay_launch *
 /* The labels above, and who made it and why. */
 void assay_kube_add_labels(json_t *labels, const struct assay_launch *launch, const char *owner);
 void assay_kube_add_annotations(json_t *annotations, const struct assay_launch *launch);
-
-enum assay_kube_phase {
-    ASSAY_KUBE_PENDING, /* waits, for a node, a queue, an image being pulled */
-    ASSAY_KUBE_STUCK,   /* waits for what will hardly come: an image that is not there */
-    ASSAY_KUBE_RUNNING,
-    ASSAY_KUBE_ENDED,
-};
-
-/* What a pod's status says. */
-struct assay_kube_pod_status {
-    enum assay_kube_phase phase;
-    bool deleting; /* it has a deletionTimestamp */
-    bool has_log;  /* the container has been started at least once */
-    /* ENDED: as in struct assay_attempt_end. */
-    bool lost;
-    bool metrics_missing; /* lost for that alone: the command had ended well */
-    enum assay_trial_state state;
-    enum assay_trial_reason reason;
-    int exit_code, signal;
-    char *sentence; /* why it waits or how it ended; NULL = nothing to say */
-};
-void assay_kube_pod_read(const json_t *pod, const char *container,
-                         struct assay_kube_pod_status *ret_status);
-void assay_kube_pod_status_done(struct assay_kube_pod_status *status);
 
 #endif
