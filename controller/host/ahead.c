@@ -27,6 +27,8 @@
 /* A history that could not be read is not read for this before then. */
 #define UNREADABLE_US (5 * ASSAY_SECOND_US)
 
+static void due(uv_timer_t *timer);
+
 static void
 watch_due(struct assay_suggest_host *host)
 {
@@ -36,7 +38,7 @@ watch_due(struct assay_suggest_host *host)
     if (first == NULL || host->closing)
         return;
     delay_us = ASSAY_MAX(first->due_us - assay_monotonic_us(), 0);
-    uv_timer_start(&host->prepare, assay__host_ahead_due, (uint64_t)((delay_us + 999) / 1000), 0);
+    uv_timer_start(&host->prepare, due, (uint64_t)((delay_us + 999) / 1000), 0);
 }
 
 void
@@ -79,8 +81,8 @@ missed(struct assay__hosted *study, const struct assay__host_ask *ask)
     study->host->stats.stale++;
 }
 
-void
-assay__host_ahead_drop(struct assay__hosted *study)
+static void
+drop(struct assay__hosted *study)
 {
     struct assay__host_ask *ask = study->ahead;
 
@@ -99,7 +101,7 @@ assay__host_ahead_take(struct assay__hosted *study, const int64_t *numbers, size
 
     if (ask == NULL || ask->told != study->told || ask->n_numbers != n ||
         memcmp(ask->numbers, numbers, n * sizeof *numbers) != 0) {
-        assay__host_ahead_drop(study);
+        drop(study);
         return NULL;
     }
     study->ahead = NULL;
@@ -118,7 +120,7 @@ assay__host_ahead_answered(struct assay__host_ask *ask, const json_t *trials, bo
     ask->trials = json_incref((json_t *)(uintptr_t)trials);
     ask->exhausted = exhausted;
     if (ask->told != study->told)
-        assay__host_ahead_drop(study);
+        drop(study);
 }
 
 static void
@@ -141,7 +143,7 @@ prepare(struct assay__hosted *study, int64_t now_us)
         study->skip[study->ended]--;
         return;
     }
-    assay__host_ahead_drop(study);
+    drop(study);
     numbers = assay_alloc(study->next_count, sizeof *numbers);
     for (size_t i = 0; i < study->next_count; i++)
         numbers[i] = study->next_number + (int64_t)i;
@@ -158,13 +160,13 @@ prepare(struct assay__hosted *study, int64_t now_us)
         TAILQ_REMOVE(&worker->waiting, ask, link);
         study->ahead = NULL;
         study->unreadable_us =
-            study->opened || worker->process == NULL || !worker->process->ready ? 0 : now_us;
+            study->opened || !assay__host_is_ready(worker) ? 0 : now_us;
         assay__host_ask_free(ask);
     }
 }
 
-void
-assay__host_ahead_due(uv_timer_t *timer)
+static void
+due(uv_timer_t *timer)
 {
     struct assay_suggest_host *host = timer->data;
     int64_t now_us = assay_monotonic_us();

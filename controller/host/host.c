@@ -12,161 +12,7 @@
 
 /* Tells are sent in one frame with the next ask, or when so many have gathered. */
 #define TELLS_PER_FRAME 500
-/* A history that could not be read is read again after this. */
-#define READ_AGAIN_MS 500
 
-struct assay__hosted *
-assay__host_find(struct assay_suggest_host *host, int64_t id)
-{
-    struct assay__hosted *study;
-
-    HASH_FIND(hh, host->studies, &id, sizeof id, study);
-    return study;
-}
-
-const char *
-assay__host_algorithm(const struct assay__hosted *study)
-{
-    const char *name = json_string_value(
-        json_object_get(json_object_get(study->document, "algorithm"), "name"));
-
-    return name != NULL ? name : "auto";
-}
-
-bool
-assay__host_is_foreign(const struct assay__hosted *study)
-{
-    return assay_registry_is_foreign(assay__host_algorithm(study));
-}
-
-/* --- asks --- */
-
-struct assay__host_ask *
-assay__host_ask_new(struct assay__hosted *study, const int64_t *numbers, size_t n)
-{
-    struct assay__host_ask *ask = ASSAY_NEW(struct assay__host_ask);
-
-    ask->study_id = study->id;
-    ask->study = study;
-    ask->request = ++study->last_request;
-    ask->numbers = assay_memdup(numbers, n * sizeof *numbers);
-    ask->n_numbers = n;
-    ask->asked_us = assay_monotonic_us();
-    return ask;
-}
-
-void
-assay__host_ask_free(struct assay__host_ask *ask)
-{
-    json_decref(ask->trials);
-    free(ask->numbers);
-    free(ask);
-}
-
-static void
-free_asks(struct assay__host_asks *asks)
-{
-    struct assay__host_ask *ask;
-
-    while ((ask = TAILQ_FIRST(asks)) != NULL) {
-        TAILQ_REMOVE(asks, ask, link);
-        assay__host_ask_free(ask);
-    }
-}
-
-void
-assay__host_fail(struct assay_suggest_host *host, struct assay__host_ask *ask,
-                 const char *sentence)
-{
-    int64_t id = ask->study_id;
-    bool ahead = ask->ahead;
-
-    *(ahead ? &ask->study->ahead : &ask->study->ask) = NULL;
-    assay__host_ask_free(ask);
-    if (ahead)
-        return; /* nobody waits for it */
-    host->options.events.failed(host->options.events.arg, id, sentence);
-}
-
-/* --- to the worker --- */
-
-static void
-read_again(uv_timer_t *timer)
-{
-    struct assay_suggest_host *host = timer->data;
-
-    for (int i = 0; i < assay__host_worker_count(host); i++)
-        assay__host_pump(&host->workers[i]);
-}
-
-static void
-flush_tells(struct assay__hosted *study)
-{
-    if (json_array_size(study->tells) == 0)
-        return;
-    assay__host_send(study->worker, assay_protocol_tell(study->id, study->tells));
-    json_array_clear(study->tells);
-}
-
-/* Tells the worker all that there is; false when that can not be read now.  An answer
- * from half a history would be another one. */
-static bool
-open_study(struct assay__hosted *study)
-{
-    struct assay_suggest_host *host = study->host;
-    const struct assay_suggest_host_events *events = &host->options.events;
-    int64_t told = study->told;
-    bool ended = study->ended;
-    json_t *sources = NULL;
-
-    if (!events->sources(events->arg, study->id, &sources)) {
-        uv_timer_start(&host->again, read_again, READ_AGAIN_MS, 0);
-        return false;
-    }
-    assay__host_make_room(study->worker);
-    assay__host_send(study->worker, assay_protocol_open(study->id, study->document, sources));
-    json_decref(sources);
-    json_array_clear(study->tells);
-    free(study->trouble);
-    study->trouble = NULL;
-    study->opened = true;
-    study->n_told = 0;
-    if (!events->replay(events->arg, study->id)) {
-        study->opened = false;
-        uv_timer_start(&host->again, read_again, READ_AGAIN_MS, 0);
-    }
-    study->told = told; /* nothing new */
-    study->ended = ended;
-    return study->opened;
-}
-
-void
-assay__host_pump(struct assay__host_worker *worker)
-{
-    bool busy = !TAILQ_EMPTY(&worker->sent);
-    struct assay__host_ask *ask, *next;
-
-    for (ask = TAILQ_FIRST(&worker->waiting); ask != NULL; ask = next) {
-        struct assay__hosted *study = ask->study;
-
-        next = TAILQ_NEXT(ask, link);
-        if (worker->host->closing || !assay__host_may_send(worker, ask) ||
-            !assay__host_ensure_process(worker))
-            break;
-        ask->reopened = !study->opened;
-        if (!study->opened && !open_study(study))
-            continue;
-        flush_tells(study);
-        assay__host_send(worker, assay_protocol_ask(study->id, ask->request, ask->numbers,
-                                                    ask->n_numbers));
-        ask->told = study->told;
-        ask->sent_us = assay_monotonic_us();
-        TAILQ_REMOVE(&worker->waiting, ask, link);
-        TAILQ_INSERT_TAIL(&worker->sent, ask, link);
-    }
-    if (!busy && !TAILQ_EMPTY(&worker->sent))
-        assay__host_watch(worker);
-}
 
 /* --- from the worker --- */
 
@@ -241,8 +87,8 @@ take_answer(struct assay__host_worker *worker, struct assay__host_ask *ask,
     }
 }
 
-void
-assay__host_take_reply(struct assay__host_worker *worker, const struct assay_protocol_reply *reply)
+static void
+take_reply(struct assay__host_worker *worker, const struct assay_protocol_reply *reply)
 {
     struct assay__hosted *study = assay__host_find(worker->host, reply->study);
     int64_t now_us = assay_monotonic_us(), replied_before_us = worker->replied_us;
@@ -296,6 +142,12 @@ deliver(uv_idle_t *idle)
 
 /* --- the host --- */
 
+static const struct assay__host_hearing heard = {
+    .said = take_reply,
+    .babbled = assay__host_give_up,
+    .exited = assay__host_take_exit,
+};
+
 struct assay_suggest_host *
 assay_suggest_host_new(const struct assay_suggest_host_options *options)
 {
@@ -303,6 +155,8 @@ assay_suggest_host_new(const struct assay_suggest_host_options *options)
     uv_timer_t *timers[] = {&host->prepare, &host->look, &host->again};
 
     host->options = *options;
+    host->heard = &heard;
+    host->on_time = assay__host_on_time;
     host->arguments = assay__host_arguments(options);
     host->relay_arguments = assay__host_relay_arguments(options);
     host->environment = assay__host_environment();
@@ -410,7 +264,7 @@ assay_suggest_host_tell(struct assay_suggest_host *host, int64_t study_id, json_
     study->n_told++;
     json_array_append_new(study->tells, trial);
     if (json_array_size(study->tells) >= TELLS_PER_FRAME)
-        flush_tells(study);
+        assay__host_flush_tells(study);
 }
 
 void
@@ -475,10 +329,10 @@ assay_suggest_host_free(struct assay_suggest_host *host)
             assay__host_ask_free(study->ahead);
         study_free(study);
     }
-    free_asks(&host->ready);
+    assay__host_asks_free(&host->ready);
     for (int i = 0; i < assay__host_worker_count(host); i++) {
-        free_asks(&host->workers[i].waiting);
-        free_asks(&host->workers[i].sent);
+        assay__host_asks_free(&host->workers[i].waiting);
+        assay__host_asks_free(&host->workers[i].sent);
     }
     free(host->workers);
     free_texts(host->arguments);

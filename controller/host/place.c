@@ -9,10 +9,6 @@
 #include "common/log.h"
 #include "controller/host/internal.h"
 
-/* Asks are sent together while they take this long in all. */
-#define BATCH_US 2000
-/* Taken for the cost of a study that was never asked. */
-#define UNKNOWN_COST_US 5000
 /* A short ask; and one that is not short any more. */
 #define SHORT_US 10000
 #define SHORT_NO_MORE_US 25000
@@ -27,60 +23,6 @@
 #define REPLAY_TRIAL_US 20
 /* Waiting asks are looked at this often. */
 #define LOOK_MS 10
-
-/* Open in one process: studies, and trials of all of them. */
-#define OPEN_STUDIES_MAX 256
-#define OPEN_TRIALS_MAX 500000
-/* A study that was not asked for so long is closed. */
-#define IDLE_CLOSE_US (600 * ASSAY_SECOND_US)
-#define SWEEP_US (10 * ASSAY_SECOND_US)
-
-int
-assay__host_worker_count(const struct assay_suggest_host *host)
-{
-    int sets = host->relay_arguments != NULL ? 2 : 1;
-
-    return host->options.workers + 1 + sets * ASSAY_SUGGEST_APART;
-}
-
-bool
-assay__host_is_relayed(const struct assay__host_worker *worker)
-{
-    const struct assay_suggest_host *host = worker->host;
-
-    return host->relay_arguments != NULL &&
-           worker->index < host->options.workers + 1 + ASSAY_SUGGEST_APART;
-}
-
-static bool
-is_ready(const struct assay__host_worker *worker)
-{
-    return worker->process != NULL && worker->process->ready;
-}
-
-static bool
-is_away(const struct assay__host_worker *worker, int64_t now_us)
-{
-    return now_us < worker->away_until_us && !is_ready(worker);
-}
-
-static bool
-is_for_short(const struct assay__host_worker *worker)
-{
-    return worker->index == worker->host->options.workers;
-}
-
-bool
-assay__host_is_apart(const struct assay__host_worker *worker)
-{
-    return worker->index > worker->host->options.workers;
-}
-
-bool
-assay__host_is_idle(const struct assay__host_worker *worker)
-{
-    return TAILQ_EMPTY(&worker->waiting) && TAILQ_EMPTY(&worker->sent);
-}
 
 /* Of `n` workers from `first` on: with the fewest studies. */
 static struct assay__host_worker *
@@ -145,58 +87,16 @@ assay__host_move(struct assay__hosted *study, struct assay__host_worker *to)
     study->worker->host->stats.moves++;
 }
 
-/* --- what it takes --- */
-
-static int64_t
-cost_of(const struct assay__hosted *study)
-{
-    return study->cost_us >= 0 ? study->cost_us : UNKNOWN_COST_US;
-}
-
-bool
-assay__host_may_send(const struct assay__host_worker *worker, const struct assay__host_ask *ask)
-{
-    int64_t sum_us = cost_of(ask->study);
-    const struct assay__host_ask *other;
-
-    if (TAILQ_EMPTY(&worker->sent))
-        return true;
-    TAILQ_FOREACH(other, &worker->sent, link)
-    {
-        if (other->study == NULL)
-            return false;
-        sum_us += cost_of(other->study);
-    }
-    return sum_us <= BATCH_US;
-}
-
-/* Of the asks under way.  One that takes longer than thought takes as long again. */
-static int64_t
-busy_for(const struct assay__host_worker *worker, int64_t now_us)
-{
-    const struct assay__host_ask *ask = TAILQ_FIRST(&worker->sent);
-    int64_t cost_us, since_us, left_us;
-
-    if (ask == NULL)
-        return 0;
-    cost_us = ask->study != NULL ? cost_of(ask->study) : UNKNOWN_COST_US;
-    since_us = now_us - ASSAY_MAX(ask->sent_us, worker->replied_us);
-    left_us = since_us < cost_us ? cost_us - since_us : since_us;
-    while ((ask = TAILQ_NEXT(ask, link)) != NULL)
-        left_us += ask->study != NULL ? cost_of(ask->study) : UNKNOWN_COST_US;
-    return left_us;
-}
+/* --- moving --- */
 
 /* Opening the study elsewhere; an algorithm that is slow to ask is slow to begin. */
 static int64_t
 replay_cost(const struct assay__hosted *study)
 {
-    int64_t begin_us = study->cost_us > BATCH_US ? 3 * study->cost_us : 0;
+    int64_t begin_us = study->cost_us > ASSAY__HOST_BATCH_US ? 3 * study->cost_us : 0;
 
     return REPLAY_US + study->n_told * REPLAY_TRIAL_US + begin_us;
 }
-
-/* --- moving --- */
 
 /* A shared one with nothing to do; `ready`: it has its process, too. */
 static struct assay__host_worker *
@@ -205,8 +105,8 @@ idle_worker(struct assay_suggest_host *host, bool ready, int64_t now_us)
     for (int i = 0; i < host->options.workers; i++) {
         struct assay__host_worker *worker = &host->workers[i];
 
-        if (assay__host_is_idle(worker) && !is_away(worker, now_us) &&
-            (!ready || is_ready(worker)))
+        if (assay__host_is_idle(worker) && !assay__host_is_away(worker, now_us) &&
+            (!ready || assay__host_is_ready(worker)))
             return worker;
     }
     return NULL;
@@ -220,23 +120,23 @@ better_place(struct assay_suggest_host *host, const struct assay__host_ask *ask,
     const struct assay__hosted *study = ask->study;
     struct assay__host_worker *to;
 
-    if (is_away(study->worker, now_us))
+    if (assay__host_is_away(study->worker, now_us))
         return assay__host_is_apart(study->worker) ? NULL : idle_worker(host, true, now_us);
     if (left_us < 2 * replay_cost(study) + MOVE_MIN_US)
         return NULL;
     if (assay__host_is_apart(study->worker)) {
         to = assay__host_worker_apart(study);
-        return to->studies == 0 && !is_away(to, now_us) ? to : NULL;
+        return to->studies == 0 && !assay__host_is_away(to, now_us) ? to : NULL;
     }
     to = idle_worker(host, false, now_us);
     if (to != NULL)
         return to;
     to = &host->workers[host->options.workers];
-    if (!is_for_short(study->worker) && cost_of(study) <= SHORT_US && left_us >= SHORT_WAIT_US &&
-        busy_for(to, now_us) <= SHORT_WAIT_US && !is_away(to, now_us))
+    if (!assay__host_is_for_short(study->worker) && assay__host_cost_of(study) <= SHORT_US && left_us >= SHORT_WAIT_US &&
+        assay__host_busy_for(to, now_us) <= SHORT_WAIT_US && !assay__host_is_away(to, now_us))
         return to;
     to = assay__host_worker_apart(study);
-    if (now_us - ask->asked_us >= LONG_WAIT_US && to->studies == 0 && !is_away(to, now_us))
+    if (now_us - ask->asked_us >= LONG_WAIT_US && to->studies == 0 && !assay__host_is_away(to, now_us))
         return to;
     return NULL;
 }
@@ -245,7 +145,7 @@ better_place(struct assay_suggest_host *host, const struct assay__host_ask *ask,
 static bool
 relieve(struct assay__host_worker *worker, int64_t now_us)
 {
-    int64_t left_us = busy_for(worker, now_us);
+    int64_t left_us = assay__host_busy_for(worker, now_us);
     struct assay__host_ask *ask;
 
     TAILQ_FOREACH(ask, &worker->waiting, link)
@@ -257,7 +157,7 @@ relieve(struct assay__host_worker *worker, int64_t now_us)
             assay__host_pump(to);
             return true;
         }
-        left_us += cost_of(ask->study);
+        left_us += assay__host_cost_of(ask->study);
     }
     return false;
 }
@@ -297,65 +197,7 @@ assay__host_settle(struct assay__hosted *study)
 void
 assay__host_leave_short(struct assay__hosted *study)
 {
-    if (is_for_short(study->worker) && study->cost_us > SHORT_NO_MORE_US)
+    if (assay__host_is_for_short(study->worker) && study->cost_us > SHORT_NO_MORE_US)
         assay__host_move(study, emptiest(study->host, 0, study->host->options.workers));
 }
 
-/* --- what is kept open --- */
-
-void
-assay__host_close_study(struct assay__hosted *study)
-{
-    if (!study->opened)
-        return;
-    study->opened = false;
-    json_array_clear(study->tells);
-    if (study->worker->process != NULL)
-        assay__host_send(study->worker, assay_protocol_close(study->id));
-}
-
-/* Open, and no work of it under way. */
-static bool
-may_close(const struct assay__hosted *study)
-{
-    return study->opened && study->ask == NULL &&
-           (study->ahead == NULL || study->ahead->trials != NULL);
-}
-
-void
-assay__host_make_room(struct assay__host_worker *worker)
-{
-    for (;;) {
-        struct assay__hosted *study, *oldest = NULL;
-        int64_t studies = 0, trials = 0;
-
-        for (study = worker->host->studies; study != NULL; study = study->hh.next) {
-            if (study->worker != worker || !study->opened)
-                continue;
-            studies++;
-            trials += study->n_told;
-            if (may_close(study) && (oldest == NULL || study->used_us < oldest->used_us))
-                oldest = study;
-        }
-        if (oldest == NULL || (studies < OPEN_STUDIES_MAX && trials < OPEN_TRIALS_MAX))
-            return;
-        assay__host_close_study(oldest);
-        worker->host->stats.closed++;
-    }
-}
-
-void
-assay_suggest_host_sweep(struct assay_suggest_host *host)
-{
-    int64_t now_us = assay_monotonic_us();
-
-    if (now_us - host->swept_us < SWEEP_US)
-        return;
-    host->swept_us = now_us;
-    for (struct assay__hosted *study = host->studies; study != NULL; study = study->hh.next) {
-        if (may_close(study) && now_us - study->used_us > IDLE_CLOSE_US) {
-            assay__host_close_study(study);
-            host->stats.closed++;
-        }
-    }
-}

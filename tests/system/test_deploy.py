@@ -161,7 +161,7 @@ class Manifests(unittest.TestCase):
     def test_policies_select_what_there_is(self):
         trial = {"app.kubernetes.io/managed-by": "assay"}
         self.assertIn('"app.kubernetes.io/managed-by", "assay"',
-                      (ROOT / "controller" / "kubernetes" / "pod.c").read_text())
+                      (ROOT / "controller" / "kubernetes" / "pod_manifest.c").read_text())
         own = self.one("NetworkPolicy", "assayd")["spec"]
         self.assertEqual(own["podSelector"]["matchLabels"], self.pod["metadata"]["labels"])
         self.assertEqual(own["ingress"][0]["ports"][0]["port"], self.container["ports"][0]["name"])
