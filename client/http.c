@@ -1,11 +1,11 @@
 #include "client/http.h"
 
-#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <errno.h>
 #include <pthread.h>
 #include <strings.h>
 
+#include "common/address.h"
 #include "common/clock.h"
 #include "common/memory.h"
 #include "common/number.h"
@@ -51,11 +51,7 @@ assay_http_is_loopback(const char *url)
 
     if (parts != NULL && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
         curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK) {
-        struct in_addr address;
-
-        result = strcasecmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
-                 (inet_pton(AF_INET, host, &address) == 1 &&
-                  ntohl(address.s_addr) >> 24 == IN_LOOPBACKNET);
+        result = assay_address_host_is_loopback(host);
     }
     curl_free(host);
     curl_url_cleanup(parts);

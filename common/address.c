@@ -1,8 +1,10 @@
 #include "common/address.h"
 
+#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 
 #include "common/memory.h"
@@ -40,18 +42,6 @@ assay_address_done(struct assay_address *address)
     *address = (struct assay_address){0};
 }
 
-assay_status
-assay_address_resolve(const struct assay_address *address, bool passive,
-                      struct addrinfo **ret_list, struct assay_error *err)
-{
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
-                                   .ai_flags = passive ? AI_PASSIVE : 0};
-    int rc = getaddrinfo(address->host, address->port, &hints, ret_list);
-
-    return rc == 0 ? ASSAY_OK
-                   : assay_fail(err, ASSAY_E_UNAVAILABLE, "%s", gai_strerror(rc));
-}
-
 bool
 assay_address_is_loopback(const struct sockaddr *address)
 {
@@ -69,4 +59,23 @@ assay_address_is_loopback(const struct sockaddr *address)
                (IN6_IS_ADDR_V4MAPPED(&six.sin6_addr) && six.sin6_addr.s6_addr[12] == 127);
     }
     return false;
+}
+
+bool
+assay_address_host_is_loopback(const char *host)
+{
+    struct sockaddr_in four = {.sin_family = AF_INET};
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6};
+    size_t length = strlen(host);
+    assay_auto_free char *bare = host[0] == '[' && host[length - 1] == ']'
+                                     ? assay_strndup(host + 1, length - 2)
+                                     : assay_strdup(host);
+
+    if (strcasecmp(host, "localhost") == 0)
+        return true;
+    /* Also short forms such as 127.1, which resolvers take. */
+    if (strspn(host, "0123456789.") == length && inet_aton(host, &four.sin_addr) != 0)
+        return assay_address_is_loopback((const struct sockaddr *)&four);
+    return inet_pton(AF_INET6, bare, &six.sin6_addr) == 1 &&
+           assay_address_is_loopback((const struct sockaddr *)&six);
 }

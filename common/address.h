@@ -26,5 +26,8 @@ ASSAY_MUST_CHECK assay_status assay_address_resolve(const struct assay_address *
                                                     struct assay_error *err);
 /* Whether nobody but this machine can be behind it. */
 bool assay_address_is_loopback(const struct sockaddr *address);
+/* Whether a host, as it stands in an address (IPv6 with or without brackets), is that: a
+ * loopback address or "localhost".  Any other name is not, whatever it stands for. */
+bool assay_address_host_is_loopback(const char *host);
 
 #endif

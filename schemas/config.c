@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/address.h"
 #include "common/buffer.h"
 #include "common/file.h"
 #include "common/memory.h"
@@ -330,8 +331,7 @@ assay_config_is_loopback(const char *listen)
     assay_auto_free char *host =
         colon != NULL ? assay_strndup(listen, (size_t)(colon - listen)) : assay_strdup(listen);
 
-    return strncmp(host, "127.", 4) == 0 || strcmp(host, "localhost") == 0 ||
-           strcmp(host, "[::1]") == 0;
+    return assay_address_host_is_loopback(host);
 }
 
 static assay_status

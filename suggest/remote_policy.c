@@ -3,8 +3,8 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
+#include "common/address.h"
 #include "common/memory.h"
 #include "suggest/registry.h"
 
@@ -33,12 +33,11 @@ assay_remote_policy(void)
 /* --- addresses --- */
 
 static bool
-is_loopback(const char *host, size_t length)
+is_loopback(const char *bytes, size_t length)
 {
-    return (length == 9 && strncasecmp(host, "localhost", 9) == 0) ||
-           (length == 5 && strncmp(host, "[::1]", 5) == 0) ||
-           (length > 4 && strncmp(host, "127.", 4) == 0 &&
-            strspn(host + 4, "0123456789.") == length - 4);
+    assay_auto_free char *host = assay_strndup(bytes, length);
+
+    return assay_address_host_is_loopback(host);
 }
 
 assay_status

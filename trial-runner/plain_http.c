@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/address.h"
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/memory.h"
@@ -74,13 +75,6 @@ split_url(const char *url, struct parts *ret_parts)
     return true;
 }
 
-static bool
-is_loopback(const char *host)
-{
-    return strcasecmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 ||
-           strncmp(host, "127.", 4) == 0;
-}
-
 bool
 assay_plain_http_can(const char *url)
 {
@@ -89,7 +83,7 @@ assay_plain_http_can(const char *url)
 
     if (!split_url(url, &parts))
         return false;
-    can = !parts.secure && is_loopback(parts.host);
+    can = !parts.secure && assay_address_host_is_loopback(parts.host);
     parts_done(&parts);
     return can;
 }

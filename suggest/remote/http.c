@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/address.h"
 #include "common/buffer.h"
 #include "common/clock.h"
 #include "common/memory.h"
@@ -33,17 +34,16 @@ struct reading {
 static bool
 may_connect_4(uint32_t address)
 {
-    bool loopback = address >> 24 == 127;
     bool link_local = address >> 16 == 0xA9FE; /* 169.254 */
 
-    return assay_remote_policy() == ASSAY_REMOTE_LOOPBACK
-               ? loopback
-               : !link_local && address >> 24 != 0 && address >> 28 < 14; /* no multicast */
+    return !link_local && address >> 24 != 0 && address >> 28 < 14; /* no multicast */
 }
 
 static bool
 may_connect(const struct sockaddr *address)
 {
+    if (assay_remote_policy() == ASSAY_REMOTE_LOOPBACK)
+        return assay_address_is_loopback(address);
     if (address->sa_family == AF_INET) {
         struct sockaddr_in four;
 
@@ -57,13 +57,9 @@ may_connect(const struct sockaddr *address)
         if (IN6_IS_ADDR_V4MAPPED(&six.sin6_addr) || IN6_IS_ADDR_V4COMPAT(&six.sin6_addr)) {
             uint32_t four;
 
-            if (IN6_IS_ADDR_LOOPBACK(&six.sin6_addr))
-                return true;
             memcpy(&four, &six.sin6_addr.s6_addr[12], sizeof four);
             return may_connect_4(ntohl(four));
         }
-        if (assay_remote_policy() == ASSAY_REMOTE_LOOPBACK)
-            return IN6_IS_ADDR_LOOPBACK(&six.sin6_addr);
         return !IN6_IS_ADDR_LINKLOCAL(&six.sin6_addr) && !IN6_IS_ADDR_MULTICAST(&six.sin6_addr) &&
                !IN6_IS_ADDR_UNSPECIFIED(&six.sin6_addr);
     }

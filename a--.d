@@ -1,0 +1,4 @@
+-: common/banned.h cli/why.h common/buffer.h common/base.h
+cli/why.h:
+common/buffer.h:
+common/base.h:
