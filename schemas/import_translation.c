@@ -13,8 +13,7 @@ overlap(const char *a, const char *b)
 {
     size_t m = strlen(a), n = strlen(b), shorter = ASSAY_MIN(m, n);
 
-    return strncmp(a, b, shorter) == 0 &&
-           (m == n || (m < n ? b[shorter] : a[shorter]) == '/');
+    return strncmp(a, b, shorter) == 0 && (m == n || (m < n ? b[shorter] : a[shorter]) == '/');
 }
 
 bool
@@ -141,7 +140,8 @@ assay__note_others(struct assay_translation *t, const json_t *object, const char
     const char *key;
     json_t *value;
 
-    assay_json_each (object, key, value) {
+    assay_json_each(object, key, value)
+    {
         assay_auto_free char *at = assay_pointer_key(pointer, key);
         const char *const *name = known;
 

@@ -1,9 +1,9 @@
 /* clang-format off: cmocka.h needs these before it */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 /* clang-format on */
 
 #include "common/address.h"
@@ -12,14 +12,30 @@ static void
 hosts_of_this_machine(void **state)
 {
     static const char *const loopback[] = {
-        "localhost", "LocalHost", "127.0.0.1",        "127.9.9.9",         "127.1",
+        "localhost", "LocalHost", "127.0.0.1",        "127.9.9.9",          "127.1",
         "::1",       "[::1]",     "::ffff:127.0.0.1", "[::ffff:127.1.2.3]", "0:0:0:0:0:0:0:1",
     };
     static const char *const other[] = {
-        "",          "[",          "[]",          "]",           "localhost.example",
-        "127.",      "127.0.0.256", "127.example.org", "127.0.0.1 ", "128.0.0.1",
-        "0.0.0.0",   "::",         "[::",         "[::]",        "::ffff:192.0.2.1",
-        "[127.0.0.1]", "my-localhost", "10.0.0.127", "::127.0.0.1", "2001:db8::1",
+        "",
+        "[",
+        "[]",
+        "]",
+        "localhost.example",
+        "127.",
+        "127.0.0.256",
+        "127.example.org",
+        "127.0.0.1 ",
+        "128.0.0.1",
+        "0.0.0.0",
+        "::",
+        "[::",
+        "[::]",
+        "::ffff:192.0.2.1",
+        "[127.0.0.1]",
+        "my-localhost",
+        "10.0.0.127",
+        "::127.0.0.1",
+        "2001:db8::1",
     };
 
     (void)state;
