@@ -140,8 +140,7 @@ assay__note_others(struct assay_translation *t, const json_t *object, const char
     const char *key;
     json_t *value;
 
-    assay_json_each(object, key, value)
-    {
+    assay_json_each (object, key, value) {
         assay_auto_free char *at = assay_pointer_key(pointer, key);
         const char *const *name = known;
 
