@@ -19,7 +19,7 @@ check-layers:
 HEADERS := $(foreach r,$(ROOMS),$(wildcard $(r)/*.h $(r)/*/*.h))
 hdr-check:
 	@for h in $(HEADERS); do \
-	    echo '#include "'$$h'"' | $(CC) $(ASSAY_CFLAGS) -Werror -fsyntax-only -x c - || exit 1; \
+	    echo '#include "'$$h'"' | $(CC) $(filter-out -MMD -MP,$(ASSAY_CFLAGS)) -Werror -fsyntax-only -x c - || exit 1; \
 	done; echo "headers: fine"
 
 ## lint             cppcheck and clang-tidy over the rooms
