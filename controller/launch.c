@@ -86,13 +86,33 @@ substitute_array(const json_t *json, const json_t *values, const char *pointer, 
     return ASSAY_OK;
 }
 
+/* ${{name}}: what the text would be without quotes in YAML. */
+static assay_status
+substitute_bare(const char *name, const json_t *values, const char *pointer, json_t **ret_json,
+                struct assay_error *err)
+{
+    const char *text = json_string_value(json_object_get(values, name));
+    struct assay_error ignored = {0};
+
+    if (text == NULL)
+        return assay_fail(err, ASSAY_E_INVALID_VALUE, "%s: ${{%.100s}} is not declared", pointer,
+                          name);
+    if (assay_yaml_read(text, strlen(text), ret_json, NULL, &ignored) < 0)
+        *ret_json = json_string(text);
+    return ASSAY_OK;
+}
+
 assay_status
 assay_launch_substitute_tree(const json_t *json, const json_t *values, const char *pointer,
                              json_t **ret_json, struct assay_error *err)
 {
+    assay_auto_free char *bare =
+        json_is_string(json) ? assay_bare_reference(json_string_value(json)) : NULL;
     json_t *copy;
     assay_status rc;
 
+    if (bare != NULL)
+        return substitute_bare(bare, values, pointer, ret_json, err);
     if (json_is_string(json))
         return assay_launch_substitute(json_string_value(json), values, pointer, ret_json, err);
     if (!json_is_object(json) && !json_is_array(json)) {

@@ -157,6 +157,9 @@ const char *assay_metrics_from_name(enum assay_metrics_from from);
  * first unknown one.  Caller frees. */
 ASSAY_MUST_CHECK assay_status assay_substitute(const char *text, const json_t *values,
                                                char **ret_text, struct assay_error *err);
+/* The name in a text that is "${{name}}" and nothing else, which stands for the value itself
+ * and not for its text; NULL: it is not one.  Of objects of Kubernetes alone.  Caller frees. */
+char *assay_bare_reference(const char *text);
 
 /* Reads YAML (1.2 core schema scalars, one document, no tags but the core ones,
  * bounded depth, aliases and size) into JSON.  `ret_lines` maps JSON pointers to

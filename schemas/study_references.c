@@ -69,7 +69,12 @@ check_tree(const json_t *json, const char *pointer, size_t depth, const json_t *
     size_t i;
 
     if (json_is_string(json)) {
-        check_text(json_string_value(json), pointer, names, faults);
+        assay_auto_free char *bare = assay_bare_reference(json_string_value(json));
+
+        if (bare != NULL)
+            check_reference(&(struct check){names, pointer, json, faults}, bare, strlen(bare));
+        else
+            check_text(json_string_value(json), pointer, names, faults);
     } else if (depth >= TEMPLATE_DEPTH_MAX) {
         assay_fault_add(faults, "/trial/kubernetes", NULL, "at most 100 levels",
                         "the template is nested too deeply");

@@ -76,3 +76,14 @@ assay_substitute(const char *text, const json_t *values, char **ret_text, struct
     *ret_text = assay_buffer_steal(&out);
     return ASSAY_OK;
 }
+
+char *
+assay_bare_reference(const char *text)
+{
+    size_t length = strlen(text);
+
+    if (length < 6 || strncmp(text, "${{", 3) != 0 || strcspn(text + 3, "{}") != length - 5 ||
+        strcmp(text + length - 2, "}}") != 0)
+        return NULL;
+    return assay_strndup(text + 3, length - 5);
+}

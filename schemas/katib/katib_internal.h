@@ -40,6 +40,12 @@ void assay__katib_template(struct assay_katib *k);
 bool assay__katib_source(const json_t *config_map, struct assay_import_source *ret_source,
                          struct assay_faults *faults);
 
+/* A template as a text, which Katib replaces references in before it reads it: one that is the
+ * whole of a value, without quotes, comes out as ${{trialParameters.NAME}}.  The rest as of
+ * assay_yaml_read. */
+ASSAY_MUST_CHECK assay_status assay__katib_read_text(const char *text, json_t **ret_json,
+                                                     json_t **ret_lines, struct assay_error *err);
+
 /* What Katib takes for a kind when the template does not say; NULL: nothing.  The names may
  * be NULL. */
 const struct assay_kubernetes_kind *assay__katib_kind(const char *api_version, const char *kind);

@@ -132,7 +132,7 @@ assay_import_include(const json_t *file, const struct assay_import_source *sourc
     json_t *lines = NULL;
     struct assay_error err = {0};
 
-    if (assay_yaml_read(text, strlen(text), &trial_spec, &lines, &err) < 0) {
+    if (assay__katib_read_text(text, &trial_spec, &lines, &err) < 0) {
         assay_fault_add(faults, source->key_at, NULL, NULL, "%s is not YAML: %s", source->key,
                         err.message);
         return NULL;

@@ -233,17 +233,51 @@ check_used(const struct references *refs, const json_t *list)
 
 /* --- the manifest */
 
+/* ${trialParameters.NAME} in our notation, NULL with a fault. */
+static const char *
+translate_reference(struct references *refs, const char *name, const char *pointer)
+{
+    const json_t *value = json_object_get(refs->values, name);
+
+    if (value == NULL)
+        assay_fault_add(refs->k->t->faults, pointer, NULL, "a name of trialParameters",
+                        "${trialParameters.%.100s} is not declared in trialParameters", name);
+    json_object_set_new(refs->used, name, json_true());
+    return json_string_value(value);
+}
+
+/* ${{trialParameters.NAME}}; see text.c.  A new reference, NULL: it is none. */
+static json_t *
+translate_bare(struct references *refs, const char *text, const char *pointer)
+{
+    size_t skip = strlen(of_parameters) - 2; /* without "${" */
+    assay_auto_free char *bare = assay_bare_reference(text);
+    const char *value;
+    size_t length;
+
+    if (bare == NULL || strncmp(bare, of_parameters + 2, skip) != 0 || bare[skip] == '\0')
+        return NULL;
+    value = translate_reference(refs, bare + skip, pointer);
+    length = value != NULL ? strlen(value) : 0;
+    if (length < 3 || strncmp(value, "${", 2) != 0 || strchr(value, '}') != value + length - 1)
+        return json_string(value != NULL ? value : ""); /* what it refers to is a text */
+    return json_sprintf("${{%.*s}}", (int)length - 3, value + 2);
+}
+
 /* A text of the manifest in our notation.  New reference. */
 static json_t *
 translate_text(struct references *refs, const char *text, const char *pointer)
 {
     assay_auto_buffer struct assay_buffer out = {0};
+    json_t *bare = translate_bare(refs, text, pointer);
     const char *start, *end;
 
+    if (bare != NULL)
+        return bare;
     for (; (start = strstr(text, "${")) != NULL; text = end + 1) {
         size_t skip = strlen(of_parameters);
         assay_auto_free char *name = NULL;
-        const json_t *value;
+        const char *value;
 
         assay_buffer_add(&out, text, (size_t)(start - text));
         end = start + 1;
@@ -254,16 +288,12 @@ translate_text(struct references *refs, const char *text, const char *pointer)
         }
         end = strchr(start + skip, '}');
         name = assay_strndup(start + skip, (size_t)(end - start) - skip);
-        value = json_object_get(refs->values, name);
-        if (value == NULL)
-            assay_fault_add(refs->k->t->faults, pointer, NULL, "a name of trialParameters",
-                            "${trialParameters.%.100s} is not declared in trialParameters", name);
-        else if (start > text && start[-1] == '$')
+        value = translate_reference(refs, name, pointer);
+        if (value != NULL && start > text && start[-1] == '$')
             assay_fault_add(refs->k->t->faults, pointer, NULL, NULL,
                             "a \"$\" right before ${trialParameters.%.100s} would hide it", name);
-        else
-            assay_buffer_puts(&out, json_string_value(value));
-        json_object_set_new(refs->used, name, json_true());
+        else if (value != NULL)
+            assay_buffer_puts(&out, value);
     }
     assay_buffer_puts(&out, text);
     return json_string(out.data != NULL ? out.data : "");

@@ -30,6 +30,7 @@ REFUSED = {"27-nas": "nasConfig", "32b-trial-template-broken": "trialParameters"
 GOAL = {"09-hyperopt-distribution"}
 TEMPLATES = ROOT / "tests/katib/templates/trial-templates.yaml"
 CONFIG_MAP = next(k for k in KINDS if k.kind == "ConfigMap")
+JOB = next(k for k in KINDS if (k.group, k.kind) == ("batch", "Job"))
 REAL = os.environ.get("ASSAY_TEST_KUBECONFIG")
 TRIALS = 3  # of each; what Katib's own tests do too
 
@@ -444,6 +445,37 @@ class ConfigMaps(unittest.TestCase):
         self.assertEqual(view["spec"]["trialTemplate"]["trialSpec"]["kind"], "Job")
         self.assertNotIn("configMap", view["spec"]["trialTemplate"])
         self.refused(experiment, f"{AT}/templatePath", "its keys: other")
+
+    def test_what_stands_without_quotes_is_a_value(self):
+        """As Katib has it, which replaces in the text before it reads it."""
+        data = yaml.safe_load(self.put("bare")["data"]["defaultTrialTemplate.yaml"])
+        data["spec"]["backoffLimit"] = "LAYERS"
+        pod = data["spec"]["template"]["spec"]
+        pod["containers"][0]["image"] = "bare:1"
+        pod["containers"][0]["command"] = "COMMAND"
+        text = yaml.safe_dump(data).replace("LAYERS", "${trialParameters.numberLayers}")
+        text = text.replace("COMMAND", "[run, --optimizer, ${trialParameters.optimizer}, "
+                            "'${trialParameters.learningRate}', '--all', "
+                            "\"${trialParameters.numberLayers}\"]  # or ${trialParameters.none}")
+        self.put("bare", {"defaultTrialTemplate.yaml": text})
+        made = []
+
+        def program(container):
+            owner = container.pod["metadata"]["ownerReferences"][0]["name"]
+            job = self.double.store.get(JOB, "assay", owner)
+            _, _, optimizer, rate, _, layers = container.spec["command"]
+            made.append((optimizer, float(rate), layers, job["spec"]["backoffLimit"]))
+            container.print("Validation-accuracy=0.5 Train-accuracy=0.6")
+        self.cluster.images["bare:1"] = program
+        study = self.post(self.experiment("bare", configMapName="bare"))
+        template = study["spec"]["trial"]["kubernetes"]["template"]
+        self.assertEqual(template["spec"]["backoffLimit"], "${{num-layers}}")
+        found = base.wait_final(self.daemon, "bare")
+        self.assertEqual((found["state"], found["reason"]), ("succeeded", "trials_done"))
+        trials = base.call(self.daemon, "GET", f"{base.STUDIES}/bare/trials")["trials"]
+        values = [t["parameters"] for t in trials]
+        self.assertCountEqual(made, [(v["optimizer"], v["lr"], str(v["num-layers"]),
+                                      v["num-layers"]) for v in values])
 
     def test_what_is_not_there(self):
         self.put("here")

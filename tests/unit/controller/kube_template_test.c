@@ -175,6 +175,31 @@ a_job_is_made(void **state)
 }
 
 static void
+a_bare_reference_is_the_value(void **state)
+{
+    struct assay_study_spec *spec = study_of(
+        "{'template':{'apiVersion':'batch/v1','kind':'Job','metadata':{'labels':{'q':'no'}},"
+        "'spec':{'parallelism':'${{trial}}','rate':'${{trialParameters.lr}}','name':'${{study}}',"
+        "'label':'${{trialSpec.Labels[q]}}','text':'${trial}','template':{'spec':{'containers':["
+        "{'name':'main','image':'i','resources':{'limits':{'nvidia.com/gpu':'1'}}}]}}}}}");
+    struct assay_kube_template *template = NULL;
+    struct assay_error err = {0};
+
+    (void)state;
+    if (build(spec, &template, &err) < 0)
+        fail_msg("%s", err.message);
+    assert_true(json_is_integer(at(template->manifest, "/spec/parallelism")));
+    assert_int_equal(json_integer_value(at(template->manifest, "/spec/parallelism")), 12);
+    assert_true(json_real_value(at(template->manifest, "/spec/rate")) == 0.25);
+    assert_string_equal(text_at(template->manifest, "/spec/name"), "s");
+    assert_string_equal(text_at(template->manifest, "/spec/label"), "no");
+    assert_string_equal(text_at(template->manifest, "/spec/text"), "12");
+    assert_int_equal(template->gpus, 12);
+    assay_kube_template_free(template);
+    assay_study_free(spec);
+}
+
+static void
 a_checkpoint_is_brought(void **state)
 {
     struct assay_study_spec *spec = study_of(job);
@@ -374,6 +399,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_job_is_made),
+        cmocka_unit_test(a_bare_reference_is_the_value),
         cmocka_unit_test(a_checkpoint_is_brought),
         cmocka_unit_test(every_pod_template_is_found),
         cmocka_unit_test(kinds_have_their_own_ways),

@@ -701,6 +701,49 @@ config_maps_are_included(void **state)
     assay_study_free(spec);
 }
 
+/* Katib replaces in the text, and reads what comes out. */
+static void
+references_without_quotes_are_values(void **state)
+{
+    static const char text[] =
+        "apiVersion: batch/v1\n"
+        "kind: Job # of ${trialParameters.nobody}\n"
+        "spec:\n"
+        "  parallelism: ${trialParameters.numberLayers}\n"
+        "  completions: 1${trialParameters.numberLayers}\n"
+        "  backoffLimit: -${trialParameters.numberLayers}\n"
+        "  suspend: '${trialParameters.numberLayers}'\n"
+        "  template: {spec: {containers: [{name: training-container, image: 100000000,\n"
+        "    args: [--lr, ${trialParameters.learningRate},\"${trialParameters.optimizer}\",\n"
+        "           a ${trialParameters.optimizer} b,!!str ${trialParameters.optimizer}]}]}}\n";
+    static const struct expected expected[] = {
+        {"/spec/parallelism", "'${{num-layers}}'"},
+        {"/spec/completions", "'1${num-layers}'"},
+        {"/spec/backoffLimit", "'-${num-layers}'"},
+        {"/spec/suspend", "'${num-layers}'"},
+        {"/spec/template/spec/containers/0/image", "100000000"},
+        {"/spec/template/spec/containers/0/args/1", "'${{lr}}'"},
+        {"/spec/template/spec/containers/0/args/2", "'${optimizer}'"},
+        {"/spec/template/spec/containers/0/args/3", "'a ${optimizer} b'"},
+        {"/spec/template/spec/containers/0/args/4", "'${optimizer}'"},
+        {NULL, NULL},
+    };
+    json_auto_t *file = read_experiment("32-trial-configmap-source");
+    assay_auto_import_source struct assay_import_source source = {0};
+    assay_auto_import struct assay_import import = {0};
+    struct assay_faults faults = {0};
+    json_auto_t *lines = NULL, *whole = NULL;
+
+    (void)state;
+    assert_true(assay_import_refers(file, &source));
+    whole = assay_import_include(file, &source, text, "1", &lines, &faults);
+    if (whole == NULL)
+        fail_msg("%s", faults.items[0].message);
+    assay_import_translate(whole, &import, &faults);
+    check_members(at(import.document, "/trial/kubernetes/template"), expected);
+    assay_faults_done(&faults);
+}
+
 static void
 references_are_checked(void **state)
 {
@@ -972,7 +1015,9 @@ main(void)
         cmocka_unit_test(faults_have_their_places),   cmocka_unit_test(all_faults_at_once),
         cmocka_unit_test(more_of_katib),              cmocka_unit_test(katibs_view),
         cmocka_unit_test(sweeps_are_translated),      cmocka_unit_test(determineds_are_translated),
-        cmocka_unit_test(config_maps_are_included), cmocka_unit_test(references_are_checked),
+        cmocka_unit_test(config_maps_are_included),
+        cmocka_unit_test(references_without_quotes_are_values),
+        cmocka_unit_test(references_are_checked),
         cmocka_unit_test(faults_in_texts_have_lines),
         cmocka_unit_test(others_faults),              cmocka_unit_test(yaml_reads_back),
     };
