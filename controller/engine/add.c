@@ -7,24 +7,6 @@
 #include "common/number.h"
 #include "controller/engine/internal.h"
 
-void
-assay__trial_fresh(const struct assay__study *study, struct assay_trial *ret_row)
-{
-    *ret_row = (struct assay_trial){
-        .study_id = study->id,
-        .number = study->next_number,
-        .state = ASSAY_TRIAL_QUEUED,
-        .metrics = json_object(),
-        .value = NAN,
-        .budget = study->spec->budget.name != NULL ? study->spec->budget.max : NAN,
-        .lease_expires_us = ASSAY_TIME_NONE,
-        .last_step = -1,
-        .created_us = assay_now_us(),
-        .started_us = ASSAY_TIME_NONE,
-        .finished_us = ASSAY_TIME_NONE,
-    };
-}
-
 /* A finished trial's state and metrics. */
 static void
 decode_import(const struct assay__study *study, const json_t *item, const char *pointer,

@@ -305,7 +305,7 @@ on_suggested(void *arg, int64_t study_id, const json_t *suggestions, bool exhaus
     for (int64_t i = 0; i < n && fault == NULL; i++)
         check_suggestion(study, json_array_get(suggestions, (size_t)i), &fault);
     if (fault == NULL)
-        fresh = assay__rungs_take(study, suggestions, &promoted, &fault);
+        fresh = assay__promotion_take(study, suggestions, &promoted, &fault);
     study->later = !exhausted && (int64_t)(promoted + json_array_size(fresh)) < asked;
     if (fault != NULL)
         fail_study(study, fault);
@@ -315,7 +315,7 @@ on_suggested(void *arg, int64_t study_id, const json_t *suggestions, bool exhaus
         run_suggestions(study, fresh);
     else
         hand_out_suggestions(study, fresh);
-    assay__reconcile(study);
+    assay__study_due(study);
 }
 
 static void

@@ -141,46 +141,15 @@ assay__commit_drop(struct assay__commit *commit)
     commit_free(commit);
 }
 
-/* Engine's thread, after the commit: act on the world, let what is at rest go. */
+/* Engine's thread. */
 static void
 after_commit(struct assay_engine *engine, struct assay__command *command)
 {
     struct written *written = (struct written *)command;
-    struct assay__commit *commit = written->commit;
-    struct assay__study *study = assay__study_find(engine, written->study_id);
 
     engine->commits--;
-    if (study != NULL && written->status == ASSAY_OK) {
-        study->loaded = true;
-        for (size_t i = 0; i < commit->n_launches; i++) {
-            struct assay__trial *trial = assay__trial_find(study, commit->launches[i]);
-
-            if (trial != NULL)
-                assay__launch(trial);
-        }
-    }
-    if (study != NULL) {
-        for (size_t i = 0; i < commit->n_trials; i++) {
-            struct assay__trial *trial = assay__trial_find(study, commit->trials[i]);
-
-            if (trial != NULL) {
-                trial->writes--;
-                assay__trial_settle(trial);
-            }
-        }
-    }
-    if (study != NULL && written->status != ASSAY_OK) {
-        if (commit->undo != NULL) {
-            commit->undo(study);
-        } else {
-            assay_log(ASSAY_LOG_ERROR, "study=%s/%s: a change was refused, loading it afresh: %s",
-                      study->record.project, study->record.name, written->err.message);
-            assay__study_reload(study);
-        }
-    } else if (study != NULL) {
-        assay__reconcile(study);
-    }
-    commit_free(commit);
+    engine->settle(engine, written->study_id, written->commit, written->status, &written->err);
+    commit_free(written->commit);
     free(written);
 }
 

@@ -4,7 +4,32 @@
  * pattern of every step: change the cache through assay__trial_apply and
  * assay__study_apply, which put what they did into a change set; commit the set
  * with the answers that wait for it; act on the world (start, stop) after the
- * commit. */
+ * commit.
+ *
+ * The files, each calling only those above it:
+ *
+ *   inbox, rungs      commands from any thread; what trials are worth at their rungs
+ *   cache             what is held: found, counted, marked as due
+ *   commit            answers, and the change sets that they wait for
+ *   attempt           the processes of trials, towards the executors
+ *   trial             the one writer of a trial's state
+ *   metrics           what it measured
+ *   promotion         pausing trials, and letting them go on
+ *   study             the one writer of a study's state
+ *   report, add       what is told of trials; trials that are given
+ *   result            how a trial ends
+ *   load              studies from the store
+ *   ask               suggestions, made trials and handed out
+ *   executor_events   what the executors tell
+ *   reconcile         what is against what should be
+ *   settle            what follows a commit
+ *   study_calls, trial_calls (with call)   what callers want
+ *   loop              the thread, its start and end
+ *
+ * A file that changed something marks the study as due (assay__study_due); loop.c
+ * reconciles it before it takes the next command or sleeps.  What a lower file brings
+ * about in a higher one is handed over as a callback: the events of the executors and
+ * of the suggestion host, and `settle` of the engine. */
 #ifndef ASSAY_CONTROLLER_ENGINE_INTERNAL_H
 #define ASSAY_CONTROLLER_ENGINE_INTERNAL_H
 
@@ -80,10 +105,13 @@ struct assay__study {
     bool loaded;                      /* false: its creation is not committed yet */
     int64_t *freed_us;                /* monotonic times at which slots fell free, oldest first */
     size_t n_freed, freed_capacity;
+    bool due;                         /* in the engine's list of those to reconcile */
+    TAILQ_ENTRY(assay__study) due_link;
     UT_hash_handle hh;                /* by id */
 };
 
 struct assay__command;
+struct assay__commit;
 
 /* One way to run attempts. */
 struct assay__executor {
@@ -100,6 +128,7 @@ struct assay_engine {
     uv_loop_t loop;
     uv_async_t wake;
     uv_timer_t tick;
+    uv_prepare_t before_sleep;
     pthread_mutex_t lock;            /* guards inbox and stats */
     STAILQ_HEAD(, assay__command) inbox;
     struct assay_engine_stats stats;
@@ -107,6 +136,11 @@ struct assay_engine {
     struct assay_suggest_host *host;
     struct assay__executor executors[ASSAY__EXECUTORS];
     struct assay__study *studies;    /* hash by id */
+    TAILQ_HEAD(, assay__study) due;  /* to be reconciled before the loop sleeps */
+    /* What follows a commit; `err` counts when it was refused. */
+    void (*settle)(struct assay_engine *engine, int64_t study_id,
+                   const struct assay__commit *commit, assay_status status,
+                   const struct assay_error *err);
     int64_t commits;                 /* under way */
     bool stopping;
 };
@@ -118,6 +152,8 @@ struct assay__command {
 };
 /* Any thread. */
 void assay__post(struct assay_engine *engine, struct assay__command *command);
+/* The next, or NULL.  Any thread. */
+struct assay__command *assay__inbox_take(struct assay_engine *engine);
 
 /* --- answers */
 struct assay__reply {
@@ -163,119 +199,32 @@ void assay__commit_key(struct assay__commit *commit, const struct assay_engine_k
 void assay__event(struct assay__commit *commit, const char *type, int64_t trial_number,
                   json_t *data, const char *format, ...) ASSAY_PRINTF(5, 6);
 
-/* --- studies */
+/* --- cache.c: what is held */
 struct assay__study *assay__study_find(struct assay_engine *engine, int64_t id);
-/* Takes spec and record's contents; not yet in the store. */
-struct assay__study *assay__study_new(struct assay_engine *engine, int64_t id,
-                                      struct assay_study_spec *spec,
-                                      struct assay_study_record *record);
-/* Forgets it: host, rule, trials, waiting asks (failed with `why`). */
-void assay__study_drop(struct assay__study *study, const char *why);
-assay_status assay__study_load(struct assay_engine *engine, const char *project, const char *name,
-                               struct assay_error *err);
-assay_status assay__studies_load(struct assay_engine *engine, struct assay_error *err);
-void assay__study_reload(struct assay__study *study);
-void assay__study_apply(struct assay__study *study, enum assay_study_event event,
-                        enum assay_study_reason reason, struct assay__commit *commit);
-/* No new trial; ends those that live; the study ends when the last has. */
-void assay__study_wind_down(struct assay__study *study, enum assay_study_reason reason,
-                            const char *message, struct assay__commit *commit);
+struct assay__trial *assay__trial_find(struct assay__study *study, int64_t number);
+/* A copy for answers. */
+void assay__trial_copy(const struct assay_trial *from, struct assay_trial *ret_copy);
 int64_t assay__study_live(const struct assay__study *study);
 /* Trials that count against limits.trials and are still to be made; INT64_MAX = no limit. */
 int64_t assay__study_room(const struct assay__study *study);
-/* How many suggestions could be used: new trials and promotions. */
-int64_t assay__study_makes(const struct assay__study *study);
-/* What it took over from earlier ones; false when that can not be read now. */
-bool assay__study_sources(struct assay__study *study, json_t **ret_sources);
-/* Says again what every trial is (replay to a fresh suggestion worker); false when
- * that can not be read now. */
-bool assay__study_replay(struct assay__study *study);
-
-/* --- trials */
-struct assay__trial *assay__trial_find(struct assay__study *study, int64_t number);
-/* A cache entry for `row` (taken). */
-struct assay__trial *assay__trial_new(struct assay__study *study, struct assay_trial *row);
-void assay__trial_free(struct assay__trial *trial);
-/* Drops it from the cache when it is at rest. */
-void assay__trial_settle(struct assay__trial *trial);
-/* Inserts a new trial into cache and set; `row` is taken. */
-struct assay__trial *assay__trial_insert(struct assay__study *study, struct assay_trial *row,
-                                         struct assay__commit *commit);
-/* The one way to change a trial's state; the machine must allow it. */
-void assay__trial_apply(struct assay__trial *trial, enum assay_trial_event event,
-                        enum assay_trial_reason reason, const char *message,
-                        struct assay__commit *commit);
-bool assay__trial_can(const struct assay__trial *trial, enum assay_trial_event event);
-/* Told to end: a process is signalled, a worker hears it with its next report,
- * what does not run ends at once. */
-void assay__trial_end(struct assay__trial *trial, enum assay_trial_reason reason,
-                      const char *message, struct assay__commit *commit);
-void assay__trial_tell_host(const struct assay__trial *trial);
-void assay__trial_renew_lease(struct assay__trial *trial, struct assay__commit *commit);
-/* The objective of this name whose value is not its last one; NULL when there is none. */
-const struct assay_objective *assay__summarised(const struct assay_study_spec *spec,
-                                                const char *metric);
-/* A metric's id, named in the set when it is new; -1 when the study has too many. */
-int assay__metric_id(struct assay__study *study, const char *name, struct assay__commit *commit);
-void assay__trial_measured(struct assay__trial *trial, int metric_id, int64_t step, double value);
-/* Frees the trial's slot, if it has one. */
-void assay__trial_release(struct assay__trial *trial);
-/* An empty row for the next number, queued now. */
-void assay__trial_fresh(const struct assay__study *study, struct assay_trial *ret_row);
-/* A trial that is new in the cache enters counts and set. */
-void assay__trial_enter(struct assay__trial *trial, struct assay__commit *commit);
-/* The objectives in the trial's metrics: sets row.value and `feasible`. */
-enum assay__objective {
-    ASSAY__OBJECTIVE_MISSING,
-    ASSAY__OBJECTIVE_NOT_FINITE,
-    ASSAY__OBJECTIVE_FINE,
-};
-enum assay__objective assay__trial_evaluate(struct assay__trial *trial);
-/* Stores measurements (decoded, in arrival order).  The rule hears them; what it
- * decides counts while the trial goes on (`judged`). */
-void assay__trial_report(struct assay__trial *trial, const struct assay_measurements *list,
-                         bool judged, struct assay__commit *commit);
-/* Trials given by the user: decoded whole (ret_rows has an item for each), then
- * inserted one by one. */
-bool assay__add_decode(const struct assay__study *study, const json_t *trials,
-                       struct assay_faults *faults, struct assay_trial *ret_rows);
-struct assay__trial *assay__add_insert(struct assay__study *study, struct assay_trial *row,
-                                       struct assay__commit *commit);
-/* Copies for answers. */
-void assay__trial_copy(const struct assay_trial *from, struct assay_trial *ret_copy);
-
-/* Ends the trial as `completion` says (not taken): also retries, stopping, missing or
- * non-finite objectives. */
-void assay__trial_complete(struct assay__trial *trial, const struct assay_completion *completion,
-                           struct assay__commit *commit);
-
-/* --- rungs of multi-fidelity studies */
-void assay__rungs_init(struct assay__study *study);
-/* The objective was measured; whether the trial has reached a rung by it. */
-bool assay__rungs_measured(struct assay__trial *trial, int64_t step, double value);
-/* The trial's values at its rungs, for the host.  New reference. */
-json_t *assay__rungs_told(const struct assay__trial *trial);
-/* Pauses a trial that has used up its budget, unless that was all there is. */
-bool assay__rungs_pause(struct assay__trial *trial, const char *message,
-                        struct assay__commit *commit);
-/* Lets paused trials go on as the suggestions say, into the queue; returns those for
- * new trials, as many as the study has room for.  New reference.  `*ret_fault` is set
- * when the algorithm asks for what can not be. */
-json_t *assay__rungs_take(struct assay__study *study, const json_t *suggestions,
-                          size_t *ret_promoted, char **ret_fault);
 /* How many paused trials the algorithm could promote. */
 int64_t assay__rungs_may_promote(const struct assay__study *study);
-/* Nobody will be promoted any more: paused trials end with what they measured. */
-void assay__rungs_end_paused(struct assay__study *study, struct assay__commit *commit);
+/* How many suggestions could be used: new trials and promotions. */
+int64_t assay__study_makes(const struct assay__study *study);
+/* Something has changed: the loop reconciles it soon, once. */
+void assay__study_due(struct assay__study *study);
+void assay__study_not_due(struct assay__study *study);
+/* The next that is due, no longer marked; or NULL. */
+struct assay__study *assay__due_take(struct assay_engine *engine);
 
-/* --- what runs */
-void assay__reconcile(struct assay__study *study);
-/* Starts the queued trial's next attempt: state, attempt row, launch. */
-void assay__trial_start(struct assay__trial *trial, struct assay__commit *commit);
-/* The attempt alone, for a trial that is running already; puts its end into the set. */
-void assay__attempt_begin(struct assay__trial *trial, struct assay__commit *commit);
-void assay__attempt_ended(struct assay__trial *trial, const struct assay_attempt_end *end,
-                          struct assay__commit *commit);
+/* --- rungs.c: values at the rungs of multi-fidelity studies */
+void assay__rungs_init(struct assay__study *study);
+/* A value measured when so much of the budget was used; whether that reached a rung. */
+bool assay__rungs_reach(struct assay__trial *trial, double used, double value);
+/* The trial's values at its rungs, for the host.  New reference. */
+json_t *assay__rungs_told(const struct assay__trial *trial);
+
+/* --- attempt.c: processes */
 /* The executor that the study's trials ask for (`trial` NULL: any); any thread. */
 struct assay__executor *assay__executor_for(struct assay_engine *engine,
                                             const struct assay_trial_spec *trial);
@@ -284,15 +233,128 @@ void assay__attempt_stop(const struct assay__trial *trial);
 bool assay__attempt_fits(const struct assay__study *study);
 /* Counts the attempt's resources as promised, or no more. */
 void assay__attempt_promise(struct assay__trial *trial, bool promised);
+/* The next attempt of a trial that is running already: its row, its launch. */
+void assay__attempt_begin(struct assay__trial *trial, struct assay__commit *commit);
+/* Puts the attempt's end into the set. */
+void assay__attempt_ended(struct assay__trial *trial, const struct assay_attempt_end *end,
+                          struct assay__commit *commit);
 void assay__launch(struct assay__trial *trial);
 void assay__adopt(struct assay__trial *trial);
+
+/* --- trial.c: trials */
+/* An empty row for the next number, queued now. */
+void assay__trial_fresh(const struct assay__study *study, struct assay_trial *ret_row);
+/* A cache entry for `row` (taken). */
+struct assay__trial *assay__trial_new(struct assay__study *study, struct assay_trial *row);
+void assay__trial_free(struct assay__trial *trial);
+/* Drops it from the cache when it is at rest. */
+void assay__trial_settle(struct assay__trial *trial);
+/* A trial that is new in the cache enters counts and set. */
+void assay__trial_enter(struct assay__trial *trial, struct assay__commit *commit);
+/* Inserts a new trial into cache and set; `row` is taken. */
+struct assay__trial *assay__trial_insert(struct assay__study *study, struct assay_trial *row,
+                                         struct assay__commit *commit);
+/* The one way to change a trial's state; the machine must allow it. */
+void assay__trial_apply(struct assay__trial *trial, enum assay_trial_event event,
+                        enum assay_trial_reason reason, const char *message,
+                        struct assay__commit *commit);
+/* Told to end: a process is signalled, a worker hears it with its next report,
+ * what does not run ends at once. */
+void assay__trial_end(struct assay__trial *trial, enum assay_trial_reason reason,
+                      const char *message, struct assay__commit *commit);
+/* Frees the trial's slot, if it has one. */
+void assay__trial_release(struct assay__trial *trial);
+void assay__trial_renew_lease(struct assay__trial *trial, struct assay__commit *commit);
+void assay__trial_tell_host(const struct assay__trial *trial);
+
+/* --- metrics.c: what trials measured */
+/* A metric's id, named in the set when it is new; -1 when the study has too many. */
+int assay__metric_id(struct assay__study *study, const char *name, struct assay__commit *commit);
+/* The objective of this name whose value is not its last one; NULL when there is none. */
+const struct assay_objective *assay__summarised(const struct assay_study_spec *spec,
+                                                const char *metric);
+void assay__trial_measured(struct assay__trial *trial, int metric_id, int64_t step, double value);
+/* The values told at the end stand for what was measured, or add to it. */
+void assay__trial_take_metrics(struct assay__trial *trial, const json_t *metrics);
+/* The objectives in the trial's metrics: sets row.value and `feasible`. */
+enum assay__objective {
+    ASSAY__OBJECTIVE_MISSING,
+    ASSAY__OBJECTIVE_NOT_FINITE,
+    ASSAY__OBJECTIVE_FINE,
+};
+enum assay__objective assay__trial_evaluate(struct assay__trial *trial);
+
+/* --- promotion.c: multi-fidelity studies */
+/* Pauses a trial that has used up its budget, unless that was all there is. */
+bool assay__promotion_pause(struct assay__trial *trial, const char *message,
+                            struct assay__commit *commit);
+/* Lets paused trials go on as the suggestions say, into the queue; returns those for
+ * new trials, as many as the study has room for.  New reference.  `*ret_fault` is set
+ * when the algorithm asks for what can not be. */
+json_t *assay__promotion_take(struct assay__study *study, const json_t *suggestions,
+                              size_t *ret_promoted, char **ret_fault);
+/* Nobody will be promoted any more: paused trials end with what they measured. */
+void assay__promotion_end(struct assay__study *study, struct assay__commit *commit);
+
+/* --- study.c: studies */
+/* Takes spec and record's contents; not yet in the store. */
+struct assay__study *assay__study_new(struct assay_engine *engine, int64_t id,
+                                      struct assay_study_spec *spec,
+                                      struct assay_study_record *record);
+/* Forgets it: host, rule, trials, waiting asks (failed with `why`). */
+void assay__study_drop(struct assay__study *study, const char *why);
+void assay__study_apply(struct assay__study *study, enum assay_study_event event,
+                        enum assay_study_reason reason, struct assay__commit *commit);
+/* No new trial; ends those that live; the study ends when the last has. */
+void assay__study_wind_down(struct assay__study *study, enum assay_study_reason reason,
+                            const char *message, struct assay__commit *commit);
+
+/* --- report.c
+ * Stores measurements (decoded, in arrival order).  The rule hears them; what it
+ * decides counts while the trial goes on (`judged`). */
+void assay__trial_report(struct assay__trial *trial, const struct assay_measurements *list,
+                         bool judged, struct assay__commit *commit);
+
+/* --- add.c
+ * Trials given by the user: decoded whole (ret_rows has an item for each), then
+ * inserted one by one. */
+bool assay__add_decode(const struct assay__study *study, const json_t *trials,
+                       struct assay_faults *faults, struct assay_trial *ret_rows);
+struct assay__trial *assay__add_insert(struct assay__study *study, struct assay_trial *row,
+                                       struct assay__commit *commit);
+
+/* --- result.c
+ * Ends the trial as `completion` says (not taken): also retries, stopping, missing or
+ * non-finite objectives. */
+void assay__trial_complete(struct assay__trial *trial, const struct assay_completion *completion,
+                           struct assay__commit *commit);
+
+/* --- load.c: studies from the store */
+assay_status assay__studies_load(struct assay_engine *engine, struct assay_error *err);
+void assay__study_reload(struct assay__study *study);
+/* What it took over from earlier ones; false when that can not be read now. */
+bool assay__study_sources(struct assay__study *study, json_t **ret_sources);
+/* Says again what every trial is (replay to a fresh suggestion worker); false when
+ * that can not be read now. */
+bool assay__study_replay(struct assay__study *study);
+
+/* --- ask.c: suggestions */
 /* Asks the algorithm for `count` more trials; none may be asked for already. */
 void assay__ask_host(struct assay__study *study, int64_t count);
 /* Serves waiting asks from held, queued and fresh trials. */
 void assay__serve_asks(struct assay__study *study);
+extern const struct assay_suggest_host_events assay__host_events;
+
+/* --- executor_events.c */
+extern const struct assay_executor_events assay__executor_events;
+
+/* --- reconcile.c: the pass over one study, and what is looked at by the clock */
+void assay__reconcile(struct assay__study *study);
 void assay__tick(uv_timer_t *timer);
 
-extern const struct assay_executor_events assay__executor_events;
-extern const struct assay_suggest_host_events assay__host_events;
+/* --- settle.c: see `settle` of the engine */
+void assay__settle(struct assay_engine *engine, int64_t study_id,
+                   const struct assay__commit *commit, assay_status status,
+                   const struct assay_error *err);
 
 #endif

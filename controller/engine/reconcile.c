@@ -90,7 +90,7 @@ end_study(struct assay__study *study)
 {
     struct assay__commit *commit = assay__commit_new(study);
 
-    assay__rungs_end_paused(study, commit);
+    assay__promotion_end(study, commit);
     if (study->record.state == ASSAY_STUDY_STOPPING) {
         assay__study_apply(study, assay_study_event_for(study->record.reason),
                            study->record.reason, commit);
@@ -107,6 +107,14 @@ end_study(struct assay__study *study)
     if (study->delete_when_ended)
         assay_changes_study_delete(commit->changes, study->id);
     assay__commit_send(commit);
+}
+
+/* The queued trial's next attempt: state, attempt row, launch. */
+static void
+start_trial(struct assay__trial *trial, struct assay__commit *commit)
+{
+    assay__trial_apply(trial, ASSAY_TRIAL_EVENT_START, ASSAY_TRIAL_REASON_NONE, NULL, commit);
+    assay__attempt_begin(trial, commit);
 }
 
 /* Starts queued trials while slots and the machine have room; a trial that was
@@ -130,7 +138,7 @@ start_queued(struct assay__study *study, int64_t *room)
             continue;
         if (commit == NULL)
             commit = assay__commit_new(study);
-        assay__trial_start(trial, commit);
+        start_trial(trial, commit);
         --*room;
     }
     if (commit != NULL)

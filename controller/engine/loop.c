@@ -10,13 +10,21 @@
 /* Leases, delays and time limits are looked at this often. */
 #define TICK_MS 200
 
-void
-assay__post(struct assay_engine *engine, struct assay__command *command)
+/* Nothing that is due waits for anything else: after every command, and before the loop
+ * sleeps, what it leads to is done. */
+static void
+reconcile_due(struct assay_engine *engine)
 {
-    pthread_mutex_lock(&engine->lock);
-    STAILQ_INSERT_TAIL(&engine->inbox, command, link);
-    uv_async_send(&engine->wake); /* locked: what it leads to may free the engine */
-    pthread_mutex_unlock(&engine->lock);
+    struct assay__study *study;
+
+    while ((study = assay__due_take(engine)) != NULL)
+        assay__reconcile(study);
+}
+
+static void
+before_sleep(uv_prepare_t *prepare)
+{
+    reconcile_due(prepare->data);
 }
 
 static void
@@ -25,15 +33,9 @@ on_wake(uv_async_t *wake)
     struct assay_engine *engine = wake->data;
     struct assay__command *command;
 
-    for (;;) {
-        pthread_mutex_lock(&engine->lock);
-        command = STAILQ_FIRST(&engine->inbox);
-        if (command != NULL)
-            STAILQ_REMOVE_HEAD(&engine->inbox, link);
-        pthread_mutex_unlock(&engine->lock);
-        if (command == NULL)
-            return;
+    while ((command = assay__inbox_take(engine)) != NULL) {
         command->run(engine, command);
+        reconcile_due(engine);
     }
 }
 
@@ -58,10 +60,13 @@ engine_new(const struct assay_engine_options *options)
     engine->store = assay_store_new(options->database_url, "assayd engine");
     pthread_mutex_init(&engine->lock, NULL);
     STAILQ_INIT(&engine->inbox);
+    TAILQ_INIT(&engine->due);
+    engine->settle = assay__settle;
     uv_loop_init(&engine->loop);
     uv_async_init(&engine->loop, &engine->wake, on_wake);
     uv_timer_init(&engine->loop, &engine->tick);
-    engine->wake.data = engine->tick.data = engine;
+    uv_prepare_init(&engine->loop, &engine->before_sleep);
+    engine->wake.data = engine->tick.data = engine->before_sleep.data = engine;
     return engine;
 }
 
@@ -116,9 +121,9 @@ close_sources(struct assay_engine *engine)
 }
 
 static void
-close_loop(struct assay_engine *engine)
+close_rest(struct assay_engine *engine)
 {
-    close_sources(engine);
+    uv_close((uv_handle_t *)&engine->before_sleep, NULL);
     uv_close((uv_handle_t *)&engine->wake, NULL);
 }
 
@@ -156,12 +161,14 @@ assay_engine_start(const struct assay_engine_options *options, struct assay_engi
     if (status != ASSAY_OK) {
         HASH_ITER(hh, engine->studies, study, next)
             assay__study_drop(study, "the engine did not start");
-        close_loop(engine);
+        close_sources(engine);
+        close_rest(engine);
         engine_free(engine);
         return status;
     }
     HASH_ITER(hh, engine->studies, study, next)
-        assay__reconcile(study);
+        assay__study_due(study);
+    uv_prepare_start(&engine->before_sleep, before_sleep);
     uv_timer_start(&engine->tick, assay__tick, TICK_MS, TICK_MS);
     ASSAY_ASSERT(pthread_create(&engine->thread, NULL, run_loop, engine) == 0);
     *ret_engine = engine;
@@ -247,7 +254,7 @@ finish_sources(struct assay_engine *engine, struct assay__command *command)
 static void
 finish_loop(struct assay_engine *engine, struct assay__command *command)
 {
-    uv_close((uv_handle_t *)&engine->wake, NULL);
+    close_rest(engine);
     answer_busy(engine, command);
 }
 

@@ -1,0 +1,51 @@
+/* What follows a commit: attempts start, what is at rest goes, what was refused is undone. */
+#include "common/log.h"
+#include "controller/engine/internal.h"
+
+static void
+launch(struct assay__study *study, const struct assay__commit *commit)
+{
+    for (size_t i = 0; i < commit->n_launches; i++) {
+        struct assay__trial *trial = assay__trial_find(study, commit->launches[i]);
+
+        if (trial != NULL)
+            assay__launch(trial);
+    }
+}
+
+static void
+let_go(struct assay__study *study, const struct assay__commit *commit)
+{
+    for (size_t i = 0; i < commit->n_trials; i++) {
+        struct assay__trial *trial = assay__trial_find(study, commit->trials[i]);
+
+        if (trial != NULL) {
+            trial->writes--;
+            assay__trial_settle(trial);
+        }
+    }
+}
+
+void
+assay__settle(struct assay_engine *engine, int64_t study_id, const struct assay__commit *commit,
+              assay_status status, const struct assay_error *err)
+{
+    struct assay__study *study = assay__study_find(engine, study_id);
+
+    if (study == NULL)
+        return;
+    if (status == ASSAY_OK) {
+        study->loaded = true;
+        launch(study, commit);
+    }
+    let_go(study, commit);
+    if (status == ASSAY_OK) {
+        assay__study_due(study);
+    } else if (commit->undo != NULL) {
+        commit->undo(study);
+    } else {
+        assay_log(ASSAY_LOG_ERROR, "study=%s/%s: a change was refused, loading it afresh: %s",
+                  study->record.project, study->record.name, err->message);
+        assay__study_reload(study);
+    }
+}
