@@ -22,6 +22,7 @@ struct assay_attempt {
     json_t *gpus;                   /* array of device names; NULL = none */
     int64_t started_us;
     int64_t finished_us; /* ASSAY_TIME_NONE while it lives */
+    bool interrupted;    /* to end, and the trial to be queued again, however it ends; not shown */
 };
 
 struct assay_trial {

@@ -101,14 +101,14 @@ assay_changes_trial_lease(struct assay_changes *changes, int64_t study_id, int64
 const struct assay__pg_statement assay__attempt_put = {
     .name = "attempt_put",
     .sql = "INSERT INTO attempt (study_id, trial, number, state, reason, message, exit_code,"
-           " signal, pid, gpus, started_at, finished_at)"
-           " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+           " signal, pid, gpus, started_at, finished_at, interrupted)"
+           " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
            " ON CONFLICT (study_id, trial, number) DO UPDATE SET state = EXCLUDED.state,"
            " reason = EXCLUDED.reason, message = EXCLUDED.message,"
            " exit_code = EXCLUDED.exit_code, signal = EXCLUDED.signal, pid = EXCLUDED.pid,"
            " gpus = EXCLUDED.gpus, started_at = EXCLUDED.started_at,"
-           " finished_at = EXCLUDED.finished_at",
-    .in = "qqqtttqqqjzz",
+           " finished_at = EXCLUDED.finished_at, interrupted = EXCLUDED.interrupted",
+    .in = "qqqtttqqqjzzb",
 };
 
 static void
@@ -138,4 +138,5 @@ assay_changes_attempt_put(struct assay_changes *changes, int64_t study_id, int64
     assay__pg_add_json(args, attempt->gpus);
     assay__pg_add_time(args, attempt->started_us);
     assay__pg_add_time(args, attempt->finished_us);
+    assay__pg_add_bool(args, attempt->interrupted);
 }

@@ -45,12 +45,12 @@ assay__read_trial(const PGresult *result, int row, int64_t study_id, struct assa
 static const struct assay__pg_statement attempts = {
     .name = "attempts",
     .sql = "SELECT a.trial, a.number, a.state, a.reason, a.message, a.exit_code, a.signal, a.pid,"
-           " a.gpus, a.started_at, a.finished_at FROM unnest($2::bigint[]) u (trial)"
+           " a.gpus, a.started_at, a.finished_at, a.interrupted FROM unnest($2::bigint[]) u (trial)"
            " CROSS JOIN LATERAL (SELECT * FROM attempt t WHERE t.study_id = $1"
            "  AND t.trial = u.trial OFFSET 0) a"
            " ORDER BY a.trial, a.number",
     .in = "qQ",
-    .out = "iitttiiqjzz",
+    .out = "iitttiiqjzzb",
     .repeat = true,
 };
 
@@ -69,6 +69,7 @@ read_attempt(const PGresult *result, int row, struct assay_attempt *ret_attempt)
     attempt.gpus = assay__pg_get_json(result, row, 8);
     attempt.started_us = assay__pg_get_time(result, row, 9);
     attempt.finished_us = assay__pg_get_time(result, row, 10);
+    attempt.interrupted = assay__pg_get_bool(result, row, 11);
     *ret_attempt = attempt;
 }
 

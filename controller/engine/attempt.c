@@ -27,6 +27,30 @@ assay__attempt_stop(const struct assay__trial *trial)
         study->spec->trial->grace_us);
 }
 
+void
+assay__attempt_stop_after(const struct assay__trial *trial, struct assay__commit *commit)
+{
+    ASSAY_GROW(commit->stops, commit->n_stops, commit->stops_capacity);
+    commit->stops[commit->n_stops++] = trial->row.number;
+}
+
+void
+assay__attempt_interrupt(struct assay__trial *trial, struct assay__commit *commit)
+{
+    trial->attempt.interrupted = true;
+    assay_changes_attempt_put(commit->changes, trial->study->id, trial->row.number,
+                              &trial->attempt);
+    assay__attempt_stop_after(trial, commit);
+}
+
+bool
+assay__attempt_is_to_end(const struct assay__trial *trial)
+{
+    return trial->executing && (trial->row.state == ASSAY_TRIAL_STOPPING ||
+                                (trial->row.state == ASSAY_TRIAL_RUNNING &&
+                                 trial->attempt.interrupted));
+}
+
 bool
 assay__attempt_fits(const struct assay__study *study)
 {
@@ -117,7 +141,7 @@ assay__launch(struct assay__trial *trial)
     engine->stats.attempts_started++;
     pthread_mutex_unlock(&engine->lock);
     /* Told to stop while the commit was under way. */
-    if (trial->row.state == ASSAY_TRIAL_STOPPING || trial->interrupted)
+    if (assay__attempt_is_to_end(trial))
         assay__attempt_stop(trial);
 }
 
@@ -126,7 +150,7 @@ assay__adopt(struct assay__trial *trial)
 {
     trial->executing = true;
     with_launch(trial, true);
-    if (trial->row.state == ASSAY_TRIAL_STOPPING)
+    if (assay__attempt_is_to_end(trial))
         assay__attempt_stop(trial);
 }
 
@@ -139,11 +163,11 @@ assay__attempt_ended(struct assay__trial *trial, const struct assay_attempt_end 
     if (assay_attempt_state_is_final(attempt->state))
         return;
     attempt->state = end->lost ? ASSAY_ATTEMPT_LOST : ASSAY_ATTEMPT_EXITED;
-    attempt->reason = trial->interrupted ? ASSAY_TRIAL_REASON_NONE : end->reason;
+    attempt->reason = attempt->interrupted ? ASSAY_TRIAL_REASON_NONE : end->reason;
     attempt->exit_code = end->exit_code;
     attempt->signal = end->signal;
     free(attempt->message);
-    attempt->message = assay_strdup(trial->interrupted ? INTERRUPTED : end->message);
+    attempt->message = assay_strdup(attempt->interrupted ? INTERRUPTED : end->message);
     attempt->finished_us = assay_now_us();
     trial->study->gpu_us += (double)json_array_size(attempt->gpus) *
                             (double)(attempt->finished_us - attempt->started_us);

@@ -58,7 +58,6 @@ struct assay__trial {
     bool slot;                     /* counts against `parallel` and the machine */
     bool executing;                /* the executor has not told its end yet */
     bool promised;                 /* its attempt is decided and not with the executor yet */
-    bool interrupted;              /* told to end for its study's pause; queued again then */
     int writes;                    /* commits under way that mention it */
     int64_t failures, losses;      /* attempts of the command / of the infrastructure that failed */
     int64_t not_before_us;         /* monotonic; an attempt after a loss waits */
@@ -182,6 +181,8 @@ struct assay__commit {
     size_t n_trials, trials_capacity;
     int64_t *launches; /* numbers whose attempt is started after the commit */
     size_t n_launches, launches_capacity;
+    int64_t *stops; /* numbers whose attempt is asked to end after the commit */
+    size_t n_stops, stops_capacity;
     /* A failure that is the request's fault (name taken, key used): the answer says
      * so and `undo` repairs the cache; without it the study is loaded afresh. */
     void (*undo)(struct assay__study *study);
@@ -190,7 +191,7 @@ struct assay__commit *assay__commit_new(struct assay__study *study);
 /* Gives up an empty set. */
 void assay__commit_drop(struct assay__commit *commit);
 void assay__commit_reply(struct assay__commit *commit, struct assay__reply *reply);
-/* The set is sent; answers and launches follow its commit.  An empty set only
+/* The set is sent; answers, launches and stops follow its commit.  An empty set only
  * waits for those before it. */
 void assay__commit_send(struct assay__commit *commit);
 /* Puts the key's remembered answer into the set; call when reply's answer is complete. */
@@ -228,8 +229,13 @@ json_t *assay__rungs_told(const struct assay__trial *trial);
 /* The executor that the study's trials ask for (`trial` NULL: any); any thread. */
 struct assay__executor *assay__executor_for(struct assay_engine *engine,
                                             const struct assay_trial_spec *trial);
-/* Asks the trial's attempt to end. */
+/* Asks the trial's attempt to end: now, or as soon as the set is committed. */
 void assay__attempt_stop(const struct assay__trial *trial);
+void assay__attempt_stop_after(const struct assay__trial *trial, struct assay__commit *commit);
+/* It is to end, and its trial to be queued again, however it ends. */
+void assay__attempt_interrupt(struct assay__trial *trial, struct assay__commit *commit);
+/* Whether it was asked to end. */
+bool assay__attempt_is_to_end(const struct assay__trial *trial);
 bool assay__attempt_fits(const struct assay__study *study);
 /* Counts the attempt's resources as promised, or no more. */
 void assay__attempt_promise(struct assay__trial *trial, bool promised);

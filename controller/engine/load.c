@@ -50,6 +50,8 @@ load_attempts(struct assay__trial *trial, const struct assay_trial *row)
     const struct assay_attempt *last = &row->attempts[row->n_attempts - 1];
 
     for (size_t i = 0; i < row->n_attempts; i++) {
+        if (row->attempts[i].interrupted)
+            continue;
         if (row->attempts[i].state == ASSAY_ATTEMPT_LOST)
             trial->losses++;
         else if (row->attempts[i].state == ASSAY_ATTEMPT_EXITED &&

@@ -88,8 +88,7 @@ assay__trial_complete(struct assay__trial *trial, const struct assay_completion 
     objective = assay__trial_evaluate(trial);
     assay__trial_release(trial);
 
-    if (trial->interrupted && trial->row.state == ASSAY_TRIAL_RUNNING) {
-        trial->interrupted = false;
+    if (trial->attempt.interrupted && trial->row.state == ASSAY_TRIAL_RUNNING) {
         assay__trial_apply(trial, ASSAY_TRIAL_EVENT_REQUEUE, ASSAY_TRIAL_REASON_NONE, NULL, commit);
     } else if (trial->row.state == ASSAY_TRIAL_STOPPING) {
         enum assay_trial_reason reason = trial->row.reason;

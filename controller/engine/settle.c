@@ -1,4 +1,4 @@
-/* What follows a commit: attempts start, what is at rest goes, what was refused is undone. */
+/* What follows a commit: attempts start and are asked to end, what is at rest goes, what was refused is undone. */
 #include "common/log.h"
 #include "controller/engine/internal.h"
 
@@ -10,6 +10,17 @@ launch(struct assay__study *study, const struct assay__commit *commit)
 
         if (trial != NULL)
             assay__launch(trial);
+    }
+}
+
+static void
+stop(struct assay__study *study, const struct assay__commit *commit)
+{
+    for (size_t i = 0; i < commit->n_stops; i++) {
+        const struct assay__trial *trial = assay__trial_find(study, commit->stops[i]);
+
+        if (trial != NULL && assay__attempt_is_to_end(trial))
+            assay__attempt_stop(trial);
     }
 }
 
@@ -37,6 +48,7 @@ assay__settle(struct assay_engine *engine, int64_t study_id, const struct assay_
     if (status == ASSAY_OK) {
         study->loaded = true;
         launch(study, commit);
+        stop(study, commit);
     }
     let_go(study, commit);
     if (status == ASSAY_OK) {

@@ -141,15 +141,14 @@ assay_engine_study_create(struct assay_engine *engine, struct assay_study_spec *
 
 /* Their ends, however they come, are none of the trials'. */
 static void
-interrupt_trials(struct assay__study *study)
+interrupt_trials(struct assay__study *study, struct assay__commit *commit)
 {
     struct assay__trial *trial, *next;
 
     HASH_ITER (hh, study->trials, trial, next) {
-        if (trial->row.state == ASSAY_TRIAL_RUNNING && trial->executing && !trial->interrupted) {
-            trial->interrupted = true;
-            assay__attempt_stop(trial);
-        }
+        if (trial->row.state == ASSAY_TRIAL_RUNNING && trial->executing &&
+            !trial->attempt.interrupted)
+            assay__attempt_interrupt(trial, commit);
     }
 }
 
@@ -186,7 +185,7 @@ handle_verb(struct assay_engine *engine, struct assay__call *call, struct assay_
         return;
     }
     if (requeue)
-        interrupt_trials(study);
+        interrupt_trials(study, commit);
     assay__answer_state(study, call->reply);
     assay__commit_reply(commit, call->reply);
     assay__commit_send(commit);

@@ -233,7 +233,7 @@ assay__trial_end(struct assay__trial *trial, enum assay_trial_reason reason, con
         if (trial->row.state == ASSAY_TRIAL_RUNNING)
             assay__trial_apply(trial, ASSAY_TRIAL_EVENT_STOP, reason, message, commit);
         if (trial->executing)
-            assay__attempt_stop(trial);
+            assay__attempt_stop_after(trial, commit);
         return;
     }
     assay__trial_release(trial);

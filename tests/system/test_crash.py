@@ -1,8 +1,10 @@
 """kill -9 of each process at random moments: nothing lost, nothing run twice."""
 
+import collections
 import os
 import random
 import signal
+import sys
 import threading
 import time
 
@@ -35,7 +37,10 @@ class CrashTest(DaemonTest):
         return rows
 
     def check_intervals(self, name, rows):
-        """No two attempts of one trial were alive at once."""
+        """No two attempts of one trial were alive at once, and the trials are counted."""
+        self.assertEqual(
+            {state: n for state, n in self.call("GET", f"{STUDIES}/{name}")["trials"].items() if n},
+            collections.Counter([*(row["state"] for row in rows), *("total" for _ in rows)]))
         for row in rows:
             whole = self.call("GET", f"{STUDIES}/{name}/trials/{row['number']}")
             attempts = sorted(whole["attempts"], key=lambda a: a["number"])
@@ -86,6 +91,39 @@ class CrashTest(DaemonTest):
         found = wait_final(self.daemon, "chaos", 180)
         self.assertEqual((found["state"], found["reason"]), ("succeeded", "trials_done"), found)
         self.check_intervals("chaos", self.check_results("chaos", 60))
+
+    def test_killed_while_a_pause_ends_what_runs(self):
+        """The trials that a pause queues again are queued, whoever is killed before they are."""
+        code = """
+import os, signal, sys, time
+if os.environ["ASSAY_ATTEMPT"] != "1":
+    print("loss=0.5", flush=True)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, signal.SIG_IGN if sys.argv[1] == "deaf" else signal.SIG_DFL)
+print("loss=1", flush=True)
+time.sleep(600)
+"""
+        # The deaf ones outlive every request; the others may end before the daemon does.
+        for kind in ("deaf", "deaf", "meek"):
+            name = f"pause-{kind}-{time.monotonic_ns()}"
+            path = f"{STUDIES}/{name}"
+            self.submit(quick_study(name, trials=3, parallel=3, trial={
+                "command": [sys.executable, "-c", code, kind], "grace": "3s", "retries": 0}))
+            wait_for(lambda: sum(bool(row["steps"]) for row in all_trials(self.daemon, name)) == 3,
+                     "three trials have begun", 60)
+            self.assertEqual(self.call("POST", path + "/pause?requeue=true")["state"], "paused")
+            self.daemon.kill()
+            self.daemon.start()
+            wait_for(lambda: self.call("GET", path)["trials"]["queued"] == 3, "all are queued", 60)
+            wait_for(lambda: not trial_processes_of(self.daemon), "no process is left", 60)
+            self.assertEqual(self.call("GET", path)["state"], "paused")
+            self.call("POST", path + "/resume")
+            self.assertEqual(wait_final(self.daemon, name)["trials"]["succeeded"], 3)
+            for row in all_trials(self.daemon, name):
+                first, second = sorted(row["attempts"], key=lambda attempt: attempt["number"])
+                self.assertEqual((first["reason"], second["state"], second["exit_code"]),
+                                 (None, "exited", 0), row)
+                self.assertIsNotNone(first["finished_at"], row)
 
     def test_lost_runner_is_tried_again_and_its_command_ended(self):
         self.submit(quick_study("lost", trials=1, parallel=1, work_ms=1500))

@@ -145,6 +145,7 @@ a_study_and_its_trials(void **state)
     attempt.gpus = json_pack("[s]", "gpu0");
     assay_changes_attempt_put(changes, study, 1, &attempt);
     attempt.state = ASSAY_ATTEMPT_EXITED;
+    attempt.interrupted = true;
     attempt.exit_code = 0;
     attempt.finished_us = 9;
     assay_changes_attempt_put(changes, study, 1, &attempt);
@@ -184,6 +185,7 @@ a_study_and_its_trials(void **state)
     assert_int_equal(read.attempts[0].state, ASSAY_ATTEMPT_EXITED);
     assert_int_equal(read.attempts[0].exit_code, 0);
     assert_int_equal(read.attempts[0].pid, 77);
+    assert_true(read.attempts[0].interrupted);
     assert_int_equal(read.attempts[0].started_us, 5);
     assay_trial_done(&read);
     assert_int_equal(assay_store_trial(h->store, study, 2, &read, &err), ASSAY_E_NOT_FOUND);
