@@ -28,6 +28,7 @@ assay_changes_free(struct assay_changes *changes)
     assay__pg_args_done(&changes->args);
     free(changes->ops);
     free(changes->growth);
+    free(changes->moves.studies);
     free(changes);
     return NULL;
 }
@@ -51,9 +52,10 @@ assay__changes_add(struct assay_changes *changes, const struct assay__pg_stateme
 
 const struct assay__pg_statement assay__study_insert = {
     .name = "study_insert",
-    .sql = "INSERT INTO study (id, project, name, state, reason, message, metric, maximize,"
-           " document, created_at, started_at, finished_at)"
-           " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+    .sql = "WITH made AS (INSERT INTO study (id, project, name, state, reason, message, metric,"
+           "  maximize, document, created_at, started_at, finished_at)"
+           "  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING id)"
+           " INSERT INTO trial_count (study_id) SELECT id FROM made",
     .in = "qttttttbjzzz",
 };
 

@@ -12,6 +12,16 @@ struct assay__growth {
     int64_t count, min_step, max_step;
 };
 
+/* Trials of one study that come into a state, less those that leave it. */
+struct assay__moves {
+    int64_t study_id;
+    int64_t by[ASSAY_TRIAL_STATE_MAX_];
+};
+struct assay__all_moves {
+    struct assay__moves *studies; /* each study once */
+    size_t n, capacity;
+};
+
 struct assay_changes {
     struct assay__pg_args args; /* of all operations, one after the other */
     struct assay__op {
@@ -22,12 +32,22 @@ struct assay_changes {
     size_t n_ops, ops_capacity;
     struct assay__growth *growth;
     size_t n_growth, growth_capacity;
+    struct assay__all_moves moves;
     bool deletes_study;
 };
 
 /* Appends a statement whose parameters the caller adds next. */
 struct assay__pg_args *assay__changes_add(struct assay_changes *changes,
                                           const struct assay__pg_statement *statement);
+
+/* --- trial_count.c */
+/* Those of the study, none at first; valid until the next call. */
+struct assay__moves *assay__moves_of(struct assay__all_moves *all, int64_t study_id);
+void assay__moves_add(struct assay__all_moves *all, const struct assay__all_moves *more);
+bool assay__moves_none(const struct assay__moves *moves);
+/* The parameters of assay__trial_count. */
+void assay__moves_args(struct assay__pg_args *args, const struct assay__moves *moves);
+extern const struct assay__pg_statement assay__trial_count;
 
 /* Every statement that a set can hold. */
 extern const struct assay__pg_statement *const assay__changes_statements[];

@@ -65,6 +65,7 @@ assay_changes_trial_insert(struct assay_changes *changes, const struct assay_tri
 {
     struct assay__pg_args *args = assay__changes_add(changes, &assay__insert_trial);
 
+    assay__moves_of(&changes->moves, trial->study_id)->by[trial->state]++;
     add_fields(args, trial, feasible);
     add_object(args, trial->parameters);
     assay__pg_add_time(args, trial->created_us);
@@ -75,7 +76,10 @@ assay_changes_trial_update(struct assay_changes *changes, enum assay_trial_state
                            const struct assay_trial *trial, bool feasible)
 {
     struct assay__pg_args *args = assay__changes_add(changes, &assay__trial_update);
+    struct assay__moves *moves = assay__moves_of(&changes->moves, trial->study_id);
 
+    moves->by[from]--;
+    moves->by[trial->state]++;
     add_fields(args, trial, feasible);
     assay__pg_add_text(args, assay_trial_state_name(from));
 }

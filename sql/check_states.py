@@ -37,6 +37,17 @@ def found(sql, place):
     return re.findall(r"'([^']*)'", lists[-1]) if lists else None
 
 
+def counted(sql):
+    """Where the states are columns: what stands there, in order."""
+    room = ROOT / "sql"
+    table = re.search(r"TABLE trial_count \((.*?)\n\)", sql, re.S).group(1)
+    yield "table trial_count", re.findall(r"(\w+)\s+bigint NOT NULL", table)
+    yield "trial_count.c", re.findall(r"(\w+) = \1 \+", (room / "trial_count.c").read_text())
+    macro = re.search(r"TRIAL_COUNTS(.*?)#define", (room / "store_study.h").read_text().split(
+        "#define ASSAY__", 2)[2], re.S).group(1)
+    yield "store_study.h", re.findall(r"\bc\.(\w+)", macro)
+
+
 def main():
     states = yaml.safe_load((ROOT / "schemas" / "states.yaml").read_text())
     sql = "\n".join(p.read_text() for p in sorted((ROOT / "sql" / "migrations").glob("*.sql")))
@@ -46,6 +57,10 @@ def main():
         if have is None or sorted(want) != sorted(have):
             faults += 1
             print(f"{place}: has {have}, schemas/states.yaml says {want}", file=sys.stderr)
+    for place, have in counted(sql):
+        if have != list(states["trial_states"]):
+            faults += 1
+            print(f"{place}: has {have}, not the trial states in their order", file=sys.stderr)
     # A list in a statement: every live state, or those whose trial can be the best.
     lists = [sorted(wanted(states["trial_states"], "live")), ["stopped", "succeeded"]]
     for path in sorted((ROOT / "sql").glob("*.[ch]")):

@@ -22,7 +22,7 @@ struct assay__pg_statement {
                         write that does nothing the second time */
 };
 
-#define ASSAY__PG_PARAMETERS_MAX 24
+#define ASSAY__PG_PARAMETERS_MAX 32
 
 /* Encoded parameters, appended in order; also a long list for many statements.
  * Initialise with {0}. */

@@ -6,15 +6,18 @@
 
 #define ASSAY__STUDY_COLUMNS                                                                       \
     "s.id, s.project, s.name, s.state, s.reason, s.message, s.document, s.created_at,"             \
-    " s.started_at, s.finished_at, c.counts, s.metric, s.maximize,"                                \
-    " b.number, b.value, b.parameters, b.metrics"
-#define ASSAY__STUDY_COLUMN_TYPES "qtttttjzzzjtbidjj"
+    " s.started_at, s.finished_at, s.metric, s.maximize,"                                          \
+    " b.number, b.value, b.parameters, b.metrics, " ASSAY__TRIAL_COUNTS
+/* In the order of enum assay_trial_state; sql/check_states.py compares. */
+#define ASSAY__TRIAL_COUNTS                                                                        \
+    "c.queued, c.running, c.paused, c.stopping, c.succeeded, c.stopped, c.infeasible, c.failed,"   \
+    " c.cancelled"
+#define ASSAY__STUDY_COLUMN_TYPES "qtttttjzzztbidjjqqqqqqqqq"
 
 /* Counts by state and the best trial of each row of `s`, which must be the page
  * already cut to its size.  Each arm of the union is skipped whole by its goal. */
 #define ASSAY__STUDY_JOINS                                                                         \
-    " CROSS JOIN LATERAL (SELECT json_object_agg(state, n) AS counts FROM"                         \
-    "  (SELECT state, count(*) AS n FROM trial WHERE study_id = s.id GROUP BY state) g) c"         \
+    " JOIN trial_count c ON c.study_id = s.id"                                                     \
     " LEFT JOIN LATERAL ("                                                                         \
     "  (SELECT t.number, t.value, t.parameters, t.metrics FROM trial t"                            \
     "   WHERE s.maximize AND t.study_id = s.id AND " ASSAY__TRIAL_CAN_BE_BEST                      \

@@ -1,24 +1,6 @@
 #include "common/number.h"
 #include "sql/store_study.h"
 
-static void
-read_counts(const PGresult *result, int row, int column, int64_t *counts)
-{
-    json_t *object = assay__pg_get_json(result, row, column);
-    const char *name;
-    json_t *count;
-
-    json_object_foreach(object, name, count)
-    {
-        enum assay_trial_state state;
-
-        if (!assay_trial_state_parse(name, &state))
-            ASSAY_BUG("a trial state that the schema does not allow");
-        counts[state] = json_integer_value(count);
-    }
-    json_decref(object);
-}
-
 static json_t *
 read_best(const PGresult *result, int row, int first)
 {
@@ -52,7 +34,8 @@ assay__read_study(const PGresult *result, int row, struct assay_study_record *re
     study.created_us = assay__pg_get_time(result, row, 7);
     study.started_us = assay__pg_get_time(result, row, 8);
     study.finished_us = assay__pg_get_time(result, row, 9);
-    read_counts(result, row, 10, study.trials);
-    study.best = read_best(result, row, 11);
+    study.best = read_best(result, row, 10);
+    for (int state = 0; state < ASSAY_TRIAL_STATE_MAX_; state++)
+        study.trials[state] = assay__pg_get_int(result, row, 16 + state);
     *ret_study = study;
 }

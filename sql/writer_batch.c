@@ -26,7 +26,8 @@ static const struct assay__pg_statement purge = {
 };
 
 const struct assay__pg_statement *const assay__batch_statements[] = {
-    &begin, &commit, &rollback, &mark, &purge, &assay__fold, &assay__curve_last};
+    &begin,      &commit,           &rollback,           &mark, &purge,
+    &assay__fold, &assay__curve_last, &assay__trial_count};
 const size_t assay__batch_statements_count = ASSAY_COUNT(assay__batch_statements);
 
 static bool
@@ -184,6 +185,21 @@ send_set(struct assay__writer_link *link, const struct assay_changes *changes, p
 }
 
 static bool
+send_counts(struct assay__writer_link *link)
+{
+    for (size_t i = 0; i < link->moves.n; i++) {
+        assay__auto_pg_args struct assay__pg_args args = {0};
+
+        if (assay__moves_none(&link->moves.studies[i]))
+            continue;
+        assay__moves_args(&args, &link->moves.studies[i]);
+        if (!send_command(link, &assay__trial_count, &args, 0, (struct assay__command){-1, NULL}))
+            return false;
+    }
+    return true;
+}
+
+static bool
 send_all(struct assay__writer_link *link, const struct assay__set *first, size_t count)
 {
     const struct assay__command own = {-1, NULL};
@@ -192,12 +208,15 @@ send_all(struct assay__writer_link *link, const struct assay__set *first, size_t
     bool good;
 
     link->n_commands = 0;
+    link->moves.n = 0;
     good = send_command(link, &begin, NULL, 0, own);
-    for (size_t i = 0; good && i < count; i++, set = set->next)
+    for (size_t i = 0; good && i < count; i++, set = set->next) {
         good = send_set(link, set->changes, (ptrdiff_t)i);
+        assay__moves_add(&link->moves, &set->changes->moves);
+    }
     assay__pg_add_int64(&args, link->id);
     assay__pg_add_int64(&args, link->batch);
-    return good && send_command(link, &mark, &args, 0, own) &&
+    return good && send_counts(link) && send_command(link, &mark, &args, 0, own) &&
            send_command(link, &commit, NULL, 0, own) && PQpipelineSync(assay__pg_handle(link->pg));
 }
 

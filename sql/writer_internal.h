@@ -21,6 +21,7 @@ struct assay__writer_link {
     int64_t id;                      /* row of the table writer */
     int64_t batch;                   /* number of the last batch sent */
     struct assay__growing *growing;  /* see writer_fold.c */
+    struct assay__all_moves moves;   /* of the batch */
     struct assay__command *commands; /* of the batch, as they were sent */
     size_t n_commands, commands_capacity;
 };

@@ -65,6 +65,7 @@ assay__writer_link_done(struct assay__writer_link *link)
     assay__pg_free(link->pg);
     free(link->application_name);
     free(link->growing);
+    free(link->moves.studies);
     free(link->commands);
 }
 

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <sys/wait.h>
 
+#include "common/random.h"
+
 static void
 add_trial(struct assay_changes *changes, int64_t study, int64_t number)
 {
@@ -86,6 +88,94 @@ a_bad_set_harms_itself_only(void **state)
         assert_int_equal(all.order[i], i);
         assert_int_equal(all.statuses[i], i % 7 == 6 ? ASSAY_E_CONFLICT : ASSAY_OK);
         assert_int_equal(seen[i + 1], i % 7 != 6);
+    }
+}
+
+/* What the study's record says of its trials, against the trials themselves. */
+static void
+count_trial(void *arg, const struct assay_trial *trial)
+{
+    ((int64_t *)arg)[trial->state]++;
+}
+
+static void
+check_counts(int64_t study, const char *name)
+{
+    int64_t counted[ASSAY_TRIAL_STATE_MAX_] = {0};
+    struct assay_trial_query query = {.study_id = study};
+    struct assay_study_record record;
+    struct assay_error err = {0};
+
+    assert_ok(assay_store_trials(h->store, &query, count_trial, counted, NULL, &err), &err);
+    assert_ok(assay_store_study(h->store, "default", name, &record, &err), &err);
+    for (int i = 0; i < ASSAY_TRIAL_STATE_MAX_; i++)
+        assert_int_equal(record.trials[i], counted[i]);
+    assay_study_record_done(&record);
+}
+
+#define COUNTED_STUDIES 3
+#define COUNTED_TRIALS 40
+
+/* Random sets of random changes to the trials of several studies; some are refused, as
+ * the state is not what they expect, and take the whole set with them. */
+static void
+trials_are_counted(void **state)
+{
+    static const char *const names[COUNTED_STUDIES] = {"counted-a", "counted-b", "counted-c"};
+    int64_t studies[COUNTED_STUDIES];
+    enum assay_trial_state states[COUNTED_STUDIES][COUNTED_TRIALS + 1];
+    int64_t made[COUNTED_STUDIES] = {0};
+    struct assay_random random;
+    struct assay_error err = {0};
+
+    NEED_DATABASE();
+    assay_random_init(&random, 1, 2, 3);
+    for (int i = 0; i < COUNTED_STUDIES; i++)
+        studies[i] = harness_study(h, names[i], false);
+    for (int set = 0; set < 300; set++) {
+        struct assay_changes *changes = assay_changes_new();
+        bool bad = assay_random_below(&random, 10) == 0;
+
+        for (int op = 0; op < 4; op++) {
+            size_t i = (size_t)assay_random_below(&random, COUNTED_STUDIES);
+            struct assay_trial trial;
+
+            if (made[i] == 0 || (made[i] < COUNTED_TRIALS && !bad &&
+                                 assay_random_below(&random, 3) == 0)) {
+                if (bad)
+                    continue;
+                trial = harness_trial(studies[i], ++made[i]);
+                states[i][made[i]] = trial.state;
+                assay_changes_trial_insert(changes, &trial, true);
+            } else {
+                int64_t number = 1 + (int64_t)assay_random_below(&random, (uint64_t)made[i]);
+                enum assay_trial_state from = states[i][number];
+
+                trial = harness_trial(studies[i], number);
+                trial.state = (enum assay_trial_state)assay_random_below(&random,
+                                                                         ASSAY_TRIAL_STATE_MAX_);
+                if (assay_trial_state_is_final(from) && !bad) {
+                    assay_trial_done(&trial);
+                    continue;
+                }
+                assay_changes_trial_update(changes, from, &trial, true);
+                if (!bad)
+                    states[i][number] = trial.state;
+            }
+            assay_trial_done(&trial);
+        }
+        if (bad) {
+            struct assay_trial trial = harness_trial(studies[0], COUNTED_TRIALS + 1);
+
+            assay_changes_trial_update(changes, ASSAY_TRIAL_RUNNING, &trial, true);
+            assay_trial_done(&trial);
+        }
+        assay_writer_submit(h->writer, changes, NULL, NULL);
+    }
+    assert_ok(harness_commit(h->writer, assay_changes_new(), &err), &err);
+    for (int i = 0; i < COUNTED_STUDIES; i++) {
+        assert_true(made[i] > COUNTED_TRIALS / 2);
+        check_counts(studies[i], names[i]);
     }
 }
 
@@ -402,6 +492,7 @@ the_database_is_killed(void **state)
     found.values = assay_zalloc(numbers, 1);
     read_back(study, &found);
     check_found(submitters, &found);
+    check_counts(study, "killed");
     for (int i = 0; i < THREADS; i++) {
         for (int64_t k = 0; k < submitters[i].submitted; k++)
             acknowledged += submitters[i].acknowledged[k];
@@ -448,9 +539,10 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_bad_set_harms_itself_only), cmocka_unit_test(a_large_set_passes),
-        cmocka_unit_test(one_writer_at_a_time),        cmocka_unit_test(a_lost_writer_says_so),
-        cmocka_unit_test(the_database_is_killed),      cmocka_unit_test(patience_ends),
+        cmocka_unit_test(a_bad_set_harms_itself_only), cmocka_unit_test(trials_are_counted),
+        cmocka_unit_test(a_large_set_passes),          cmocka_unit_test(one_writer_at_a_time),
+        cmocka_unit_test(a_lost_writer_says_so),       cmocka_unit_test(the_database_is_killed),
+        cmocka_unit_test(patience_ends),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
