@@ -117,6 +117,7 @@ take_reply(struct assay__host_worker *worker, const struct assay_protocol_reply 
     if (ask->study != NULL)
         note_cost(ask, replied_before_us, now_us);
     assay__host_watch(worker);
+    assay__host_renew(worker);
     assay__host_pump(worker); /* its next one while the engine works on this */
     take_answer(worker, ask, reply);
     assay__host_pump(worker);
@@ -157,6 +158,7 @@ assay_suggest_host_new(const struct assay_suggest_host_options *options)
     host->options = *options;
     host->heard = &heard;
     host->on_time = assay__host_on_time;
+    assay_random_init(&host->random, assay_random_seed(), 0, 0);
     host->arguments = assay__host_arguments(options);
     host->relay_arguments = assay__host_relay_arguments(options);
     host->environment = assay__host_environment();
@@ -287,6 +289,14 @@ assay_suggest_host_ask(struct assay_suggest_host *host, int64_t study_id, const 
     TAILQ_INSERT_TAIL(&study->worker->waiting, study->ask, link);
     assay__host_pump(study->worker);
     assay__host_balance(host);
+}
+
+void
+assay_suggest_host_sweep(struct assay_suggest_host *host)
+{
+    assay__host_close_idle(host);
+    for (int i = 0; i < assay__host_worker_count(host); i++)
+        assay__host_renew(&host->workers[i]);
 }
 
 void

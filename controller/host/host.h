@@ -18,7 +18,8 @@
  * With `relay_arguments` the workers are elsewhere: the processes here are relays
  * (suggest/relay/relay.h), and all of the above holds of the workers at their other
  * ends.  A place that can't be reached is no study's doing: its asks wait, are told why, and
- * go on when it is back.  Studies of plugins and remote algorithms stay on this machine, as
+ * go on when it is back.  Now and then a connection is made anew between two asks, so that
+ * places that were added meanwhile get their share.  Studies of plugins and remote algorithms stay on this machine, as
  * they need its files, its loopback and its tokens: their workers apart are a second set.
  *
  * Everything here, callbacks included, is on the engine's libuv loop. */
@@ -71,6 +72,9 @@ struct assay_suggest_host_options {
     /* Its arguments as a relay (--connect HOST:PORT, ...), NULL-terminated; NULL = the
      * workers are here. */
     const char *const *relay_arguments;
+    /* A connection to workers elsewhere is made anew after so long, or up to half as long
+     * again; 0 = 20 minutes. */
+    int64_t renew_us;
 };
 
 struct assay_suggest_host *assay_suggest_host_new(const struct assay_suggest_host_options *options);
@@ -96,14 +100,15 @@ void assay_suggest_host_ask(struct assay_suggest_host *host, int64_t study_id, c
  * wait for that. */
 void assay_suggest_host_prepare(struct assay_suggest_host *host, int64_t study_id,
                                 int64_t first_number, size_t n, bool likely);
-/* Closes studies in their workers that were not asked for ten minutes; call it now
- * and then. */
+/* Closes studies in their workers that were not asked for ten minutes, and renews what is
+ * due; call it now and then. */
 void assay_suggest_host_sweep(struct assay_suggest_host *host);
 
 /* Counters since the start. */
 struct assay_suggest_host_stats {
     int64_t respawns; /* workers that died or were given up */
     int64_t unreached; /* times a place could not be reached */
+    int64_t renewed;  /* connections made anew for no fault of theirs */
     int64_t ready;    /* asks whose answer was there, or under way, already */
     int64_t stale;    /* answers prepared that nobody took */
     int64_t moves;    /* studies that went to another worker */

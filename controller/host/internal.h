@@ -22,6 +22,7 @@
 #include <uthash.h>
 
 #include "common/buffer.h"
+#include "common/random.h"
 #include "controller/host/host.h"
 #include "suggest/protocol.h"
 
@@ -107,6 +108,8 @@ struct assay__host_worker {
     int studies;                         /* that live with it */
     uv_timer_t timer;                    /* deadline of the first sent, of a relay's connecting;
                                           * delay of the next start */
+    int64_t renew_at_us;                 /* monotonic time after which its connection is made
+                                          * anew; 0: it has none */
     int64_t away_until_us;               /* its place was away a moment ago: not worth a move */
     int64_t replied_us;                  /* monotonic time of the last answer */
     int starts_in_a_row;                 /* without an answer in between: backs off */
@@ -129,6 +132,7 @@ struct assay_suggest_host {
     uv_timer_t prepare;                 /* the first of `prepares` is due */
     uv_timer_t look;                    /* asks wait: may they move? */
     uv_timer_t again;                   /* some history could not be read */
+    struct assay_random random;         /* of the time of renewals */
     int64_t swept_us;                   /* monotonic time of the last look at idle studies */
     struct assay_suggest_host_stats stats;
     bool closing;
@@ -185,12 +189,16 @@ void assay__host_drop_process(struct assay__host_worker *worker);
 /* Kills the process without a word, as nobody needs it: what it was asked and nobody
  * waits for is dropped. */
 void assay__host_end_process(struct assay__host_worker *worker);
+/* Its connection is to be made anew as soon as nothing is under way. */
+bool assay__host_is_stale(const struct assay__host_worker *worker);
 /* Runs the deadline of the ask the process is busy with. */
 void assay__host_watch(struct assay__host_worker *worker);
 
 /* --- room.c */
 /* Forgets the study in the worker's process; the next ask opens it again. */
 void assay__host_close_study(struct assay__hosted *study);
+/* Closes what nobody asked for long. */
+void assay__host_close_idle(struct assay_suggest_host *host);
 /* Closes what was idle longest where the worker holds too much to open one more. */
 void assay__host_make_room(struct assay__host_worker *worker);
 
@@ -240,6 +248,8 @@ void assay__host_take_exit(struct assay__host_worker *worker, int64_t status, in
 /* A relay has said that it is connected, or that it is not any more. */
 void assay__host_take_ready(struct assay__host_worker *worker);
 void assay__host_take_gone(struct assay__host_worker *worker, bool away, const char *sentence);
+/* Makes its connection anew if that is due and nothing is under way. */
+void assay__host_renew(struct assay__host_worker *worker);
 /* The worker's deadline, or its delay, is over. */
 void assay__host_on_time(uv_timer_t *timer);
 

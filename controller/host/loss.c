@@ -9,6 +9,7 @@
 
 /* A place that was away is not worth moving a study to for so long. */
 #define AWAY_US (10 * ASSAY_SECOND_US)
+#define RENEW_US (1200 * ASSAY_SECOND_US)
 
 /* Every ask that was sent waits again, in its old order and before the others;
  * nobody waits for the prepared ones. */
@@ -147,12 +148,33 @@ assay__host_give_up(struct assay__host_worker *worker, const char *what)
     process_gone(worker, what);
 }
 
+/* When a connection that is made now is made anew: not all at once. */
+static int64_t
+renewal(struct assay_suggest_host *host)
+{
+    int64_t after_us = host->options.renew_us > 0 ? host->options.renew_us : RENEW_US;
+
+    return assay_monotonic_us() + after_us +
+           (int64_t)((double)after_us / 2.0 * assay_random_unit(&host->random));
+}
+
+void
+assay__host_renew(struct assay__host_worker *worker)
+{
+    if (!assay__host_is_stale(worker) || !TAILQ_EMPTY(&worker->sent))
+        return;
+    assay_log(ASSAY_LOG_INFO, "suggestion worker %d: its connection is made anew", worker->index);
+    forget_process(worker);
+    worker->host->stats.renewed++;
+}
+
 void
 assay__host_take_ready(struct assay__host_worker *worker)
 {
     if (worker->ready)
         return;
     worker->ready = true;
+    worker->renew_at_us = renewal(worker->host);
     worker->away_until_us = 0;
     uv_timer_stop(&worker->timer);
     for (struct assay__hosted *study = worker->host->studies; study != NULL;

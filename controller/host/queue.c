@@ -27,6 +27,8 @@ may_send(const struct assay__host_worker *worker, const struct assay__host_ask *
 
     if (TAILQ_EMPTY(&worker->sent))
         return true;
+    if (assay__host_is_stale(worker))
+        return false; /* it must come to an end */
     TAILQ_FOREACH(other, &worker->sent, link)
     {
         if (other->study == NULL)

@@ -51,7 +51,7 @@ assay__host_make_room(struct assay__host_worker *worker)
 }
 
 void
-assay_suggest_host_sweep(struct assay_suggest_host *host)
+assay__host_close_idle(struct assay_suggest_host *host)
 {
     int64_t now_us = assay_monotonic_us();
 

@@ -58,6 +58,12 @@ assay__host_is_idle(const struct assay__host_worker *worker)
     return TAILQ_EMPTY(&worker->waiting) && TAILQ_EMPTY(&worker->sent);
 }
 
+bool
+assay__host_is_stale(const struct assay__host_worker *worker)
+{
+    return worker->renew_at_us > 0 && worker->renew_at_us <= assay_monotonic_us();
+}
+
 /* --- its process --- */
 
 void
@@ -128,6 +134,7 @@ assay__host_drop_process(struct assay__host_worker *worker)
         assay__host_process_end(worker->process);
     worker->process = NULL;
     worker->ready = false;
+    worker->renew_at_us = 0;
     if (!worker->host->closing)
         uv_timer_stop(&worker->timer);
 }

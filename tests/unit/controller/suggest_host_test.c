@@ -100,7 +100,7 @@ on_replay(void *arg, int64_t id)
 }
 
 static void
-begin_with(struct life *life, int workers, const char *const *relay_arguments)
+begin_with(struct life *life, int workers, const char *const *relay_arguments, int64_t renew_us)
 {
     struct assay_suggest_host_options options = {
         .loop = &life->loop,
@@ -110,6 +110,7 @@ begin_with(struct life *life, int workers, const char *const *relay_arguments)
         .memory_bytes = INT64_C(4) << 30,
         .deadline_us = 20 * ASSAY_SECOND_US,
         .relay_arguments = relay_arguments,
+        .renew_us = renew_us,
     };
 
     *life = (struct life){0};
@@ -120,7 +121,7 @@ begin_with(struct life *life, int workers, const char *const *relay_arguments)
 static void
 begin(struct life *life, int workers)
 {
-    begin_with(life, workers, NULL);
+    begin_with(life, workers, NULL, 0);
 }
 
 static void
@@ -503,7 +504,7 @@ test_place_away(void **state ASSAY_UNUSED)
     add_study(here, 1, "bayesian");
     tell_many(here, 1, 150);
     expected = ask(here, 1);
-    begin_with(life, 2, relay);
+    begin_with(life, 2, relay, 0);
     add_study(life, 1, "bayesian");
     tell_many(life, 1, 150);
     ask_only(life, 1);
@@ -542,6 +543,63 @@ test_place_away(void **state ASSAY_UNUSED)
     free(here);
 }
 
+/* A connection that is due is made anew once nothing is under way, and what is suggested is
+ * what it would have been. */
+static void
+test_renewed(void **state ASSAY_UNUSED)
+{
+    struct life *life = ASSAY_NEW(struct life), *here = ASSAY_NEW(struct life);
+    assay_auto_free char *address = free_address();
+    assay_auto_free char *plain = assay_format("tcp://%s", address);
+    char token[] = "/tmp/assay-token-XXXXXX";
+    const char *relay[] = {"--connect", plain, "--token-file", token, NULL};
+    const char *listener[] = {program, "--listen", address, "--token-file", token, NULL};
+    int fd = mkstemp(token);
+    pid_t place;
+
+    assert_int_equal(write(fd, "sixteen-or-more-characters", 26), 26);
+    close(fd);
+    assert_int_equal(posix_spawn(&place, program, NULL, NULL,
+                                 (char *const *)(uintptr_t)listener, environ), 0);
+    begin(here, 1);
+    begin_with(life, 1, relay, 1);
+    add_study(here, 1, "tpe");
+    add_study(life, 1, "tpe");
+    for (int i = 1; i <= 5; i++) {
+        const json_t *expected = ask(here, 1);
+
+        ask_only(life, 1);
+        run_for(life, &life->studies[1], 30 * ASSAY_SECOND_US);
+        assert_null(life->studies[1].failure);
+        assert_true(json_equal(
+            json_object_get(json_array_get(life->studies[1].answer, 0), "parameters"), expected));
+        assert_int_equal(life->studies[1].replays, i);
+        assert_int_equal(stats_of(life).renewed, i);
+        tell(here, 1, i, expected);
+        tell(life, 1, i, expected);
+    }
+    assert_int_equal(stats_of(life).respawns, 0);
+    end(life);
+    begin_with(life, 1, relay, ASSAY_SECOND_US / 4); /* nobody asks when it is due */
+    add_study(life, 1, "tpe");
+    ask_only(life, 1);
+    run_for(life, &life->studies[1], 30 * ASSAY_SECOND_US);
+    for (int64_t end_us = assay_monotonic_us() + 30 * ASSAY_SECOND_US;
+         stats_of(life).renewed == 0 && assay_monotonic_us() < end_us;) {
+        run_for(life, NULL, 1000);
+        assay_suggest_host_sweep(life->host);
+    }
+    assert_int_equal(stats_of(life).renewed, 1);
+    assert_int_equal(stats_of(life).respawns, 0);
+    end(life);
+    end(here);
+    kill(place, SIGTERM);
+    waitpid(place, NULL, 0);
+    unlink(token);
+    free(life);
+    free(here);
+}
+
 static int
 find_program(void **state ASSAY_UNUSED)
 {
@@ -571,7 +629,7 @@ main(void)
         cmocka_unit_test(test_unreadable_history), cmocka_unit_test(test_forgotten),
         cmocka_unit_test(test_many_studies),      cmocka_unit_test(test_short_beside_long),
         cmocka_unit_test(test_changed_file),      cmocka_unit_test(test_failure),
-        cmocka_unit_test(test_place_away),
+        cmocka_unit_test(test_place_away),        cmocka_unit_test(test_renewed),
     };
 
     signal(SIGPIPE, SIG_IGN); /* as in the daemon: workers are killed while they are written to */
