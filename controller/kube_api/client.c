@@ -12,6 +12,7 @@
 #include "common/memory.h"
 #include "common/random.h"
 #include "controller/kube_api/exec.h"
+#include "controller/kube_api/transfers.h"
 #include "controller/kube_api/trust.h"
 
 #define ANSWER_BYTES_MAX ((size_t)64 << 20)
@@ -63,8 +64,7 @@ TAILQ_HEAD(call_list, assay_kube_call);
 struct assay_kube_client {
     struct assay_kube_client_options options;
     struct assay_kube_trust *trust;
-    CURLM *multi;
-    uv_timer_t curl_timer;  /* curl's own time-outs */
+    struct assay_kube_transfers transfers;
     uv_timer_t queue_timer; /* when the first waiting call may go */
     uv_timer_t begin_timer; /* streams that do not begin */
     struct assay_kube_exec *exec;
@@ -82,15 +82,7 @@ struct assay_kube_client {
      * must not wait for each other's. */
     enum { SPEAKS_UNKNOWN, SPEAKS_HTTP1, SPEAKS_HTTP2 } speaks;
     bool pumping, pump_again, closed;
-    bool inside;    /* curl is calling back */
-    bool cancelled; /* some call was, meanwhile */
-};
-
-/* One socket curl wants to hear of. */
-struct watched {
-    uv_poll_t poll;
-    struct assay_kube_client *client;
-    curl_socket_t socket;
+    bool cancelled; /* some call was, while curl called back */
 };
 
 static void pump(struct assay_kube_client *client);
@@ -101,7 +93,7 @@ static void
 call_free(struct assay_kube_call *call)
 {
     if (call->easy != NULL) {
-        curl_multi_remove_handle(call->client->multi, call->easy);
+        curl_multi_remove_handle(call->client->transfers.multi, call->easy);
         curl_easy_cleanup(call->easy);
     }
     curl_slist_free_all(call->headers);
@@ -137,7 +129,7 @@ leave(struct assay_kube_call *call)
 static void
 end_transfer(struct assay_kube_call *call)
 {
-    curl_multi_remove_handle(call->client->multi, call->easy);
+    curl_multi_remove_handle(call->client->transfers.multi, call->easy);
     curl_easy_cleanup(call->easy);
     call->easy = NULL;
     curl_slist_free_all(call->headers);
@@ -338,7 +330,7 @@ begin(struct assay_kube_call *call)
         call->deadline_us = assay_monotonic_us() + call->timeout_us;
     if (call->stream && !uv_is_active((uv_handle_t *)&client->begin_timer))
         uv_timer_start(&client->begin_timer, on_begin_timer, BEGIN_LOOK_MS, BEGIN_LOOK_MS);
-    curl_multi_add_handle(client->multi, easy);
+    curl_multi_add_handle(client->transfers.multi, easy);
 }
 
 /* --- the queue: rate limit and back-off --- */
@@ -524,110 +516,27 @@ transfer_ended(struct assay_kube_call *call, CURLcode result)
     }
 }
 
-/* Lets curl work; then what ended is told. */
+/* Curl has worked: what ended is told. */
 static void
-act(struct assay_kube_client *client, curl_socket_t socket, int flags)
+on_worked(void *arg)
 {
-    struct assay_kube_call *call, *next;
-    CURLMsg *message;
-    int left;
+    struct assay_kube_client *client = arg;
+    struct assay_kube_call *call = client->cancelled ? TAILQ_FIRST(&client->active) : NULL, *next;
+    CURLcode result;
+    CURL *easy;
 
-    client->inside = true;
-    curl_multi_socket_action(client->multi, socket, flags, &left);
-    client->inside = false;
-    call = client->cancelled ? TAILQ_FIRST(&client->active) : NULL;
     client->cancelled = false;
     for (; call != NULL; call = next) {
         next = TAILQ_NEXT(call, link);
         if (call->cancelled)
             assay_kube_cancel(call);
     }
-
-    while (!client->closed && (message = curl_multi_info_read(client->multi, &left)) != NULL) {
-        if (message->msg != CURLMSG_DONE)
-            continue;
+    while (!client->closed && (easy = assay_kube_transfers_take(&client->transfers, &result))) {
         call = NULL;
-        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &call);
-        transfer_ended(call, message->data.result);
+        curl_easy_getinfo(easy, CURLINFO_PRIVATE, &call);
+        transfer_ended(call, result);
     }
     pump(client);
-}
-
-/* --- curl on libuv --- */
-
-static void
-on_curl_timer(uv_timer_t *timer)
-{
-    act(timer->data, CURL_SOCKET_TIMEOUT, 0);
-}
-
-static int
-set_curl_timer(CURLM *multi ASSAY_UNUSED, long timeout_ms, void *arg)
-{
-    struct assay_kube_client *client = arg;
-
-    if (client->closed)
-        return 0;
-    if (timeout_ms < 0)
-        uv_timer_stop(&client->curl_timer);
-    else /* 0 would let curl call itself */
-        uv_timer_start(&client->curl_timer, on_curl_timer, (uint64_t)timeout_ms, 0);
-    return 0;
-}
-
-static void
-on_socket_ready(uv_poll_t *poll, int status, int events)
-{
-    struct watched *watched = poll->data;
-    int flags = 0;
-
-    if (status < 0)
-        flags = CURL_CSELECT_ERR;
-    if ((events & UV_READABLE) != 0)
-        flags |= CURL_CSELECT_IN;
-    if ((events & UV_WRITABLE) != 0)
-        flags |= CURL_CSELECT_OUT;
-    act(watched->client, watched->socket, flags);
-}
-
-static void
-watched_closed(uv_handle_t *handle)
-{
-    free(handle->data);
-}
-
-static int
-watch_socket(CURL *easy ASSAY_UNUSED, curl_socket_t socket, int what, void *arg, void *given)
-{
-    struct assay_kube_client *client = arg;
-    struct watched *watched = given;
-    int events = 0;
-
-    if (what == CURL_POLL_REMOVE) {
-        if (watched != NULL) {
-            uv_poll_stop(&watched->poll);
-            curl_multi_assign(client->multi, socket, NULL);
-            uv_close((uv_handle_t *)&watched->poll, watched_closed);
-        }
-        return 0;
-    }
-    if (watched == NULL) {
-        watched = ASSAY_NEW(struct watched);
-        watched->client = client;
-        watched->socket = socket;
-        if (uv_poll_init_socket(client->options.loop, &watched->poll, socket) != 0) {
-            free(watched);
-            return -1;
-        }
-        watched->poll.data = watched;
-        curl_multi_assign(client->multi, socket, watched);
-    }
-    if (what == CURL_POLL_IN || what == CURL_POLL_INOUT)
-        events |= UV_READABLE;
-    if (what == CURL_POLL_OUT || what == CURL_POLL_INOUT)
-        events |= UV_WRITABLE;
-    uv_poll_start(&watched->poll, events, on_socket_ready);
-    return 0;
 }
 
 /* --- the client --- */
@@ -675,15 +584,7 @@ assay_kube_client_new(const struct assay_kube_client_options *options,
     assay_random_init(&client->random, assay_random_seed(), 0, 0);
     if (options->config->exec != NULL)
         client->exec = assay_kube_exec_new(options->loop, options->config, on_exec_ended, client);
-    client->multi = curl_multi_init();
-    curl_multi_setopt(client->multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
-    curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client);
-    curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, set_curl_timer);
-    curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client);
-    curl_multi_setopt(client->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
-    curl_multi_setopt(client->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, CONNECTIONS_MAX);
-    uv_timer_init(options->loop, &client->curl_timer);
-    client->curl_timer.data = client;
+    assay_kube_transfers_init(&client->transfers, options->loop, CONNECTIONS_MAX, on_worked, client);
     uv_timer_init(options->loop, &client->queue_timer);
     client->queue_timer.data = client;
     uv_timer_init(options->loop, &client->begin_timer);
@@ -703,11 +604,9 @@ assay_kube_client_close(struct assay_kube_client *client)
            (call = TAILQ_FIRST(&client->resting)) != NULL)
         assay_kube_cancel(call);
     client->closed = true;
-    curl_multi_cleanup(client->multi); /* tells every socket to be let go */
-    client->multi = NULL;
+    assay_kube_transfers_close(&client->transfers);
     if (client->exec != NULL)
         assay_kube_exec_close(client->exec);
-    uv_close((uv_handle_t *)&client->curl_timer, NULL);
     uv_close((uv_handle_t *)&client->queue_timer, NULL);
     uv_close((uv_handle_t *)&client->begin_timer, NULL);
 }
@@ -759,7 +658,7 @@ assay_kube_cancel(struct assay_kube_call *call)
 {
     if (call == NULL)
         return;
-    if (call->easy != NULL && call->client->inside) {
+    if (call->easy != NULL && call->client->transfers.inside) {
         call->cancelled = true;
         call->client->cancelled = true;
         return;
