@@ -13,12 +13,10 @@ Status errors 400 to 504; rights by token; a request limit that answers 429 with
 from __future__ import annotations
 
 import base64
-import copy
 import dataclasses
 import http.server
 import json
 import random
-import re
 import socket
 import ssl
 import subprocess
