@@ -246,6 +246,15 @@ class Examples(Shared):
         stop.set()
         thread.join()
 
+    @unittest.skipIf(REAL, "the processes of a pod are this machine's, whoever the user")
+    def test_the_first_study(self):
+        """Of docs/kubernetes.md."""
+        text = (ROOT / "docs/kubernetes.md").read_text()
+        study = yaml.safe_load(text.split("```yaml\n")[1].split("```")[0])
+        self.call("POST", "", study)
+        found = base.wait_final(self.daemon, "first", 60)
+        self.assertEqual((found["state"], found["trials"]["succeeded"]), ("succeeded", 10), found)
+
 
 class Bring(unittest.TestCase):
     def test_bring(self):
