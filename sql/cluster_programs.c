@@ -77,6 +77,36 @@ find_in_path(void)
     return NULL;
 }
 
+/* Whether who runs this can add packages: in a container mostly not. */
+static bool
+can_install(void)
+{
+    bool is_read_only = access("/usr", W_OK) != 0 && errno == EROFS;
+    bool may_be_root = geteuid() == 0 || access("/usr/bin/sudo", X_OK) == 0;
+
+    return !is_read_only && may_be_root && access("/usr/bin/apt", X_OK) == 0;
+}
+
+static assay_status
+fail_not_installed(const char *version, struct assay_error *err)
+{
+    assay_auto_free char *install = assay_format(
+        "apt install postgresql%s%s", version != NULL ? "-" : "", version != NULL ? version : "");
+    assay_auto_free char *advice =
+        version != NULL || can_install()
+            ? assay_format("install it (Debian: %s) or give --database URL", install)
+            : assay_format("give --database URL, that of a PostgreSQL elsewhere, or "
+                           "install it (Debian: %s)",
+                           install);
+
+    return assay_fail(
+        err, ASSAY_E_UNAVAILABLE,
+        "PostgreSQL%s%s is not installed: there is no initdb and postgres in " DEBIAN_FOLDER
+        "/%s/bin or in PATH; %s",
+        version != NULL ? " " : "", version != NULL ? version : "", version != NULL ? version : "*",
+        advice);
+}
+
 assay_status
 assay__cluster_find_bin(const char *wanted, const char *version, char **ret_bin,
                         struct assay_error *err)
@@ -94,13 +124,7 @@ assay__cluster_find_bin(const char *wanted, const char *version, char **ret_bin,
     if (bin == NULL)
         bin = find_in_path();
     if (bin == NULL)
-        return assay_fail(
-            err, ASSAY_E_UNAVAILABLE,
-            "PostgreSQL%s%s is not installed: there is no initdb and postgres in " DEBIAN_FOLDER
-            "/%s/bin or in PATH (Debian: apt install postgresql%s%s)",
-            version != NULL ? " " : "", version != NULL ? version : "",
-            version != NULL ? version : "*", version != NULL ? "-" : "",
-            version != NULL ? version : "");
+        return fail_not_installed(version, err);
     *ret_bin = bin;
     return ASSAY_OK;
 }

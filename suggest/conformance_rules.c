@@ -1,22 +1,28 @@
-#include "suggest/conformance.h"
-
-#include <malloc.h>
+/* Checks of stopping rules. */
 #include <math.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/clock.h"
 #include "common/memory.h"
 #include "common/random.h"
+#include "suggest/conformance_internal.h"
 #include "suggest/settings.h"
 #include "suggest/view.h"
 
 /* On average.  A report runs on the thread that serves everyone, and 99 % are promised within a
  * millisecond; `auto` takes 36 us, on a slow or busy machine several times that. */
 #define REPORT_US_MAX 200.0
-#define GROWTH_BYTES_MAX (INT64_C(8) << 20)
+/* Of memory, for each report. */
+#define GROWTH_BYTES_MAX 28
+/* Of a study whose cost is looked at: long trials first, so many that what a rule keeps is
+ * full, then short ones, and long ones again, which count. */
+#define COST_TRIALS 6000
+#define COST_FIRST_TRIALS 1200
+#define COST_LAST_TRIALS 600
+#define COST_LONG_STEPS 100
+#define COST_SHORT_STEPS 5
 
 struct check {
     const struct assay_plugin_rule *rule;
@@ -197,55 +203,48 @@ check_nothing(struct check *check)
     return fine;
 }
 
-/* What is allocated now.  Sanitizers have a heap of their own and leave this at 0. */
-static int64_t
-heap_bytes(void)
-{
-    struct mallinfo2 info = mallinfo2();
-
-    return (int64_t)(info.uordblks + info.hblkhd);
-}
-
-/* Memory has a bound and a report is quick, however many trials there were. */
+/* Memory has a bound and a report is quick, however many trials there were: as the last long
+ * trials show. */
 static bool
 check_cost(struct check *check)
 {
-    int64_t reports = 0, halfway = 0, spent_us = 0, grown;
+    const int64_t reports = COST_LAST_TRIALS * COST_LONG_STEPS;
+    int64_t before = 0, spent_us = 0, grown;
     void *instance;
     bool fine = start(check, false, &instance), stop;
 
     if (!fine)
         return false;
-    for (int64_t number = 1; fine && number <= 6000; number++) {
+    for (int64_t number = 1; fine && number <= COST_TRIALS; number++) {
+        bool is_last = number > COST_TRIALS - COST_LAST_TRIALS;
+        int64_t steps = is_last || number <= COST_FIRST_TRIALS ? COST_LONG_STEPS : COST_SHORT_STEPS;
         int64_t start_us = assay_processor_us(), took_us;
 
+        if (number == COST_TRIALS - COST_LAST_TRIALS + 1)
+            before = assay__check_heap_bytes();
         tell_point(check, instance, number);
-        for (int64_t step = 1; fine && step <= 100; step++)
+        for (int64_t step = 1; fine && step <= steps; step++)
             fine = report(check, instance, number, step, curve(number, step), &stop);
         check->rule->finish(instance, number, ASSAY_PLUGIN_SUCCEEDED);
         took_us = assay_processor_us() - start_us;
-        if (number > 3000) {
-            reports += 100;
+        if (is_last)
             spent_us += took_us;
-        }
-        check->result->ask_max_us = fmax(check->result->ask_max_us, (double)took_us / 100.0);
-        if (number == 3000)
-            halfway = heap_bytes();
+        check->result->ask_max_us =
+            fmax(check->result->ask_max_us, (double)took_us / (double)steps);
         check->result->trials++;
     }
-    grown = heap_bytes() - halfway;
+    grown = assay__check_heap_bytes() - before;
     check->rule->destroy(instance);
     if (!fine)
         return false;
     check->result->ask_us = (double)spent_us / (double)reports;
     if (check->result->ask_us > REPORT_US_MAX)
         return fail(check,
-                    "a report takes %.0f us after 3,000 trials; the daemon's own thread "
-                    "waits for it",
-                    check->result->ask_us);
-    if (grown > GROWTH_BYTES_MAX)
-        return fail(check, "its memory grows with the trials: %.1f MiB for the second 3,000",
-                    (double)grown / (1 << 20));
+                    "a report takes %.0f us after %d trials; the daemon's own thread waits for it",
+                    check->result->ask_us, COST_TRIALS - COST_LAST_TRIALS);
+    if (grown > GROWTH_BYTES_MAX * reports)
+        return fail(check, "its memory grows with the trials: %.1f MiB for the last %d",
+                    (double)grown / (1 << 20), COST_LAST_TRIALS);
     return true;
 }
 

@@ -35,4 +35,4 @@ $(BUILD)/tests/suggest/abi.stamp: suggest/plugin.h $(BUILD)/flags.stamp
 
 $(BUILD)/tests/suggest/plugin_test: | $(BAD_PLUGINS) $(BUILD)/examples/plugin-random.so $(BUILD)/tests/suggest/abi.stamp
 $(BUILD)/tests/suggest/worker_test: | $(BAD_PLUGINS) $(BUILD)/examples/plugin-random.so $(BUILD)/bin/assay-suggest
-$(BUILD)/tests/suggest/conformance_test: | $(BUILD)/tests/suggest/flawed_plugin.so
+$(BUILD)/tests/suggest/plugin_check_test: | $(BUILD)/tests/suggest/flawed_plugin.so

@@ -129,14 +129,16 @@ UPDATE(update_crashing)
 UPDATE(update_looping)
 {
     static double last = -1.0;
+    static int64_t last_number = 0;
     volatile int on = 1;
 
     for (uint64_t k = 0; k < n_trials; k++) {
-        while (on && trials[k]->values[0] == last) /* takes a constant for no progress */
+        if (trials[k]->state != ASSAY_PLUGIN_SUCCEEDED || trials[k]->number <= 3)
             continue;
-        last = trials[k]->state == ASSAY_PLUGIN_SUCCEEDED && trials[k]->number > 3
-                   ? trials[k]->values[0]
-                   : last;
+        while (on && trials[k]->values[0] == last && trials[k]->number != last_number)
+            continue; /* takes a constant for no progress */
+        last = trials[k]->values[0];
+        last_number = trials[k]->number;
     }
     return example_update(cookie, trials, n_trials, error, error_size);
 }
