@@ -1,5 +1,4 @@
 /* Trials given by the user: points to queue, and finished trials to import. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,7 +1,6 @@
 /* Answers and commits: from a change of the cache to what a caller is told. */
 #include <stdarg.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/log.h"
 #include "common/memory.h"

@@ -97,8 +97,9 @@ void assay_engine_read_text(struct assay_engine *engine, const char *project,
 /* Takes `spec` and what it took over (may be NULL).  Answers with
  * ASSAY_E_STUDY_EXISTS, ASSAY_E_NOT_FOUND (project). */
 void assay_engine_study_create(struct assay_engine *engine, struct assay_study_spec *spec,
-                               struct assay_warm_start *warm_start, int64_t study_id, const struct assay_engine_key *key,
-                               assay_engine_fn done, void *arg);
+                               struct assay_warm_start *warm_start, int64_t study_id,
+                               const struct assay_engine_key *key, assay_engine_fn done,
+                               void *arg);
 
 enum assay_study_verb {
     ASSAY_STUDY_PAUSE, /* what runs goes on */

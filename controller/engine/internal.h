@@ -19,7 +19,8 @@
  *   report, add       what is told of trials; trials that are given
  *   result            how a trial ends
  *   load              studies from the store
- *   ask               suggestions, made trials and handed out
+ *   ask               what workers are handed
+ *   suggestion        what the algorithm proposes becomes trials
  *   executor_events   what the executors tell
  *   reconcile         what is against what should be
  *   settle            what follows a commit
@@ -131,7 +132,7 @@ struct assay_engine {
     pthread_mutex_t lock;            /* guards inbox and stats */
     STAILQ_HEAD(, assay__command) inbox;
     struct assay_engine_stats stats;
-    struct assay_store *store;       /* the engine's own connection: start, reload, replay, repeats */
+    struct assay_store *store;       /* the engine's own: start, reload, replay, repeats */
     struct assay_suggest_host *host;
     struct assay__executor executors[ASSAY__EXECUTORS];
     struct assay__study *studies;    /* hash by id */
@@ -344,11 +345,24 @@ bool assay__study_sources(struct assay__study *study, json_t **ret_sources);
  * that can not be read now. */
 bool assay__study_replay(struct assay__study *study);
 
-/* --- ask.c: suggestions */
+/* --- ask.c: the workers of ask/tell studies */
+/* How many more trials may be made for asks that wait. */
+int64_t assay__asks_may_make(const struct assay__study *study);
+/* Gives the ask its client's own open trials, then queued ones nobody holds. */
+void assay__ask_take_existing(struct assay__study *study, struct assay__ask *ask,
+                              struct assay__commit *commit);
+/* Answers it with what it has, once the set (sent) is committed; frees it. */
+void assay__ask_finish(struct assay__study *study, struct assay__ask *ask,
+                       struct assay__commit *commit);
+/* The suggestions may take long to come: who asked is told to ask again, with what there
+ * is already. */
+void assay__asks_put_off(struct assay__study *study);
+/* Serves waiting asks from held and queued trials, or asks for more. */
+void assay__serve_asks(struct assay__study *study);
 /* Asks the algorithm for `count` more trials; none may be asked for already. */
 void assay__ask_host(struct assay__study *study, int64_t count);
-/* Serves waiting asks from held, queued and fresh trials. */
-void assay__serve_asks(struct assay__study *study);
+
+/* --- suggestion.c: what the suggestion host tells */
 extern const struct assay_suggest_host_events assay__host_events;
 
 /* --- executor_events.c */

@@ -1,9 +1,6 @@
 /* The engine's life: its thread, its inbox, start and end. */
-#include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "common/log.h"
 #include "common/memory.h"
 #include "controller/engine/internal.h"
 

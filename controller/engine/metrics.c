@@ -1,6 +1,5 @@
 /* What trials measured: names, the values that count, the objectives in them. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/json.h"

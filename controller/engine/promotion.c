@@ -14,7 +14,8 @@
 #define STRAY_MAX 3
 
 bool
-assay__promotion_pause(struct assay__trial *trial, const char *message, struct assay__commit *commit)
+assay__promotion_pause(struct assay__trial *trial, const char *message,
+                       struct assay__commit *commit)
 {
     struct assay__study *study = trial->study;
     double budget = trial->row.budget;

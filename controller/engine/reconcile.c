@@ -2,9 +2,7 @@
  * every change of a study and on every tick. */
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "common/log.h"
 #include "common/memory.h"
 #include "controller/engine/internal.h"
 

@@ -1,10 +1,8 @@
 /* Reports: measurements in, the stopping rule's decision out. */
-#include <math.h>
 #include <string.h>
 
 #include "common/clock.h"
 #include "common/memory.h"
-#include "common/number.h"
 #include "controller/engine/internal.h"
 #include "schemas/point.h"
 

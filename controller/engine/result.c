@@ -1,5 +1,4 @@
 /* How a trial ends: its result, another attempt, the end of its study. */
-#include <math.h>
 #include <stdlib.h>
 
 #include "common/memory.h"

@@ -4,7 +4,6 @@
  *   "rungs": [{"budget": 1, "value": 0.9}, {"budget": 3, "value": 0.5}] */
 #include <math.h>
 
-#include "common/memory.h"
 #include "common/number.h"
 #include "controller/engine/internal.h"
 #include "schemas/decode.h"

@@ -1,4 +1,5 @@
-/* What follows a commit: attempts start and are asked to end, what is at rest goes, what was refused is undone. */
+/* What follows a commit: attempts start or are asked to end, what is at rest goes, what
+ * was refused is undone. */
 #include "common/log.h"
 #include "controller/engine/internal.h"
 

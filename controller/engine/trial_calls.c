@@ -143,8 +143,8 @@ report_on_ended(struct assay__call *call, const struct assay_trial *row)
 
 /* Decodes the array (NULL: none); answers and returns true when it has faults. */
 static bool
-refuse_measurements(const struct assay__call *call, const struct assay__trial *trial, const json_t *array,
-                    struct assay_measurements *ret_list)
+refuse_measurements(const struct assay__call *call, const struct assay__trial *trial,
+                    const json_t *array, struct assay_measurements *ret_list)
 {
     /* Steps that are not said count from 1, as the runner counts them. */
     int64_t next_step = ASSAY_MAX(trial->row.last_step, 0) + 1;
@@ -244,7 +244,8 @@ same_result(const struct assay__call *call, const struct assay_study_spec *spec,
 }
 
 static bool
-answer_repeat(struct assay__call *call, const struct assay__study *study, const struct assay_trial *row)
+answer_repeat(struct assay__call *call, const struct assay__study *study,
+              const struct assay_trial *row)
 {
     if (!same_result(call, study != NULL ? study->spec : NULL, row)) {
         assay__reply_fail(call->reply, ASSAY_E_TRIAL_FINISHED,
