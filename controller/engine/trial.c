@@ -119,14 +119,18 @@ assay__trial_tell_host(const struct assay__trial *trial)
         for (size_t i = 0; i < spec->n_constraints; i++)
             json_array_append_new(constraints, final_value(trial, spec->constraints[i].metric));
     }
-    message = json_pack("{s:I, s:s, s:O, s:o, s:o, s:o, s:o, s:I}", "number",
-                        (json_int_t)trial->row.number, "state",
+    message = json_pack("{s:I, s:s, s:O, s:o, s:o, s:o, s:o, s:I}",
+                        "number", (json_int_t)trial->row.number,
+                        "state",
                         trial->row.state == ASSAY_TRIAL_PAUSED ||
                                 assay_trial_state_is_final(trial->row.state)
                             ? assay_trial_state_name(trial->row.state)
                             : "pending",
-                        "parameters", trial->row.parameters, "values", values,
-                        "constraints", constraints, "rungs", trial->study->n_rungs > 0 ? assay__rungs_told(trial) : json_null(),
+                        "parameters", trial->row.parameters,
+                        "values", values,
+                        "constraints", constraints,
+                        "rungs",
+                        trial->study->n_rungs > 0 ? assay__rungs_told(trial) : json_null(),
                         "budget",
                         isnan(trial->row.budget) ? json_null() : json_real(trial->row.budget),
                         "steps", (json_int_t)trial->row.last_step);
