@@ -1,4 +1,5 @@
 #include "api/handlers.h"
+#include "common/json.h"
 #include "common/memory.h"
 #include "schemas/katib/view.h"
 
@@ -6,12 +7,6 @@ static void
 add_study(void *arg, const struct assay_study_record *study)
 {
     json_array_append_new(arg, assay_study_record_encode(study, false));
-}
-
-static json_t *
-text_or_null(const char *text)
-{
-    return text != NULL ? json_string(text) : json_null();
 }
 
 enum assay_step
@@ -45,7 +40,7 @@ assay_handle_studies_list(struct assay_request *request)
         return ASSAY_ANSWERED;
     }
     return assay_answer_json(request, 200, json_pack("{s:o, s:o}", "studies", list,
-                                                     "next_page_token", text_or_null(next)));
+                                                     "next_page_token", assay_json_text(next)));
 }
 
 enum assay_step

@@ -2,6 +2,7 @@
 
 #include "api/handlers.h"
 #include "common/clock.h"
+#include "common/json.h"
 #include "schemas/decode.h"
 
 #define COUNT_MAX 1000
@@ -22,17 +23,6 @@ assay_ask_decode(const json_t *body, const char *pointer, struct assay_faults *f
     return assay_decode_object(body, pointer, fields, ASSAY_COUNT(fields), ret_ask, faults);
 }
 
-static json_t *
-time_or_null(int64_t time_us)
-{
-    char text[ASSAY_TIME_TEXT];
-
-    if (time_us == ASSAY_TIME_NONE)
-        return json_null();
-    assay_print_time(time_us, text);
-    return json_string(text);
-}
-
 json_t *
 assay_suggestions_encode(const struct assay_engine_answer *answer)
 {
@@ -47,7 +37,7 @@ assay_suggestions_encode(const struct assay_engine_answer *answer)
             trials, json_pack("{s:I, s:O, s:o, s:o}", "number", (json_int_t)trial->number,
                               "parameters", trial->parameters, "budget",
                               isnan(trial->budget) ? json_null() : assay_json_number(trial->budget),
-                              "lease_expires", time_or_null(trial->lease_expires_us)));
+                              "lease_expires", assay_json_time(trial->lease_expires_us)));
     }
     json = json_pack("{s:o, s:s, s:o}", "trials", trials, "study_state",
                      assay_study_state_name(answer->study_state), "reason",

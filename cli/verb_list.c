@@ -70,6 +70,22 @@ add_name(void *arg, json_t *study)
     assay_buffer_printf(arg, "%s\n", assay_member_text(study, "name"));
 }
 
+/* {KEY: […]}, whole. */
+static int
+print_json(struct assay_cli *cli, const char *path, const char *query, const char *key,
+           int64_t limit)
+{
+    json_t *items = NULL;
+    int code = assay_cli_all(cli, path, query, key, limit, &items);
+
+    if (code == ASSAY_EXIT_DONE) {
+        json_auto_t *document = json_pack("{s:o}", key, items);
+
+        assay_cli_print_json(document);
+    }
+    return code;
+}
+
 static int
 run_list(struct assay_cli *cli)
 {
@@ -80,7 +96,6 @@ run_list(struct assay_cli *cli)
     static const char *const heads[] = {"NAME",   "STATE", "DONE", "RUNNING",
                                         "FAILED", "BEST",  "AGE"};
     struct assay_error err = {0};
-    json_t *studies = NULL;
     int64_t limit = -1;
     int code;
 
@@ -92,16 +107,8 @@ run_list(struct assay_cli *cli)
     assay_http_query_add(&query, "sort",
                          assay_args_has(&cli->args, "sort") ? assay_args_get(&cli->args, "sort")
                                                             : "-created_at");
-    if (cli->json) {
-        code = assay_cli_all(cli, path, query.data, "studies", limit, &studies);
-        if (code == ASSAY_EXIT_DONE) {
-            json_t *document = json_pack("{s:o}", "studies", studies);
-
-            assay_cli_print_json(document);
-            json_decref(document);
-        }
-        return code;
-    }
+    if (cli->json)
+        return print_json(cli, path, query.data, "studies", limit);
     if (assay_args_has(&cli->args, "names")) {
         code = assay_cli_each(cli, path, query.data, "studies", limit, add_name, &text);
     } else {
@@ -232,9 +239,7 @@ run_trials(struct assay_cli *cli)
     assay_auto_free char *path = NULL, *list = NULL;
     assay_auto_buffer struct assay_buffer query = {0};
     struct assay_error err = {0};
-    json_t *trials = NULL;
     int64_t limit = -1;
-    int code;
 
     if (assay_cli_study_path(cli->args.arguments[0], &path, &err) < 0 ||
         assay_args_get_int(&cli->args, "limit", 1, INT64_MAX, &limit, &err) < 0)
@@ -244,16 +249,9 @@ run_trials(struct assay_cli *cli)
     assay_http_query_add(&query, "sort",
                          assay_args_has(&cli->args, "sort") ? assay_args_get(&cli->args, "sort")
                                                             : "number");
-    if (!cli->json)
-        return print_trials(cli, path, list, query.data, limit);
-    code = assay_cli_all(cli, list, query.data, "trials", limit, &trials);
-    if (code == ASSAY_EXIT_DONE) {
-        json_t *document = json_pack("{s:o}", "trials", trials);
-
-        assay_cli_print_json(document);
-        json_decref(document);
-    }
-    return code;
+    if (cli->json)
+        return print_json(cli, list, query.data, "trials", limit);
+    return print_trials(cli, path, list, query.data, limit);
 }
 
 static const struct assay_option trials_options[] = {

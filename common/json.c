@@ -139,3 +139,20 @@ assay_json_print(const json_t *json, unsigned indent, struct assay_buffer *buffe
 {
     print(&(struct printer){buffer, indent}, json, 0);
 }
+
+json_t *
+assay_json_text(const char *text)
+{
+    return text != NULL ? json_string(text) : json_null();
+}
+
+json_t *
+assay_json_time(int64_t time_us)
+{
+    char text[ASSAY_TIME_TEXT];
+
+    if (time_us == ASSAY_TIME_NONE)
+        return json_null();
+    assay_print_time(time_us, text);
+    return json_string(text);
+}

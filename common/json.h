@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "common/buffer.h"
+#include "common/clock.h"
 
 /* jansson's iteration takes no const and changes nothing. */
 json_t *assay_json_unconst(const json_t *json);
@@ -17,5 +18,9 @@ json_t *assay_json_unconst(const json_t *json);
  * many blanks a level.  A real stays a real: "1.0", not "1".  Recursion is as deep
  * as the value, which whoever read it has bounded. */
 void assay_json_print(const json_t *json, unsigned indent, struct assay_buffer *buffer);
+
+/* New references: null for no text, for ASSAY_TIME_NONE. */
+json_t *assay_json_text(const char *text);
+json_t *assay_json_time(int64_t time_us);
 
 #endif

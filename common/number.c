@@ -202,6 +202,14 @@ assay_parse_bytes(const char *text, int64_t *ret_bytes)
     return false;
 }
 
+int
+assay_compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
 void
 assay_print_double(double value, char text[ASSAY_DOUBLE_TEXT])
 {

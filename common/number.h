@@ -24,6 +24,9 @@ ASSAY_MUST_CHECK bool assay_parse_duration(const char *text, int64_t *ret_us);
 /* Byte quantity as Kubernetes writes it: "512", "4Gi", "500M", "1.5Gi". */
 ASSAY_MUST_CHECK bool assay_parse_bytes(const char *text, int64_t *ret_bytes);
 
+/* Order of two doubles, none of them NaN, for qsort and bsearch. */
+int assay_compare_doubles(const void *a, const void *b);
+
 #define ASSAY_DOUBLE_TEXT 32
 /* Shortest decimal text that reads back as the same double; nan, inf, -inf. */
 void assay_print_double(double value, char text[ASSAY_DOUBLE_TEXT]);

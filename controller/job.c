@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "common/json.h"
 #include "common/memory.h"
 #include "controller/launch.h"
 
@@ -63,12 +64,6 @@ metrics_from_name(enum assay_metrics_from from)
     ASSAY_BUG("metrics source");
 }
 
-static json_t *
-text_or_null(const char *text)
-{
-    return text != NULL ? json_string(text) : json_null();
-}
-
 static assay_status
 build_metrics(const struct assay_study_spec *spec, const json_t *values, json_t *job,
               struct assay_error *err)
@@ -86,7 +81,7 @@ build_metrics(const struct assay_study_spec *spec, const json_t *values, json_t 
         rc = assay_launch_substitute(trial->metrics_path, values, "metrics path", &path, err);
     json_object_set_new(metrics, "from", json_string(metrics_from_name(trial->metrics_from)));
     json_object_set_new(metrics, "path", path);
-    json_object_set_new(metrics, "filter", text_or_null(trial->metrics_filter));
+    json_object_set_new(metrics, "filter", assay_json_text(trial->metrics_filter));
     json_object_set_new(metrics, "objectives", objectives);
     json_object_set_new(metrics, "constraints", constraints);
     if (trial->metrics_names != NULL)
@@ -117,7 +112,7 @@ build_git(const struct assay_trial_spec *trial)
         return json_null();
     git = json_object();
     json_object_set_new(git, "url", json_string(trial->git_url));
-    json_object_set_new(git, "revision", text_or_null(trial->git_revision));
+    json_object_set_new(git, "revision", assay_json_text(trial->git_revision));
     return git;
 }
 
@@ -135,7 +130,7 @@ assay_job_build(const struct assay_launch *launch, const struct assay_job_option
     json_object_set_new(job, "marker", json_string(options->marker));
     json_object_set_new(job, "project", json_string(launch->project));
     json_object_set_new(job, "study", json_string(launch->study));
-    json_object_set_new(job, "directory", text_or_null(trial->directory));
+    json_object_set_new(job, "directory", assay_json_text(trial->directory));
     json_object_set_new(job, "git", build_git(trial));
     json_object_set_new(job, "parameters", json_deep_copy(launch->parameters));
     json_object_set_new(job, "budget",

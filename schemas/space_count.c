@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "common/memory.h"
+#include "common/number.h"
 #include "schemas/space_internal.h"
 
 #define STATES_MAX 20000
@@ -48,14 +49,6 @@ static bool
 has_bit(const uint64_t *set, size_t i)
 {
     return (set[i / 64] >> (i % 64) & 1) != 0;
-}
-
-static int
-compare_doubles(const void *a, const void *b)
-{
-    const double *x = a, *y = b;
-
-    return (*x > *y) - (*x < *y);
 }
 
 static double
@@ -107,7 +100,7 @@ split_values(const struct counter *counter, size_t i, size_t *ret_count)
         }
     }
     cuts[n_cuts++] = total;
-    qsort(cuts, n_cuts, sizeof *cuts, compare_doubles);
+    qsort(cuts, n_cuts, sizeof *cuts, assay_compare_doubles);
     classes = assay_alloc(n_cuts, sizeof *classes);
     for (size_t c = 0; c + 1 < n_cuts; c++) {
         if (cuts[c + 1] > cuts[c])

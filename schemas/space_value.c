@@ -49,14 +49,6 @@ assay__choice_key(const json_t *choice)
     return assay_strdup(text);
 }
 
-static int
-compare_doubles(const void *a, const void *b)
-{
-    const double *x = a, *y = b;
-
-    return (*x > *y) - (*x < *y);
-}
-
 /* Index of the choice that equals the value, or -1. */
 static ptrdiff_t
 find_choice(const struct assay_parameter *parameter, const json_t *value)
@@ -69,7 +61,7 @@ find_choice(const struct assay_parameter *parameter, const json_t *value)
     if (parameter->type == ASSAY_PARAMETER_DISCRETE) {
         double number = json_number_value(value);
         const double *found = bsearch(&number, parameter->numbers, parameter->n_choices,
-                                      sizeof number, compare_doubles);
+                                      sizeof number, assay_compare_doubles);
 
         return json_is_number(value) && found != NULL ? found - parameter->numbers : -1;
     }

@@ -100,21 +100,13 @@ decode_range(const struct assay_parameter *parent, const json_t *json, const cha
     return true;
 }
 
-static int
-compare_doubles(const void *a, const void *b)
-{
-    const double *x = a, *y = b;
-
-    return (*x > *y) - (*x < *y);
-}
-
 /* In increasing order, each once: assay__condition_holds searches them. */
 static void
 sort_values(struct assay_condition *condition)
 {
     size_t n = 0;
 
-    qsort(condition->values, condition->n_values, sizeof(double), compare_doubles);
+    qsort(condition->values, condition->n_values, sizeof(double), assay_compare_doubles);
     for (size_t i = 0; i < condition->n_values; i++) {
         if (i == 0 || condition->values[i] != condition->values[i - 1])
             condition->values[n++] = condition->values[i];

@@ -2,22 +2,7 @@
 
 #include <stdlib.h>
 
-static json_t *
-optional_text(const char *text)
-{
-    return text != NULL ? json_string(text) : json_null();
-}
-
-static json_t *
-optional_time(int64_t time_us)
-{
-    char text[ASSAY_TIME_TEXT];
-
-    if (time_us == ASSAY_TIME_NONE)
-        return json_null();
-    assay_print_time(time_us, text);
-    return json_string(text);
-}
+#include "common/json.h"
 
 void
 assay_study_record_done(struct assay_study_record *record)
@@ -71,16 +56,16 @@ assay_study_record_encode(const struct assay_study_record *record, bool with_spe
                       "s:o, s:o}",
                       "name", record->name, "project", record->project, "state",
                       assay_study_state_name(record->state), "reason",
-                      optional_text(assay_study_reason_name(record->reason)), "message",
-                      optional_text(record->message), "objectives", objectives(document),
+                      assay_json_text(assay_study_reason_name(record->reason)), "message",
+                      assay_json_text(record->message), "objectives", objectives(document),
                       "algorithm", json_object_get(document, "algorithm"), "early_stopping",
                       json_object_get(document, "early_stopping"), "limits",
                       json_object_get(document, "limits"), "seed",
                       json_object_get(document, "seed"), "runs_trials",
                       json_object_get(document, "trial") != NULL, "trials", counts, "best",
-                      record->best, "created_at", optional_time(record->created_us), "started_at",
-                      optional_time(record->started_us), "finished_at",
-                      optional_time(record->finished_us));
+                      record->best, "created_at", assay_json_time(record->created_us), "started_at",
+                      assay_json_time(record->started_us), "finished_at",
+                      assay_json_time(record->finished_us));
     if (with_spec && document != NULL)
         json_object_set(study, "spec", record->document);
     return study;

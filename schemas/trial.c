@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/json.h"
 #include "common/memory.h"
 
 void
@@ -29,23 +30,6 @@ assay_trial_done(struct assay_trial *trial)
 }
 
 /* --- members that may be null --- */
-
-static json_t *
-text_or_null(const char *text)
-{
-    return text != NULL ? json_string(text) : json_null();
-}
-
-static json_t *
-time_or_null(int64_t time_us)
-{
-    char text[ASSAY_TIME_TEXT];
-
-    if (time_us == ASSAY_TIME_NONE)
-        return json_null();
-    assay_print_time(time_us, text);
-    return json_string(text);
-}
 
 static json_t *
 real_or_null(double value)
@@ -77,12 +61,12 @@ attempt_encode(const struct assay_attempt *attempt)
     json_object_set_new(json, "state", json_string(assay_attempt_state_name(attempt->state)));
     json_object_set_new(json, "exit_code", integer_unless(attempt->exit_code, -1));
     json_object_set_new(json, "signal", integer_unless(attempt->signal, 0));
-    json_object_set_new(json, "reason", text_or_null(assay_trial_reason_name(attempt->reason)));
-    json_object_set_new(json, "message", text_or_null(attempt->message));
+    json_object_set_new(json, "reason", assay_json_text(assay_trial_reason_name(attempt->reason)));
+    json_object_set_new(json, "message", assay_json_text(attempt->message));
     json_object_set_new(json, "pid", integer_unless(attempt->pid, 0));
     json_object_set_new(json, "gpus", copy_or(attempt->gpus, json_array()));
-    json_object_set_new(json, "started_at", time_or_null(attempt->started_us));
-    json_object_set_new(json, "finished_at", time_or_null(attempt->finished_us));
+    json_object_set_new(json, "started_at", assay_json_time(attempt->started_us));
+    json_object_set_new(json, "finished_at", assay_json_time(attempt->finished_us));
     return json;
 }
 
@@ -97,20 +81,20 @@ assay_trial_encode(const struct assay_trial *trial, const char *project, const c
     json_object_set_new(json, "study", json_string(study));
     json_object_set_new(json, "project", json_string(project));
     json_object_set_new(json, "state", json_string(assay_trial_state_name(trial->state)));
-    json_object_set_new(json, "reason", text_or_null(assay_trial_reason_name(trial->reason)));
-    json_object_set_new(json, "message", text_or_null(trial->message));
+    json_object_set_new(json, "reason", assay_json_text(assay_trial_reason_name(trial->reason)));
+    json_object_set_new(json, "message", assay_json_text(trial->message));
     json_object_set_new(json, "parameters", copy_or(trial->parameters, json_object()));
     json_object_set_new(json, "metrics", copy_or(trial->metrics, json_object()));
     json_object_set_new(json, "value", real_or_null(trial->value));
     json_object_set_new(json, "budget", real_or_null(trial->budget));
     json_object_set_new(json, "attempts", attempts);
     json_object_set_new(json, "why", copy_or(trial->why, json_object()));
-    json_object_set_new(json, "client", text_or_null(trial->client));
-    json_object_set_new(json, "lease_expires", time_or_null(trial->lease_expires_us));
+    json_object_set_new(json, "client", assay_json_text(trial->client));
+    json_object_set_new(json, "lease_expires", assay_json_time(trial->lease_expires_us));
     json_object_set_new(json, "steps", integer_unless(trial->last_step, -1));
-    json_object_set_new(json, "created_at", time_or_null(trial->created_us));
-    json_object_set_new(json, "started_at", time_or_null(trial->started_us));
-    json_object_set_new(json, "finished_at", time_or_null(trial->finished_us));
+    json_object_set_new(json, "created_at", assay_json_time(trial->created_us));
+    json_object_set_new(json, "started_at", assay_json_time(trial->started_us));
+    json_object_set_new(json, "finished_at", assay_json_time(trial->finished_us));
     return json;
 }
 
@@ -120,7 +104,7 @@ assay_event_encode(const struct assay_event *event)
     json_t *json = json_object();
 
     json_object_set_new(json, "id", json_integer(event->id));
-    json_object_set_new(json, "time", time_or_null(event->time_us));
+    json_object_set_new(json, "time", assay_json_time(event->time_us));
     json_object_set_new(json, "type", json_string(event->type));
     json_object_set_new(json, "trial", integer_unless(event->trial_number, 0));
     json_object_set_new(json, "message", json_string(event->message != NULL ? event->message : ""));

@@ -1,4 +1,5 @@
 /* Checks of algorithms other than playing one study to its end. */
+#include "common/number.h"
 #include "suggest/conformance_internal.h"
 
 #include <math.h>
@@ -230,14 +231,6 @@ assay__check_stop(struct assay__check *check)
     return fine;
 }
 
-static int
-compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return x < y ? -1 : x > y;
-}
-
 /* What an ask costs with 20 mixed parameters and 1,000 trials. */
 bool
 assay__check_time(struct assay__check *check)
@@ -264,7 +257,7 @@ assay__check_time(struct assay__check *check)
     if (!fine)
         return false;
     check->result->trials = 1000 + n;
-    qsort(took, n, sizeof *took, compare_doubles);
+    qsort(took, n, sizeof *took, assay_compare_doubles);
     check->result->ask_us = n > 0 ? took[n / 2] : NAN;
     return true;
 }

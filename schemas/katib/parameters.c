@@ -154,14 +154,6 @@ translate_range(struct assay_katib *k, const struct space_file *file, bool whole
     return fine;
 }
 
-static int
-by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
 static bool
 translate_list(struct assay_katib *k, const struct space_file *file, bool numbers,
                const char *pointer, json_t *parameter)
@@ -204,7 +196,7 @@ translate_list(struct assay_katib *k, const struct space_file *file, bool number
         }
     }
     if (numbers && fine) {
-        qsort(values, n, sizeof *values, by_value);
+        qsort(values, n, sizeof *values, assay_compare_doubles);
         for (size_t i = 0; i < n; i++)
             json_array_append_new(list, assay_json_number(values[i]));
     }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/memory.h"
+#include "common/number.h"
 
 /* Fewer values than this tell nothing of their tail. */
 #define VALUES_MIN 10
@@ -29,14 +30,6 @@ assay_advice_name(enum assay_advice_word word)
     static const char *const names[] = {"too_early", "go_on", "consider_stopping"};
 
     return names[word];
-}
-
-static int
-compare_doubles(const void *a, const void *b)
-{
-    double left = *(const double *)a, right = *(const double *)b;
-
-    return (left > right) - (left < right);
 }
 
 /* --- records */
@@ -237,7 +230,7 @@ assay_advice_give(const struct assay_advice_trial *trials, size_t n,
     if (ret_advice->n_values < VALUES_MIN)
         return;
     sorted = assay_memdup(values, ret_advice->n_values * sizeof *values);
-    qsort(sorted, ret_advice->n_values, sizeof *sorted, compare_doubles);
+    qsort(sorted, ret_advice->n_values, sizeof *sorted, assay_compare_doubles);
     ret_advice->spread = sorted[ret_advice->n_values / 2] - sorted[0];
     read_records(values, sorted, ret_advice->n_values, &records);
     read_predictions(trials, n, ret_advice->best, sorted[ret_advice->n_values / 4] - sorted[0],

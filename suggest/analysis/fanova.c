@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/memory.h"
+#include "common/number.h"
 
 #define PURPOSE_FOREST 2u
 #define CELLS_MAX 200000 /* rows times features */
@@ -32,14 +33,6 @@ static double
 width_of(const struct axis *axis, size_t bin)
 {
     return axis->edges != NULL ? axis->edges[bin + 1] - axis->edges[bin] : axis->weights[bin];
-}
-
-static int
-compare_doubles(const void *a, const void *b)
-{
-    double left = *(const double *)a, right = *(const double *)b;
-
-    return (left > right) - (left < right);
 }
 
 static size_t
@@ -89,7 +82,7 @@ make_axes(const struct assay_fanova_shape *shape, const struct assay_forest_tree
         size_t n = 1;
 
         if (axis->edges != NULL) {
-            qsort(axis->edges, axis->n_bins, sizeof(double), compare_doubles);
+            qsort(axis->edges, axis->n_bins, sizeof(double), assay_compare_doubles);
             for (size_t i = 1; i < axis->n_bins; i++) {
                 if (axis->edges[i] > axis->edges[n - 1])
                     axis->edges[n++] = axis->edges[i];

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/memory.h"
+#include "common/number.h"
 #include "suggest/pareto/domination.h"
 #include "suggest/pareto/hypervolume.h"
 #include "suggest/pareto/subset.h"
@@ -122,14 +123,6 @@ count_true(const bool *marks, size_t n)
     return count;
 }
 
-static int
-compare_doubles(const void *a, const void *b)
-{
-    double left = *(const double *)a, right = *(const double *)b;
-
-    return (left > right) - (left < right);
-}
-
 /* One objective: all that are as good as the k-th best, so that ties stay together. */
 static void
 mark_by_value(const struct assay_analysis_trials *trials, const size_t *allowed, size_t n, size_t k,
@@ -139,7 +132,7 @@ mark_by_value(const struct assay_analysis_trials *trials, const size_t *allowed,
 
     for (size_t i = 0; i < n; i++)
         sorted[i] = trials->values[allowed[i]];
-    qsort(sorted, n, sizeof *sorted, compare_doubles);
+    qsort(sorted, n, sizeof *sorted, assay_compare_doubles);
     for (size_t i = 0; i < n; i++)
         ret_top[allowed[i]] = trials->values[allowed[i]] <= sorted[k - 1];
 }

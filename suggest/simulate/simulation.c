@@ -448,14 +448,6 @@ dispatch(struct simulation *sim, struct assay_error *err)
 
 /* --- opening --- */
 
-static int
-compare_reals(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return x < y ? -1 : x > y;
-}
-
 /* Even steps, and the rungs. */
 static void
 set_prior_steps(struct simulation *sim)
@@ -468,7 +460,7 @@ set_prior_steps(struct simulation *sim)
         steps[i] = whole * (double)(i + 1) / (double)n;
     memcpy(steps + n, sim->rungs, sim->n_rungs * sizeof *steps);
     n += sim->n_rungs;
-    qsort(steps, n, sizeof *steps, compare_reals);
+    qsort(steps, n, sizeof *steps, assay_compare_doubles);
     for (size_t i = 0; i < n; i++) {
         if (kept == 0 || steps[i] * NEARLY > steps[kept - 1])
             steps[kept++] = steps[i];

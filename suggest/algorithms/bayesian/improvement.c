@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/memory.h"
+#include "common/number.h"
 #include "common/random.h"
 #include "suggest/algorithms/bayesian/acquisition.h"
 #include "suggest/pareto/boxes.h"
@@ -22,14 +23,6 @@
 
 /* --- making it --- */
 
-static int
-compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return x < y ? -1 : x > y;
-}
-
 /* The finite bounds of the boxes in objective j, sorted, each once. */
 static void
 set_cuts(struct assay_gp_front *front, const struct assay_pareto_boxes *boxes, size_t j)
@@ -42,7 +35,7 @@ set_cuts(struct assay_gp_front *front, const struct assay_pareto_boxes *boxes, s
             cuts[n++] = boxes->lower[i * front->m + j];
         cuts[n++] = boxes->upper[i * front->m + j];
     }
-    qsort(cuts, n, sizeof *cuts, compare);
+    qsort(cuts, n, sizeof *cuts, assay_compare_doubles);
     for (size_t i = 0; i < n; i++) {
         if (distinct == 0 || cuts[i] > cuts[distinct - 1])
             cuts[distinct++] = cuts[i];
@@ -58,7 +51,7 @@ cut_index(const struct assay_gp_front *front, size_t j, double bound)
 
     if (!isfinite(bound))
         return 0;
-    found = bsearch(&bound, front->cuts[j], front->n_cuts[j], sizeof bound, compare);
+    found = bsearch(&bound, front->cuts[j], front->n_cuts[j], sizeof bound, assay_compare_doubles);
     ASSAY_ASSERT(found != NULL);
     return (uint32_t)(found - front->cuts[j]) + 1;
 }

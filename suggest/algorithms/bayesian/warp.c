@@ -6,20 +6,13 @@
 #include <string.h>
 
 #include "common/memory.h"
+#include "common/number.h"
 
 /* Values up to here have squares and differences of any number of terms. */
 #define UNITS_MAX 1e6
 #define MIDDLE_OF 20
 
 static const double strengths[ASSAY_GP_WARPS] = {0.0, 0.5, 2.0, 8.0, 32.0, 128.0, 512.0};
-
-static int
-compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return x < y ? -1 : x > y;
-}
 
 /* Where y lies between the best (0) and the median (1); halved against overflow. */
 static double
@@ -64,7 +57,7 @@ assay_gp_warp_middle(enum assay_gp_values kind, const double *y, size_t n)
     n = ASSAY_MIN(n, (size_t)MIDDLE_OF);
     for (size_t i = 0; i < n; i++)
         sorted[i] = kind == ASSAY_GP_OBJECTIVE ? y[i] : fabs(y[i]);
-    qsort(sorted, n, sizeof *sorted, compare);
+    qsort(sorted, n, sizeof *sorted, assay_compare_doubles);
     return sorted[n / 2];
 }
 

@@ -3,9 +3,7 @@
 
 #include "tests/unit/schemas/help.h"
 
-#include <dirent.h>
-
-#include "common/file.h"
+#include "tests/unit/corpus.h"
 
 #define LLVMFuzzerTestOneInput fuzz_study_yaml
 #include "tests/fuzz/study_yaml_fuzz.c"
@@ -28,33 +26,6 @@
 #define LLVMFuzzerTestOneInput fuzz_gjson
 #include "tests/fuzz/gjson_fuzz.c"
 #undef LLVMFuzzerTestOneInput
-
-static void
-replay(const char *name, int (*target)(const uint8_t *data, size_t size))
-{
-    assay_auto_free char *folder = assay_format("tests/fuzz/corpus/%s", name);
-    DIR *files = opendir(folder);
-    const struct dirent *file;
-    size_t n = 0;
-
-    if (files == NULL) {
-        print_message("%s is not here\n", folder);
-        skip();
-    }
-    while ((file = readdir(files)) != NULL) {
-        assay_auto_free char *path = assay_format("%s/%s", folder, file->d_name);
-        assay_auto_free char *text = NULL;
-        size_t length;
-
-        if (file->d_name[0] == '.')
-            continue;
-        assert_int_equal(assay_file_read(path, 1 << 20, &text, &length, NULL), ASSAY_OK);
-        target((const uint8_t *)text, length);
-        n++;
-    }
-    closedir(files);
-    assert_true(n > 0);
-}
 
 static void
 study_yaml(void **state)

@@ -14,24 +14,7 @@
 
 #include "common/memory.h"
 #include "schemas/study.h"
-
-/* JSON written with single quotes.  New reference. */
-static inline json_t *
-json_of(const char *text)
-{
-    assay_auto_free char *quoted = assay_strdup(text);
-    json_error_t error;
-    json_t *json;
-
-    for (char *c = quoted; *c != '\0'; c++) {
-        if (*c == '\'')
-            *c = '"';
-    }
-    json = json_loads(quoted, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &error);
-    if (json == NULL)
-        fail_msg("%s: %s", text, error.text);
-    return json;
-}
+#include "tests/unit/json_of.h"
 
 /* A study file in YAML.  New reference. */
 static inline json_t *

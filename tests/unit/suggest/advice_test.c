@@ -2,6 +2,7 @@
  * studies did next. */
 #include "tests/unit/suggest/driver.h"
 
+#include "common/number.h"
 #include "suggest/analysis/advice.h"
 #include "suggest/settings.h"
 
@@ -334,14 +335,6 @@ test_predictions(void **state ASSAY_UNUSED)
 }
 
 /* Tails whose shapes are known: uniform values end at -1, exponential ones at 0. */
-static int
-compare(const void *a, const void *b)
-{
-    double left = *(const double *)a, right = *(const double *)b;
-
-    return (left > right) - (left < right);
-}
-
 static void
 test_tail(void **state ASSAY_UNUSED)
 {
@@ -357,7 +350,7 @@ test_tail(void **state ASSAY_UNUSED)
                 if (kind == 1)
                     excesses[i] = -log(1.0 - excesses[i]);
             }
-            qsort(excesses, 40, sizeof *excesses, compare);
+            qsort(excesses, 40, sizeof *excesses, assay_compare_doubles);
             assay_advice_fit_tail(excesses, 40, &shape, &scale);
             assert_true(shape <= 0.0 && scale > 0.0);
             assert_true(shape == 0.0 || -scale / shape > excesses[39]);

@@ -3,6 +3,7 @@
  * algorithm must keep is in conformance_test.c. */
 #include "tests/unit/suggest/support.h"
 
+#include "common/number.h"
 #include "suggest/proposer.h"
 #include "suggest/registry.h"
 
@@ -292,20 +293,12 @@ test_centre_comes_first(void **state ASSAY_UNUSED)
 }
 
 /* Kolmogorov-Smirnov distance of n sorted-in-place numbers from uniform. */
-static int
-compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return x < y ? -1 : x > y;
-}
-
 static double
 distance_from_uniform(double *u, size_t n)
 {
     double worst = 0.0;
 
-    qsort(u, n, sizeof *u, compare_doubles);
+    qsort(u, n, sizeof *u, assay_compare_doubles);
     for (size_t i = 0; i < n; i++)
         worst = fmax(worst, fmax(fabs(u[i] - (double)i / (double)n),
                                  fabs(u[i] - (double)(i + 1) / (double)n)));

@@ -452,7 +452,7 @@ run_with_source(double sign, size_t n_sources)
         }
         driver_done(&driver);
     }
-    qsort(best, 9, sizeof *best, driver_compare);
+    qsort(best, 9, sizeof *best, assay_compare_doubles);
     return best[4];
 }
 

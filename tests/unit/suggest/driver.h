@@ -4,6 +4,7 @@
 
 #include "tests/unit/suggest/support.h"
 
+#include "common/number.h"
 #include "suggest/algorithms/algorithms.h"
 #include "suggest/view.h"
 
@@ -143,14 +144,6 @@ driver_minimise(const struct assay_plugin_algorithm *algorithm, const char *para
     return best;
 }
 
-static inline int
-driver_compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return x < y ? -1 : x > y;
-}
-
 /* Median over `seeds` seeds of what driver_minimise reaches. */
 static inline double
 driver_median(const struct assay_plugin_algorithm *algorithm, const char *parameters,
@@ -160,7 +153,7 @@ driver_median(const struct assay_plugin_algorithm *algorithm, const char *parame
 
     for (size_t seed = 0; seed < seeds; seed++)
         best[seed] = driver_minimise(algorithm, parameters, settings, seed, function, trials);
-    qsort(best, seeds, sizeof *best, driver_compare);
+    qsort(best, seeds, sizeof *best, assay_compare_doubles);
     median = best[seeds / 2];
     free(best);
     return median;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/number.h"
 #include "suggest/algorithms/fidelity/brackets.h"
 #include "suggest/algorithms/fidelity/ladder.h"
 #include "suggest/algorithms/fidelity/population.h"
@@ -220,14 +221,6 @@ struct bed {
     double *seconds; /* what would be measured at the second rung, by trial */
 };
 
-static int
-compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return x < y ? -1 : x > y;
-}
-
 static struct bed
 bed_of(const struct assay_plugin_space *space, size_t n, double first, bool straight)
 {
@@ -244,7 +237,7 @@ bed_of(const struct assay_plugin_space *space, size_t n, double first, bool stra
         bed.seconds[i] =
             first * firsts[i] + sqrt(1.0 - first * first) * assay_random_normal(&random);
     }
-    qsort(sorted, n, sizeof *sorted, compare_doubles);
+    qsort(sorted, n, sizeof *sorted, assay_compare_doubles);
     for (size_t i = 0; i < n; i++) {
         bool second = straight || firsts[i] < sorted[n / 3];
         /* Units differ, and one outlier is there. */

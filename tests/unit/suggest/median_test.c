@@ -4,6 +4,7 @@
 
 #include <malloc.h>
 
+#include "common/number.h"
 #include "suggest/rules/columns.h"
 #include "suggest/rules/curve.h"
 #include "suggest/rules/rules.h"
@@ -83,14 +84,6 @@ figure_at(const struct reference *reference, size_t trial, int64_t step, double 
     return n > 0;
 }
 
-static int
-compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return x < y ? -1 : x > y;
-}
-
 static bool
 reference_stops(struct reference *reference, size_t trial, int64_t step, double value,
                 double *ret_threshold, uint64_t *ret_compared)
@@ -115,7 +108,7 @@ reference_stops(struct reference *reference, size_t trial, int64_t step, double 
     }
     if (n == 0 || (int64_t)n < reference->min_trials)
         return false;
-    qsort(figures, n, sizeof *figures, compare_doubles);
+    qsort(figures, n, sizeof *figures, assay_compare_doubles);
     threshold = n % 2 == 1 ? figures[n / 2] : figures[n / 2 - 1] / 2.0 + figures[n / 2] / 2.0;
     (void)figure_at(reference, trial, STEPS - 1, &average, &best);
     *ret_threshold = reference->maximize ? -threshold : threshold;

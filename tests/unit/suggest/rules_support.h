@@ -5,6 +5,7 @@
 
 #include "tests/unit/suggest/support.h"
 
+#include "common/number.h"
 #include "suggest/registry.h"
 #include "suggest/rules/rules.h"
 #include "suggest/settings.h"
@@ -141,14 +142,6 @@ same(double a, double b)
 }
 
 /* --- everything that was told, by trial and step --- */
-
-static inline int
-compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return x < y ? -1 : x > y;
-}
 
 struct table {
     bool measured[TRIALS + 1][STEPS + 4];

@@ -175,7 +175,7 @@ test_percentile_against_reference(void **state ASSAY_UNUSED)
                 assert_false(decision.stop);
                 continue;
             }
-            qsort(figures, n, sizeof *figures, compare_doubles);
+            qsort(figures, n, sizeof *figures, assay_compare_doubles);
             place = share * (double)(n - 1);
             threshold = figures[(size_t)place];
             if (place > floor(place))

@@ -17,24 +17,7 @@
 #include "common/random.h"
 #include "schemas/point.h"
 #include "schemas/space.h"
-
-/* JSON written with ' for ". */
-static inline json_t *
-json_of(const char *text)
-{
-    assay_auto_free char *copy = assay_strdup(text);
-    json_error_t fault;
-    json_t *json;
-
-    for (char *c = copy; *c != '\0'; c++) {
-        if (*c == '\'')
-            *c = '"';
-    }
-    json = json_loads(copy, JSON_DECODE_ANY, &fault);
-    if (json == NULL)
-        fail_msg("%s at %d in %s", fault.text, fault.position, copy);
-    return json;
-}
+#include "tests/unit/json_of.h"
 
 static inline struct assay_space *
 space_of_json(const json_t *parameters)

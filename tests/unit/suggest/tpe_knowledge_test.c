@@ -160,7 +160,7 @@ run_with_source(double sign, int64_t trials)
         }
         driver_done(&driver);
     }
-    qsort(best, 9, sizeof *best, driver_compare);
+    qsort(best, 9, sizeof *best, assay_compare_doubles);
     return best[4];
 }
 

@@ -7,9 +7,7 @@
 
 #include <cmocka.h>
 
-#include <dirent.h>
-
-#include "common/file.h"
+#include "tests/unit/corpus.h"
 
 #define LLVMFuzzerTestOneInput fuzz_metric_line
 #include "tests/fuzz/metric_line_fuzz.c"
@@ -17,32 +15,6 @@
 #define LLVMFuzzerTestOneInput fuzz_tensorboard
 #include "tests/fuzz/tensorboard_fuzz.c"
 #undef LLVMFuzzerTestOneInput
-
-static void
-replay(const char *name, int (*target)(const uint8_t *data, size_t size))
-{
-    assay_auto_free char *folder = assay_format("tests/fuzz/corpus/%s", name);
-    DIR *files = opendir(folder);
-    size_t n = 0;
-
-    if (files == NULL) {
-        printf("SKIPPED: %s is not here\n", folder);
-        skip();
-    }
-    for (const struct dirent *file; (file = readdir(files)) != NULL;) {
-        assay_auto_free char *path = assay_format("%s/%s", folder, file->d_name);
-        assay_auto_free char *text = NULL;
-        size_t length;
-
-        if (file->d_name[0] == '.')
-            continue;
-        assert_int_equal(assay_file_read(path, 1 << 20, &text, &length, NULL), ASSAY_OK);
-        target((const uint8_t *)text, length);
-        n++;
-    }
-    closedir(files);
-    assert_true(n > 0);
-}
 
 static void
 metric_line(void **state)
