@@ -215,6 +215,24 @@ class Ends(Kube):
         self.assertEqual(rows[0]["attempts"][0]["message"], "ended for the pause of its study")
         self.wait_no_pods()
 
+    def test_killed_while_a_pause_ends_pods(self):
+        go = threading.Event()
+        self.image("deaf", lambda c: (c.print("loss=1"), go.wait(120))[0])
+        self.submit(pod_study("k", "deaf", trials=2, parallel=2, grace="2s"))
+        base.wait_for(lambda: sum(p["status"]["phase"] == "Running"
+                                  for p in self.cluster.pods()) == 2, "two pods run", 60)
+        base.call(self.daemon, "POST", f"{base.STUDIES}/k/pause?requeue=true")
+        self.daemon.kill()
+        self.daemon.start()
+        base.wait_for(lambda: base.call(self.daemon, "GET", f"{base.STUDIES}/k")["trials"][
+            "queued"] == 2, "two trials wait", 60)
+        self.wait_no_pods()
+        go.set()
+        base.call(self.daemon, "POST", f"{base.STUDIES}/k/resume")
+        self.assertEqual(base.wait_final(self.daemon, "k", 60)["state"], "succeeded")
+        for row in self.trials("k"):
+            self.assertEqual([attempt["reason"] for attempt in row["attempts"]], [None, None], row)
+
     def test_early_stop(self):
         def curve(container):
             x = float(container.spec["command"][1])
