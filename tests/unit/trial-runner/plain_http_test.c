@@ -231,7 +231,7 @@ silence_ends_at_the_timeout(void **state)
     http = start(&server, &url);
     assert_int_equal(assay_plain_http_send(http, "GET", "/", NULL, 200000, &code, &body, NULL),
                      ASSAY_E_TIMEOUT);
-    assert_in_range(assay_monotonic_us() - start_us, 190000, 2000000);
+    assert_in_range(assay_monotonic_us() - start_us, 190000, 30 * ASSAY_SECOND_US);
     /* The rest of a late answer is never taken for the next one's. */
     assert_int_equal(assay_plain_http_send(http, "GET", "/", NULL, 200000, &code, &body, NULL),
                      ASSAY_E_UNAVAILABLE);

