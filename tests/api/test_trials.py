@@ -139,7 +139,7 @@ class AskTell(ApiTest):
             self.assertEqual(self.api.get(self.api.path(name, target)).status, 404)
 
     def test_a_study_that_runs_its_trials_refuses_asks(self):
-        name = self.api.create(trial={"command": ["/bin/true"]}, limits={"trials": 1})
+        name = self.api.create(trial={"command": ["sleep", "300"]}, limits={"trials": 1})
         answer = self.api.post(self.api.path(name, "/suggestions"), {})
         self.assertEqual(answer.status, 409)
         self.api.request("DELETE", self.api.path(name) + "?force=true")
