@@ -241,8 +241,11 @@ assay__kube_spaces_tidy(struct assay_kube_executor *executor)
         for (attempt = executor->attempts; space->hopeless && !needed && attempt != NULL;
              attempt = attempt->hh.next)
             needed = assay__kube_space_concerns(space, attempt);
-        if (space->hopeless && !needed)
-            close_space(space);
+        if (!space->hopeless || needed)
+            continue;
+        assay_log(ASSAY_LOG_INFO, "%s of namespace %s are not asked for any more", space->what,
+                  space->name);
+        close_space(space);
     }
 }
 

@@ -566,6 +566,9 @@ class Refusals(Shared):
         message = self.refused("away", job("quick"), kubernetes={"namespace": "kube-system"})
         self.assertRegex(message, r'cannot list resource "(pods|jobs)" in API group "(batch)?" in '
                          'the namespace "kube-system"')
+        for what in ("pods", "jobs.batch"):  # nobody needs them any more
+            base.wait_for(lambda: f"{what} of namespace kube-system are not asked for any more" in
+                          self.daemon.log.read_text(), f"{what} are given up")
 
     def test_forbidden_kind(self):
         message = self.refused("forbidden", {
