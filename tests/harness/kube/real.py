@@ -8,6 +8,7 @@ rights of deploy/kubernetes, no more.
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import http.server
 import json
@@ -222,6 +223,7 @@ class Real:
     def __init__(self, kubeconfig, folder, kinds=None, standard="restricted"):
         """`kinds`: the folders of deploy/kinds whose rights assayd gets; None: all.
         `standard`: what the namespace holds pods to."""
+        self.kubeconfig = kubeconfig
         config = yaml.safe_load(pathlib.Path(kubeconfig).read_text())
 
         def named(section, key, name):
@@ -277,6 +279,8 @@ class Real:
                     pass  # it has gone by itself
 
     def __enter__(self):
+        self.turn = open(self.kubeconfig)  # two kubelets would run each other's pods
+        fcntl.flock(self.turn, fcntl.LOCK_EX)
         self.sweep()
         if self.store.list(KINDS[1], None, lambda n: True)[0]:
             raise RuntimeError("this cluster has nodes of its own; the tests play the only ones")
@@ -301,6 +305,7 @@ class Real:
         self.sweep()
         self.kubelet.shutdown()
         self.kubelet.server_close()
+        self.turn.close()
 
     def apply(self, path, item):
         try:
