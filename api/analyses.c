@@ -97,7 +97,7 @@ collect(void *arg, const struct assay_trial *trial)
     if (assay_point_decode(collecting->spec->space, trial->parameters, "", false, &faults,
                            collecting->point)) {
         for (size_t k = 0; k < collecting->n_objectives; k++)
-            collecting->costs[k] = assay_outcome_cost(&collecting->objectives[k], trial->metrics);
+            collecting->costs[k] = assay_outcome_cost(&collecting->objectives[k], trial, true);
         assay_analysis_trials_add(&collecting->trials, collecting->point, collecting->costs,
                                   feasible);
     }
@@ -278,19 +278,20 @@ recall_one(struct history *history, const struct assay_trial *trial)
 {
     const struct assay_objective *objective = &history->spec->objectives[0];
     const json_t *predicted = json_object_get(trial->why, "predicted");
-    double cost = assay_outcome_cost(objective, trial->metrics);
+    double cost = assay_outcome_cost(objective, trial, true);
+    double measured = assay_outcome_cost(objective, trial, false);
     double mean = assay_outcome_metric(predicted, "mean");
 
     if (!assay_outcome_feasible(history->spec, trial->metrics))
-        cost = NAN;
+        cost = measured = NAN;
     history->trials[history->n++] = (struct assay_advice_trial){
         .value = cost,
         .mean = objective->goal == ASSAY_GOAL_MAXIMIZE ? -mean : mean,
         .sd = assay_outcome_metric(predicted, "sd"),
     };
-    if (isfinite(cost) && (history->best == 0 || cost < history->best_cost)) {
+    if (isfinite(measured) && (history->best == 0 || measured < history->best_cost)) {
         history->best = trial->number;
-        history->best_cost = cost;
+        history->best_cost = measured;
     }
 }
 
@@ -310,7 +311,7 @@ recall(void *arg, const struct assay_trial *trial)
     for (size_t k = 0; k < m; k++) {
         double *cost = &history->costs[history->n * m + k];
 
-        *cost = assay_outcome_cost(&history->spec->objectives[k], trial->metrics);
+        *cost = assay_outcome_cost(&history->spec->objectives[k], trial, false);
         if (!isfinite(*cost))
             return;
     }

@@ -45,10 +45,13 @@ assay_outcome_metric(const json_t *metrics, const char *name)
 }
 
 double
-assay_outcome_cost(const struct assay_objective *objective, const json_t *metrics)
+assay_outcome_cost(const struct assay_objective *objective, const struct assay_trial *trial,
+                   bool foretold)
 {
-    double value = assay_outcome_metric(metrics, objective->metric);
+    double value = foretold ? assay_trial_forecast(trial, objective->metric) : NAN;
 
+    if (isnan(value))
+        value = assay_outcome_metric(trial->metrics, objective->metric);
     return objective->goal == ASSAY_GOAL_MAXIMIZE ? -value : value;
 }
 

@@ -19,8 +19,10 @@ void assay_outcomes_done(struct assay_outcomes *outcomes);
 
 /* The metric's value, NaN when there is none. */
 double assay_outcome_metric(const json_t *metrics, const char *name);
-/* The objective's value, turned so that smaller is better; NaN when there is none. */
-double assay_outcome_cost(const struct assay_objective *objective, const json_t *metrics);
+/* The trial's value of the objective, turned so that smaller is better; NaN when there is
+ * none.  `foretold`: of a stopped trial what it would probably have ended with, if known. */
+double assay_outcome_cost(const struct assay_objective *objective, const struct assay_trial *trial,
+                          bool foretold);
 /* Whether every bound is kept; one that was not measured is not. */
 bool assay_outcome_feasible(const struct assay_study_spec *spec, const json_t *metrics);
 

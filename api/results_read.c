@@ -58,7 +58,7 @@ add_point(void *arg, const struct assay_trial *trial)
     }
     row = front->costs + front->n_points * m;
     for (size_t i = 0; i < m; i++) {
-        row[i] = assay_outcome_cost(&front->spec->objectives[i], trial->metrics);
+        row[i] = assay_outcome_cost(&front->spec->objectives[i], trial, false);
         if (!isfinite(row[i]))
             return;
     }

@@ -209,6 +209,7 @@ add_why(const struct assay_cli *cli, const json_t *study, const json_t *trial,
 {
     const json_t *objectives = json_object_get(study, "objectives");
     const json_t *objective = json_array_get(objectives, 0);
+    const json_t *why = json_object_get(trial, "why");
     const struct assay_why_study told = {
         .metric = json_array_size(objectives) == 1 ? assay_member_text(objective, "metric") : NULL,
         .maximize = strcmp(assay_member_text(objective, "goal"), "maximize") == 0,
@@ -217,7 +218,8 @@ add_why(const struct assay_cli *cli, const json_t *study, const json_t *trial,
 
     assay_buffer_puts(text, "\nwhy\n");
     assay_why_text(trial, &told, text);
-    add_members("stopped early", json_object_get(json_object_get(trial, "why"), "stop"), text);
+    add_members("stopped early", json_object_get(why, "stop"), text);
+    add_members("what it would have ended with", json_object_get(why, "forecast"), text);
 }
 
 static void

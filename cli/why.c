@@ -12,8 +12,8 @@
 static const char *const spoken[] = {
     "proposed_by", "algorithm", "regime",     "share",       "phase",       "point",
     "reason",      "predicted", "incumbent",  "pending",     "good",        "bad",
-    "candidates",  "place",     "of",         "source",      "stop",        "index",
-    "drawn_from",  "log_ratio", "generation", "acquisition", "learned_from"};
+    "candidates",  "place",     "of",         "source",      "stop",        "forecast",
+    "index",       "drawn_from", "log_ratio", "generation",  "acquisition", "learned_from"};
 /* With `generation` only. */
 static const char *const of_generation[] = {"run", "population", "sigma"};
 
@@ -97,13 +97,14 @@ add_kind(const json_t *why, struct assay_buffer *text)
         assay_buffer_printf(text, "  because %s\n", reason);
 }
 
-/* What was expected against what came. */
+/* What was expected against what came; of a stopped trial, what would have come. */
 static void
 add_prediction(const json_t *trial, const json_t *predicted, const struct assay_why_study *study,
                struct assay_buffer *text)
 {
     double mean = assay_member_number(predicted, "mean"), sd = assay_member_number(predicted, "sd");
-    double value = assay_member_number(trial, "value");
+    const json_t *forecast = json_object_get(json_object_get(trial, "why"), "forecast");
+    double value = assay_member_number(forecast != NULL ? forecast : trial, "value");
     assay_auto_free char *metric =
         assay_text_clean(study->metric != NULL ? study->metric : "the value");
     assay_auto_free char *mean_text = assay_text_number(mean);
@@ -117,7 +118,8 @@ add_prediction(const json_t *trial, const json_t *predicted, const struct assay_
     if (isfinite(value) && study->metric != NULL) {
         assay_auto_free char *value_text = assay_text_number(value);
 
-        assay_buffer_printf(text, "; measured %s", value_text);
+        assay_buffer_printf(text, forecast != NULL ? "; going on, about %s" : "; measured %s",
+                            value_text);
         if (isfinite(better) && fabs(better) < 0.05)
             assay_buffer_puts(text, ", as expected");
         else if (isfinite(better))

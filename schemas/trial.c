@@ -6,6 +6,7 @@
 
 #include "common/json.h"
 #include "common/memory.h"
+#include "common/number.h"
 
 void
 assay_attempt_done(struct assay_attempt *attempt)
@@ -27,6 +28,19 @@ assay_trial_done(struct assay_trial *trial)
         assay_attempt_done(&trial->attempts[i]);
     free(trial->attempts);
     *trial = (struct assay_trial){0};
+}
+
+double
+assay_trial_forecast(const struct assay_trial *trial, const char *metric)
+{
+    const json_t *forecast = json_object_get(trial->why, "forecast");
+    const char *of = json_string_value(json_object_get(forecast, "metric"));
+    double value;
+
+    if (trial->state != ASSAY_TRIAL_STOPPED || of == NULL || strcmp(of, metric) != 0 ||
+        !assay_json_get_real(json_object_get(forecast, "value"), &value))
+        return NAN;
+    return value;
 }
 
 /* --- members that may be null --- */

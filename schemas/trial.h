@@ -47,6 +47,10 @@ struct assay_trial {
 void assay_attempt_done(struct assay_attempt *attempt);
 void assay_trial_done(struct assay_trial *trial);
 
+/* What a stopped trial's `metric` would probably have ended with, from its why.forecast
+ * ({"metric","value","trials"}); NaN: not known, or not of this metric. */
+double assay_trial_forecast(const struct assay_trial *trial, const char *metric);
+
 /* The trial object of the contract.  New reference. */
 json_t *assay_trial_encode(const struct assay_trial *trial, const char *project, const char *study);
 

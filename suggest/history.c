@@ -160,6 +160,7 @@ fill(struct assay_history *history, size_t i, const struct assay_plugin_trial *t
 
     trial->number = told->number;
     trial->state = told->state;
+    trial->foretold = told->foretold != 0;
     trial->budget = told->budget;
     trial->steps = told->steps;
     memcpy(trial->point, told->point, history->space->n_parameters * sizeof *trial->point);

@@ -16,6 +16,7 @@ struct assay_history_trial {
     double budget;  /* NaN = none */
     int64_t steps;  /* -1 = none */
     double *point;  /* owned by the history, n_parameters items */
+    bool foretold;  /* stopped early, and values[0] is what it would probably have ended with */
     double *values; /* owned, n_objectives items, smaller is better; NaN = none */
     double *rung_values; /* owned, n_rungs items; NaN = not reached */
     double *constraints; /* owned, n_constraints items, <= 0 holds; NaN = not measured */

@@ -28,7 +28,7 @@ extern "C" {
 #endif
 
 #define ASSAY_PLUGIN_ABI_MAJOR 1u
-#define ASSAY_PLUGIN_ABI_MINOR 2u
+#define ASSAY_PLUGIN_ABI_MINOR 3u
 
 /* What a slot returns.  Negative: it failed and the error text says why. */
 #define ASSAY_PLUGIN_OK 0
@@ -106,7 +106,9 @@ struct assay_plugin_space {
 struct assay_plugin_trial {
     int64_t number;       /* >= 1, unique in the study */
     uint32_t state;
-    uint32_t reserved;    /* 0 */
+    /* Since 1.3.  1: the trial was stopped, and values[0] is what it would probably have
+     * ended with, not what it had measured by then.  Else 0. */
+    uint32_t foretold;
     const double *point;
     const double *values; /* n_objectives items; the host turned the sign of the maximised
                            * ones, so smaller is better; NaN = none, may be infinite */

@@ -283,6 +283,7 @@ decode_trial(const struct assay_proposer *proposer, const json_t *json, double *
              struct assay_plugin_trial *ret_trial, struct assay_error *err)
 {
     const json_t *budget = json_object_get(json, "budget"), *steps = json_object_get(json, "steps");
+    const json_t *forecast = json_object_get(json, "forecast");
     struct assay_faults faults = {0};
     assay_status status;
 
@@ -300,6 +301,11 @@ decode_trial(const struct assay_proposer *proposer, const json_t *json, double *
     status = decode_state(json_object_get(json, "state"), &ret_trial->state, err);
     if (status == ASSAY_OK)
         status = decode_values(proposer, json_object_get(json, "values"), values, err);
+    if (status == ASSAY_OK && ret_trial->state == ASSAY_PLUGIN_STOPPED &&
+        json_is_number(forecast)) {
+        ret_trial->foretold = 1;
+        values[0] = proposer->signs[0] * json_number_value(forecast);
+    }
     if (status == ASSAY_OK)
         status =
             decode_constraints(proposer, json_object_get(json, "constraints"), constraints, err);

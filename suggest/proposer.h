@@ -28,12 +28,15 @@ struct assay_proposer *assay_proposer_free(struct assay_proposer *proposer); /* 
 
 /* Tells trials, new or changed:
  *   [{"number": 3, "state": "succeeded", "parameters": {…}, "values": [0.3],
- *     "constraints": [17.5], "rungs": [0.9, 0.5, null], "budget": 9, "steps": 12}]
+ *     "constraints": [17.5], "rungs": [0.9, 0.5, null], "budget": 9, "steps": 12,
+ *     "forecast": 0.2}]
  * state: "pending" (or queued, running, paused, stopping) or a final state of a
  * trial.  values, constraints: one per objective and per constraint of the study as
  * measured, null where there is none, or null altogether.  rungs: the first
  * objective's value at each budget of assay_rungs (suggest/rungs.h) that the trial
- * has used, as far as it came.  constraints, rungs, budget and steps may be left out.
+ * has used, as far as it came.  forecast, of a stopped trial: what its first objective would
+ * probably have ended with (suggest/forecast.h); the algorithm learns from that in place of
+ * what was measured.  constraints, rungs, budget, steps and forecast may be left out.
  * All or nothing:
  * ASSAY_E_INVALID_VALUE, ASSAY_E_PLUGIN. */
 ASSAY_MUST_CHECK assay_status assay_proposer_tell(struct assay_proposer *proposer,

@@ -29,6 +29,7 @@ struct carried {
     double *point;       /* n_parameters */
     double *unit;        /* n_dimensions, NaN where inactive; NULL until its source is ended */
     double *values;      /* n_objectives, as measured */
+    double forecast;     /* of the first, if it was stopped; NaN = none */
     double *constraints; /* n_constraints, as measured; NaN = not */
     double budget;
     int64_t steps;
@@ -283,6 +284,7 @@ assay_sources_add(struct assay_sources *sources, const struct assay_trial *trial
         .state = trial->state,
         .budget = trial->budget,
         .steps = trial->last_step,
+        .forecast = assay_trial_forecast(trial, spec->objectives[0].metric),
     };
 
     if (trial->state != ASSAY_TRIAL_SUCCEEDED && trial->state != ASSAY_TRIAL_STOPPED)
@@ -410,13 +412,18 @@ encode_numbers(const double *numbers, size_t n)
 static json_t *
 encode_trial(const struct assay_study_spec *spec, const struct carried *trial)
 {
-    return json_pack("{s:I, s:s, s:o, s:o, s:o, s:o, s:I}", "number", (json_int_t)trial->number,
-                     "state", assay_trial_state_name(trial->state), "parameters",
-                     assay_point_encode(spec->space, trial->point), "values",
-                     encode_numbers(trial->values, spec->n_objectives), "constraints",
-                     encode_numbers(trial->constraints, spec->n_constraints), "budget",
-                     isnan(trial->budget) ? json_null() : json_real(trial->budget), "steps",
-                     (json_int_t)trial->steps);
+    json_t *json =
+        json_pack("{s:I, s:s, s:o, s:o, s:o, s:o, s:I}", "number", (json_int_t)trial->number,
+                  "state", assay_trial_state_name(trial->state), "parameters",
+                  assay_point_encode(spec->space, trial->point), "values",
+                  encode_numbers(trial->values, spec->n_objectives), "constraints",
+                  encode_numbers(trial->constraints, spec->n_constraints), "budget",
+                  isnan(trial->budget) ? json_null() : json_real(trial->budget), "steps",
+                  (json_int_t)trial->steps);
+
+    if (!isnan(trial->forecast))
+        json_object_set_new(json, "forecast", json_real(trial->forecast));
+    return json;
 }
 
 json_t *

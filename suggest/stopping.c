@@ -7,6 +7,7 @@
 
 #include "common/memory.h"
 #include "common/number.h"
+#include "suggest/forecast.h"
 #include "suggest/guard.h"
 #include "suggest/registry.h"
 #include "suggest/settings.h"
@@ -26,6 +27,7 @@ struct assay_stopping {
     struct assay_view *view;
     struct node root;
     struct assay_guard *guard; /* NULL: nothing holds trials back */
+    struct assay_forecasts *forecasts;
     char *metric;
 };
 
@@ -142,6 +144,7 @@ assay_stopping_new(const struct assay_study_spec *spec, struct assay_stopping **
         .view = view,
         .root = root,
         .guard = assay_guard_new(&spec->early_stopping, objective->goal == ASSAY_GOAL_MAXIMIZE),
+        .forecasts = assay_forecasts_new(objective),
         .metric = assay_strdup(objective->metric),
     };
     return ASSAY_OK;
@@ -156,6 +159,7 @@ assay_stopping_free(struct assay_stopping *stopping)
     assay_view_free(stopping->view);
     assay_space_free(stopping->space);
     assay_guard_free(stopping->guard);
+    assay_forecasts_free(stopping->forecasts);
     free(stopping->metric);
     free(stopping);
     return NULL;
@@ -270,9 +274,16 @@ assay_stopping_report(struct assay_stopping *stopping, int64_t number, int64_t s
 {
     ask_node(&stopping->root, number, step, value, ret_decision);
     ret_decision->metric = stopping->metric;
+    assay_forecasts_report(stopping->forecasts, number, step, value);
     if (stopping->guard != NULL)
         ret_decision->stop =
             assay_guard_allows(stopping->guard, number, step, value, ret_decision->stop);
+}
+
+double
+assay_stopping_forecast(const struct assay_stopping *stopping, int64_t number, size_t *ret_trials)
+{
+    return assay_forecasts_end(stopping->forecasts, number, ret_trials);
 }
 
 static void
@@ -288,6 +299,7 @@ void
 assay_stopping_finish(struct assay_stopping *stopping, int64_t number, enum assay_trial_state state)
 {
     finish_node(&stopping->root, number, assay_plugin_state(state));
+    assay_forecasts_finish(stopping->forecasts, number, state == ASSAY_TRIAL_SUCCEEDED);
     if (stopping->guard != NULL)
         assay_guard_finish(stopping->guard, number, state == ASSAY_TRIAL_SUCCEEDED,
                            state == ASSAY_TRIAL_SUCCEEDED || state == ASSAY_TRIAL_STOPPED);

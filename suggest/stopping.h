@@ -9,6 +9,9 @@
  *
  * A trial's parameters are told before its first report, to the rules that care for them.
  *
+ * What a trial that is stopped would have ended with is foretold here, too, as here every
+ * measurement is heard: the algorithm is to learn from that.
+ *
  * State is a cache: after a restart, report every live trial's measurements, and
  * each ended trial's followed by its end, in any order of trials, and ignore the
  * decisions.  What `checks` had counted of a live trial may then count anew.
@@ -54,6 +57,10 @@ void assay_stopping_start(struct assay_stopping *stopping, int64_t number, const
 /* The trial measured its objective; what was decided. */
 void assay_stopping_report(struct assay_stopping *stopping, int64_t number, int64_t step,
                            double value, struct assay_decision *ret_decision);
+/* What a live trial's objective would end with (suggest/forecast.h); NaN: not known.
+ * `ret_trials`: from how many that is learned. */
+double assay_stopping_forecast(const struct assay_stopping *stopping, int64_t number,
+                               size_t *ret_trials);
 /* The trial has ended; no report may follow. */
 void assay_stopping_finish(struct assay_stopping *stopping, int64_t number,
                            enum assay_trial_state state);

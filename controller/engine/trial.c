@@ -107,6 +107,7 @@ void
 assay__trial_tell_host(const struct assay__trial *trial)
 {
     const struct assay_study_spec *spec = trial->study->spec;
+    double forecast = assay_trial_forecast(&trial->row, spec->objectives[0].metric);
     json_t *values = json_null(), *constraints = json_null();
     json_t *message;
 
@@ -134,7 +135,25 @@ assay__trial_tell_host(const struct assay__trial *trial)
                         "budget",
                         isnan(trial->row.budget) ? json_null() : json_real(trial->row.budget),
                         "steps", (json_int_t)trial->row.last_step);
+    if (!isnan(forecast))
+        json_object_set_new(message, "forecast", json_real(forecast));
     assay_suggest_host_tell(trial->study->engine->host, trial->study->id, message);
+}
+
+/* Of a stopped one the algorithm is to learn what it would have ended with. */
+static void
+leave_rule(struct assay__trial *trial)
+{
+    struct assay_stopping *stopping = trial->study->stopping;
+    size_t learned_from;
+    double value = assay_stopping_forecast(stopping, trial->row.number, &learned_from);
+
+    if (trial->row.state == ASSAY_TRIAL_STOPPED && !isnan(value))
+        json_object_set_new(trial->row.why, "forecast",
+                            json_pack("{s:s, s:f, s:I}", "metric",
+                                      trial->study->spec->objectives[0].metric, "value", value,
+                                      "trials", (json_int_t)learned_from));
+    assay_stopping_finish(stopping, trial->row.number, trial->row.state);
 }
 
 void
@@ -163,7 +182,7 @@ assay__trial_apply(struct assay__trial *trial, enum assay_trial_event event,
         trial->row.lease_expires_us = ASSAY_TIME_NONE;
         study->later = false;
         if (study->stopping != NULL)
-            assay_stopping_finish(study->stopping, trial->row.number, trial->row.state);
+            leave_rule(trial);
         assay__trial_tell_host(trial);
     } else if (trial->row.state == ASSAY_TRIAL_PAUSED) {
         study->later = false;

@@ -115,9 +115,17 @@ export interface StopDecision {
   message?: string;
 }
 
+/** What a stopped trial would probably have ended with, by so many whole trials. */
+export interface Forecast {
+  metric: string;
+  value: Metric;
+  trials: number;
+}
+
 export interface Why {
   proposed_by: string;
   stop: StopDecision | null;
+  forecast?: Forecast;
   [key: string]: unknown;
 }
 

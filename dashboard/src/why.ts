@@ -62,12 +62,13 @@ function prediction(trial: Trial, predicted: Facts | null, objectives: readonly 
   const objective = objectives.length === 1 ? objectives[0] : undefined;
   if (!Number.isFinite(mean) || !Number.isFinite(sd)) return "";
   const expected = `Expected ${objective?.metric ?? "the value"} ${formatMetric(mean)} ± ${formatNumber(sd, 2)}`;
-  const value = toNumber(trial.value);
+  const forecast = trial.why.forecast;
+  const value = toNumber(forecast ? forecast.value : trial.value);
   if (!objective || !Number.isFinite(value) || !(sd > 0)) return expected;
   const better = ((mean - value) / sd) * (objective.goal === "maximize" ? -1 : 1);
   const verdict = Math.abs(better) < 0.05 ? "as expected"
     : `${Math.abs(better).toFixed(1)} standard deviations ${better > 0 ? "better" : "worse"}`;
-  return `${expected}; measured ${formatMetric(value)}, ${verdict}`;
+  return `${expected}; ${forecast ? "going on, about" : "measured"} ${formatMetric(value)}, ${verdict}`;
 }
 
 function acquisition(chosen: Facts | null): string {

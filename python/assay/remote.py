@@ -56,6 +56,8 @@ class Trial:
     values: List[Optional[float]]
     """One per objective as measured; None where there is none. May be nan or infinite."""
     constraints: List[Optional[float]]
+    forecast: Optional[float]
+    """Of a stopped trial: what the first objective would probably have ended with; else None."""
     budget: Optional[float]
     steps: Optional[int]
 
@@ -65,6 +67,7 @@ class Trial:
         self.parameters = dict(data["parameters"])
         self.values = [decode_number(value) for value in data.get("values") or []]
         self.constraints = [decode_number(value) for value in data.get("constraints") or []]
+        self.forecast = data.get("forecast")
         self.budget = data.get("budget")
         self.steps = data.get("steps")
 

@@ -30,6 +30,7 @@ struct sim_trial {
     double reached; /* steps done in this process, or before it where it went on */
     size_t next;    /* record of the curve to come */
     double value;   /* the last; NaN: none */
+    double forecast; /* of a stopped one; NaN: not known */
     double rungs[ASSAY_RUNGS_MAX];
     int64_t parent, resumed; /* 0: none; how often */
     size_t worker;
@@ -135,17 +136,19 @@ real_or_null(double value)
 static void
 tell_later(struct simulation *sim, const struct sim_trial *trial)
 {
-    json_t *values = json_array(), *rungs = json_array();
+    json_t *values = json_array(), *rungs = json_array(), *news;
 
     json_array_append_new(values, real_or_null(trial->value));
     for (size_t k = 0; k < sim->n_rungs; k++)
         json_array_append_new(rungs, real_or_null(trial->rungs[k]));
-    json_array_append_new(
-        sim->news,
-        json_pack("{s:I, s:s, s:O, s:o, s:o, s:f, s:I}", "number", (json_int_t)trial->number,
-                  "state", assay_trial_state_name(trial->state), "parameters", trial->parameters,
-                  "values", values, "rungs", rungs, "budget", trial->budget, "steps",
-                  trial->reached > 0.0 ? (json_int_t)floor(trial->reached) : (json_int_t)-1));
+    news = json_pack("{s:I, s:s, s:O, s:o, s:o, s:f, s:I}", "number", (json_int_t)trial->number,
+                     "state", assay_trial_state_name(trial->state), "parameters",
+                     trial->parameters, "values", values, "rungs", rungs, "budget", trial->budget,
+                     "steps",
+                     trial->reached > 0.0 ? (json_int_t)floor(trial->reached) : (json_int_t)-1);
+    if (!isnan(trial->forecast))
+        json_object_set_new(news, "forecast", json_real(trial->forecast));
+    json_array_append_new(sim->news, news);
 }
 
 static assay_status
@@ -248,8 +251,11 @@ static void
 end(struct simulation *sim, size_t i, enum assay_trial_state state)
 {
     struct sim_trial *trial = &sim->trials[i];
+    size_t learned_from;
 
     trial->state = state;
+    if (state == ASSAY_TRIAL_STOPPED)
+        trial->forecast = assay_stopping_forecast(sim->stopping, trial->number, &learned_from);
     if (sim->stopping != NULL && state != ASSAY_TRIAL_PAUSED)
         assay_stopping_finish(sim->stopping, trial->number, state);
     tell_later(sim, trial);
@@ -369,6 +375,7 @@ begin(struct simulation *sim, const json_t *suggestion, struct assay_error *err)
         .parameters = json_incref(json_object_get(suggestion, "parameters")),
         .reached = reached,
         .value = NAN,
+        .forecast = NAN,
         .parent = parent_number,
     };
     for (size_t k = 0; k < ASSAY_RUNGS_MAX; k++)

@@ -67,6 +67,46 @@ class StoppingTest(DaemonTest):
         self.assertGreaterEqual(float(read["assay_decision_seconds_sum"]),
                                 float(read["assay_decision_greatest_seconds"]))
 
+    def test_stopped_trials_teach_what_is_foretold(self):
+        """The curves fall alike from where their parameter x puts them, also across a crash."""
+        study = ask_tell_study("foretold", early_stopping={"name": "auto"},
+                               algorithm={"name": "random"}, seed=5)
+        study["parameters"] = [{"name": name, "type": "double", "min": 0, "max": 1}
+                               for name in ("x", "y")]
+        self.submit(study)
+        path = f"{STUDIES}/foretold"
+        fall = [3 * math.exp(-step / 4) for step in range(1, 25)]
+        for count in range(40):
+            if count == 25:
+                self.daemon.kill()
+                self.daemon.start()
+            asked = self.call("POST", path + "/suggestions", {"count": 1})["trials"][0]
+            trial = f"{path}/trials/{asked['number']}"
+            for step, fallen in enumerate(fall, 1):
+                metrics = {"loss": asked["parameters"]["x"] + fallen}
+                answer = self.call("POST", trial + "/measurements", {
+                    "measurements": [{"step": step, "metrics": metrics}]})
+                if answer["stop"]:
+                    break
+            self.call("POST", trial + "/complete", {"state": "succeeded", "metrics": metrics})
+        trials = self.call("GET", path + "/trials?page_size=100")["trials"]
+        best = min(trial["value"] for trial in trials)
+        stopped = [trial for trial in trials if trial["state"] == "stopped"]
+        self.assertGreater(len(stopped), 8)
+        for trial in stopped:
+            forecast = trial["why"]["forecast"]
+            self.assertEqual(forecast["metric"], "loss")
+            self.assertGreaterEqual(forecast["trials"], 3)
+            self.assertAlmostEqual(forecast["value"],
+                                   max(trial["parameters"]["x"] + fall[-1], best), places=9)
+            self.assertGreater(trial["value"], forecast["value"])
+        for trial in trials:
+            self.assertEqual("forecast" in trial["why"], trial["state"] == "stopped")
+        # By the last values, which depend on when a trial was stopped, it would not be so plain.
+        importance = self.call("GET", path + "/importance?method=fanova")["importance"]
+        self.assertEqual(importance[0]["parameter"], "x")
+        self.assertGreater(importance[0]["importance"], 0.9)
+
     def test_auto_decides_the_same_after_a_crash(self):
         stops = {}
         for name, crashes in (("steady", ()), ("crashing", (8, 15))):

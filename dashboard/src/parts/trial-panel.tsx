@@ -2,7 +2,7 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
 import {
-  type Attempt, FINAL_TRIAL, type MeasurementPage, type Problem, type StopDecision, type Study, type Trial, paths,
+  type Attempt, FINAL_TRIAL, type Forecast, type MeasurementPage, type Problem, type StopDecision, type Study, type Trial, paths,
 } from "../api";
 import {
   formatDuration, formatMetric, formatNumber, formatParameter, plural, timeOf, toNumber, words,
@@ -93,7 +93,7 @@ function TrialBody({ study, trial, canEdit, reload }: { study: Study; trial: Tri
         {running && trial.state !== "stopping" && canEdit && <StopButton study={study} trial={trial} reload={reload} />}
       </div>
       <p class="under">{facts.join(" · ")}</p>
-      {trial.why?.stop && <StopStory stop={trial.why.stop} study={study} />}
+      {trial.why?.stop && <StopStory stop={trial.why.stop} forecast={trial.why.forecast} study={study} />}
       {!trial.why?.stop && trial.state !== "succeeded" && (trial.message || trial.reason) && (
         <p class={`story s-${trial.state}`}><StateMark state={trial.state} /><span>{trial.message ?? words(trial.reason)}</span></p>
       )}
@@ -164,7 +164,7 @@ function Why({ lines }: { lines: readonly string[] }) {
   );
 }
 
-function StopStory({ stop, study }: { stop: StopDecision; study: Study }) {
+function StopStory({ stop, forecast, study }: { stop: StopDecision; forecast: Forecast | undefined; study: Study }) {
   const goal = study.objectives.find((o) => o.metric === stop.metric)?.goal ?? study.objectives[0]?.goal;
   const value = toNumber(stop.value);
   const threshold = toNumber(stop.threshold);
@@ -184,6 +184,7 @@ function StopStory({ stop, study }: { stop: StopDecision; study: Study }) {
           {goal === "maximize" ? "Higher is better" : "Lower is better"}
           {stop.compared ? `; compared with ${plural(stop.compared, "trial")}` : ""}.
           {stop.message && ` The rule says: ${stop.message}`}
+          {forecast && ` By what ${plural(forecast.trials, "whole trial")} did from there, it would have ended at about ${formatMetric(forecast.value)}; the algorithm learns from that.`}
         </p>
       </div>
     </div>

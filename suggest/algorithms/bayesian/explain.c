@@ -9,6 +9,8 @@
 
 /* Objectives beyond this many are not told of: the text has its size. */
 #define PREDICTIONS_MAX 16
+/* The best that are looked at for one that was followed to its end. */
+#define INCUMBENTS_MAX 16
 
 /* Text that grows in the suggestion's `why`. */
 struct writer {
@@ -68,15 +70,19 @@ static void
 put_incumbent(struct writer *writer, const struct assay_gp_explanation *explanation)
 {
     const struct assay_gp_model *model = explanation->model;
-    const struct assay_history_trial *trial;
-    size_t row;
+    size_t rows[INCUMBENTS_MAX], n = 0;
 
-    if (model->n_objectives > 1 || assay_gp_model_best(model, 1, NULL, &row) != 1)
-        return;
-    trial = model->data.trials[row];
-    if (trial->usable)
+    if (model->n_objectives == 1)
+        n = assay_gp_model_best(model, INCUMBENTS_MAX, NULL, rows);
+    for (size_t i = 0; i < n; i++) {
+        const struct assay_history_trial *trial = model->data.trials[rows[i]];
+
+        if (!trial->usable || trial->foretold)
+            continue;
         put(writer, ", \"incumbent\": {\"number\": %lld, \"value\": %.9g}",
             (long long)trial->number, explanation->signs[0] * trial->values[0]);
+        return;
+    }
 }
 
 void

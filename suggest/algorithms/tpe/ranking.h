@@ -1,11 +1,11 @@
 /* The trials in the order of how good they are, and which of them teach the model
  * what is good and what is bad.
  *
- * Order: succeeded by value; stopped early by how far they got, then value; what passes
- * bounds on other metrics, by how much, then value; then what failed, was infeasible or
- * has no finite value.  Cancelled trials say nothing.  With several objectives those that
- * succeeded go by fronts of non-dominated trials, and of the last front that is good
- * those that dominate most together.
+ * Order: succeeded, and stopped early with a forecast, by value; what else was stopped by
+ * how far it got, then value; what passes bounds on other metrics, by how much, then value;
+ * then what failed, was infeasible or has no finite value.  Cancelled trials say nothing.
+ * With several objectives those that succeeded go by fronts of non-dominated trials, and of
+ * the last front that is good those that dominate most together.
  *
  * A function of the set of trials alone, whatever way it came.  Telling costs
  * O(log trials) comparisons and moving pointers.  One thread at a time. */

@@ -86,11 +86,76 @@ test_sources_checked(void **state ASSAY_UNUSED)
         struct assay_proposer *proposer = NULL;
         struct assay_error err = {0};
 
-        assert_int_equal(open_with(two_bounds, cases[i].sources, &proposer, &err),
-                         cases[i].status);
+        assert_int_equal(open_with(two_bounds, cases[i].sources, &proposer, &err), cases[i].status);
         if (cases[i].message != NULL)
             assert_non_null(strstr(err.message, cases[i].message));
         assay_proposer_free(proposer);
+    }
+}
+
+/* Ten trials; every second one was stopped, with or without a forecast, or went on to
+ * what the forecast says. */
+static json_t *
+ten_trials(const char *state, bool foretold)
+{
+    json_t *trials = json_array();
+
+    for (int64_t i = 1; i <= 10; i++) {
+        double x = (double)i / 11.0, end = 1.0 - (x - 0.4) * (x - 0.4);
+        bool whole = i % 2 == 0;
+        json_t *trial = json_pack(
+            "{s:I, s:s, s:{s:f, s:f}, s:[f], s:I}", "number", (json_int_t)i, "state",
+            whole ? "succeeded" : state, "parameters", "x", x, "y", 0.7 * x, "values",
+            whole || strcmp(state, "succeeded") == 0 ? end : end - 0.5 * x, "steps", (json_int_t)3);
+
+        if (!whole && foretold)
+            json_object_set_new(trial, "forecast", json_real(end));
+        json_array_append_new(trials, trial);
+    }
+    return trials;
+}
+
+static json_t *
+next_after(const char *algorithm, const char *state, bool foretold)
+{
+    char spec[400];
+    struct assay_proposer *proposer;
+    json_t *trials = ten_trials(state, foretold), *answer, *point;
+    const int64_t number = 11;
+    bool exhausted;
+
+    snprintf(spec, sizeof spec,
+             "{'objective':{'metric':'acc','goal':'maximize'},'seed':3,'algorithm':{'name':'%s'},"
+             "'parameters':[{'name':'x','type':'double','min':0,'max':1},"
+             "{'name':'y','type':'double','min':0,'max':1}]}",
+             algorithm);
+    assert_int_equal(open_with(spec, NULL, &proposer, NULL), ASSAY_OK);
+    assert_int_equal(assay_proposer_tell(proposer, trials, NULL), ASSAY_OK);
+    assert_int_equal(assay_proposer_ask(proposer, &number, 1, &answer, &exhausted, NULL), ASSAY_OK);
+    point = json_incref(json_object_get(json_array_get(answer, 0), "parameters"));
+    json_decref(answer);
+    json_decref(trials);
+    assay_proposer_free(proposer);
+    return point;
+}
+
+/* A trial that was stopped teaches what is foretold of it as if it had been measured. */
+static void
+test_forecasts_teach(void **state ASSAY_UNUSED)
+{
+    static const char *const algorithms[] = {"bayesian", "tpe", "cmaes", "nsga2", "auto"};
+
+    for (size_t i = 0; i < ASSAY_COUNT(algorithms); i++) {
+        json_t *whole = next_after(algorithms[i], "succeeded", false);
+        json_t *foretold = next_after(algorithms[i], "stopped", true);
+        json_t *stopped = next_after(algorithms[i], "stopped", false);
+
+        if (!json_equal(whole, foretold) || json_equal(whole, stopped))
+            fail_msg("%s: whole %s, foretold %s, stopped %s", algorithms[i], json_dumps(whole, 0),
+                     json_dumps(foretold, 0), json_dumps(stopped, 0));
+        json_decref(whole);
+        json_decref(foretold);
+        json_decref(stopped);
     }
 }
 
@@ -138,13 +203,13 @@ test_history_knows_feasible(void **state ASSAY_UNUSED)
 static void
 test_priors_shown(void **state ASSAY_UNUSED)
 {
-    struct assay_space *space = space_of(
-        "[{'name':'lr','type':'double','min':0.001,'max':1,'scale':'log',"
-        "'prior':{'value':0.01,'confidence':'high'}},"
-        "{'name':'opt','type':'categorical','values':['a','b'],'prior':{'value':'b'}},"
-        "{'name':'n','type':'discrete','values':[1,2,4],"
-        "'prior':{'value':4,'confidence':'low'}},"
-        "{'name':'free','type':'bool'}]");
+    struct assay_space *space =
+        space_of("[{'name':'lr','type':'double','min':0.001,'max':1,'scale':'log',"
+                 "'prior':{'value':0.01,'confidence':'high'}},"
+                 "{'name':'opt','type':'categorical','values':['a','b'],'prior':{'value':'b'}},"
+                 "{'name':'n','type':'discrete','values':[1,2,4],"
+                 "'prior':{'value':4,'confidence':'low'}},"
+                 "{'name':'free','type':'bool'}]");
     struct assay_view *view = assay_view_new(space);
     const struct assay_plugin_parameter *const *shown = assay_view_space(view)->parameters;
 
@@ -165,9 +230,8 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_constraints_told),
-        cmocka_unit_test(test_sources_checked),
-        cmocka_unit_test(test_history_knows_feasible),
+        cmocka_unit_test(test_constraints_told), cmocka_unit_test(test_sources_checked),
+        cmocka_unit_test(test_forecasts_teach),  cmocka_unit_test(test_history_knows_feasible),
         cmocka_unit_test(test_priors_shown),
     };
 

@@ -98,8 +98,7 @@ test_translation(void **state ASSAY_UNUSED)
     add(sources, 1, "{'lr': 0.5, 'units': 16, 'optimizer': 'adam', 'extra': 3}",
         "{'loss': 0.25, 'error': 9}");
     add(sources, 2, "{'momentum': 0.25, 'optimizer': 'sgd'}", "{'loss': 1}");
-    add(sources, 3, "{'lr': 0.2, 'units': 8, 'optimizer': 'adam', 'momentum': 0.9}",
-        "{'loss': 2}");
+    add(sources, 3, "{'lr': 0.2, 'units': 8, 'optimizer': 'adam', 'momentum': 0.9}", "{'loss': 2}");
     add_in(sources, 4, ASSAY_TRIAL_STOPPED, "{'lr': 0.2, 'units': 8}", "{'loss': 3}");
     /* outside, of another type, without a value, not ended well */
     add(sources, 5, "{'lr': 2, 'units': 8, 'optimizer': 'adam'}", "{'loss': 1}");
@@ -123,8 +122,51 @@ test_translation(void **state ASSAY_UNUSED)
             fail_msg("%zu: %s", i, json_dumps(trial, 0));
         json_decref(wanted);
     }
-    assert_string_equal(
-        json_string_value(json_object_get(json_array_get(trials, 3), "state")), "stopped");
+    assert_string_equal(json_string_value(json_object_get(json_array_get(trials, 3), "state")),
+                        "stopped");
+    assert_null(json_object_get(json_array_get(trials, 3), "forecast"));
+    json_decref(encoded);
+    assay_sources_free(sources);
+    assay_study_free(spec);
+}
+
+/* What a stopped trial would have ended with carries over where the metric is the same. */
+static void
+test_forecasts_carry_over(void **state ASSAY_UNUSED)
+{
+    struct assay_study_spec *spec = make_spec(space, "");
+    struct assay_sources *sources = assay_sources_new(spec);
+    static const char *const whys[] = {
+        "{'forecast':{'metric':'loss','value':1.5,'trials':4}}",
+        "{'forecast':{'metric':'error','value':1.5,'trials':4}}",
+    };
+    json_t *encoded, *trials;
+
+    assay_sources_begin(sources, "old", true);
+    for (size_t i = 0; i < 4; i++) {
+        struct assay_trial trial = {
+            .number = (int64_t)i + 1,
+            .state = i < 2 ? ASSAY_TRIAL_STOPPED : ASSAY_TRIAL_SUCCEEDED,
+            .parameters = json_of("{'lr': 0.2, 'units': 8}"),
+            .metrics = json_of("{'loss': 3}"),
+            .why = json_of(whys[i % 2]),
+            .value = 3.0,
+            .budget = NAN,
+        };
+
+        assay_sources_add(sources, &trial);
+        assay_trial_done(&trial);
+    }
+    assert_int_equal(assay_sources_end(sources, NULL), ASSAY_OK);
+    encoded = assay_sources_encode(sources);
+    trials = trials_of(encoded, 0);
+    assert_int_equal(json_array_size(trials), 4);
+    for (size_t i = 0; i < 4; i++) {
+        const json_t *forecast = json_object_get(json_array_get(trials, i), "forecast");
+
+        assert_int_equal(json_is_real(forecast), i == 0);
+        assert_true(i > 0 || json_real_value(forecast) == 1.5);
+    }
     json_decref(encoded);
     assay_sources_free(sources);
     assay_study_free(spec);
@@ -215,8 +257,8 @@ test_choice_of_sources(void **state ASSAY_UNUSED)
     for (size_t i = 0; i < ASSAY_SOURCES_MAX; i++) {
         static const char *const names[] = {"s1", "s2", "s4", "s5", "s6"};
 
-        assert_string_equal(
-            json_string_value(json_object_get(json_array_get(encoded, i), "name")), names[i]);
+        assert_string_equal(json_string_value(json_object_get(json_array_get(encoded, i), "name")),
+                            names[i]);
     }
     json_decref(encoded);
     assay_sources_free(sources);
@@ -379,10 +421,15 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_translation), cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_thinning),    cmocka_unit_test(test_choice_of_sources),
-        cmocka_unit_test(test_first_of_two), cmocka_unit_test(test_first_of_one),
-        cmocka_unit_test(test_goals),       cmocka_unit_test(test_cost),
+        cmocka_unit_test(test_translation),
+        cmocka_unit_test(test_forecasts_carry_over),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_thinning),
+        cmocka_unit_test(test_choice_of_sources),
+        cmocka_unit_test(test_first_of_two),
+        cmocka_unit_test(test_first_of_one),
+        cmocka_unit_test(test_goals),
+        cmocka_unit_test(test_cost),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
