@@ -4,7 +4,7 @@ import { formatMetric, formatNumber, plural, toNumber, words } from "./format";
 
 /* What is said in sentences; everything else is listed. */
 const SPOKEN = new Set(["proposed_by", "algorithm", "regime", "share", "phase", "point", "reason", "predicted", "acquisition",
-  "incumbent", "learned_from", "pending", "good", "bad", "candidates", "place", "of", "generation", "source", "stop", "index",
+  "incumbent", "learned_from", "pending", "good", "bad", "candidates", "place", "of", "generation", "source", "stop", "forecast", "index",
   "drawn_from", "log_ratio"]);
 const OF_GENERATION = new Set(["run", "population", "sigma"]);
 
@@ -62,7 +62,7 @@ function prediction(trial: Trial, predicted: Facts | null, objectives: readonly 
   const objective = objectives.length === 1 ? objectives[0] : undefined;
   if (!Number.isFinite(mean) || !Number.isFinite(sd)) return "";
   const expected = `Expected ${objective?.metric ?? "the value"} ${formatMetric(mean)} ± ${formatNumber(sd, 2)}`;
-  const forecast = trial.why.forecast;
+  const forecast = trial.why?.forecast;
   const value = toNumber(forecast ? forecast.value : trial.value);
   if (!objective || !Number.isFinite(value) || !(sd > 0)) return expected;
   const better = ((mean - value) / sd) * (objective.goal === "maximize" ? -1 : 1);

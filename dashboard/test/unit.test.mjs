@@ -179,5 +179,8 @@ test("why a trial is as it is", () => {
     "The best then was trial 4 with 0.45", "Learned from 1 trial, with 2 more under way", "Models: 3"]);
   assert.match(lines(model, 0.3, [{ metric: "loss", goal: "maximize", target: null }])[1], /2\.0 standard deviations worse/);
   assert.match(lines(model, 0.501)[1], /as expected$/);
+  const stopped = lines({ ...model, forecast: { metric: "loss", value: 0.6, trials: 7 } }, 3);
+  assert.equal(stopped[1], "Expected loss 0.5 ± 0.1; going on, about 0.6, 1.0 standard deviations worse");
+  assert.equal(stopped.length, 6);
   assert.deepEqual(lines(null), []);
 });
