@@ -328,7 +328,7 @@ class Batch(ApiTest):
         self.assertEqual((answer.status, answer.json), (200, {"tell": [], "report": []}))
 
     def test_ask_that_is_refused(self):
-        name = self.api.create(trial={"command": ["/bin/true"]}, limits={"trials": 1})
+        name = self.api.create(trial={"command": ["sleep", "300"]}, limits={"trials": 1})
         answer = self.api.post(self.api.path(name, "/batch"), {"ask": {}})
         self.assertIn("error", answer.json["ask"])
         self.api.request("DELETE", self.api.path(name) + "?force=true")
