@@ -6,6 +6,7 @@
 #include <uthash.h>
 
 #include "common/memory.h"
+#include "common/number.h"
 
 #define SLOPE_TRIALS 2.0
 /* A whole trial counts at a step when it measured there, or after half of it. */
@@ -139,18 +140,10 @@ stood_at(const struct curve *curve, int64_t step, double *ret_value)
     return true;
 }
 
-static int
-compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return x < y ? -1 : x > y;
-}
-
 static double
 median_of(double *values, size_t n)
 {
-    qsort(values, n, sizeof *values, compare);
+    qsort(values, n, sizeof *values, assay_compare_doubles);
     return values[n / 2] / 2.0 + values[(n - 1) / 2] / 2.0;
 }
 
