@@ -7,6 +7,8 @@
 
 /* Of the width of even kernels, for one that only keeps others off its place. */
 #define NARROW 0.3
+/* How wide a draw from several kernels is, of the narrowest of them. */
+#define BLEND 0.7
 #define SQRT_HALF_PI 1.25331413731550025121
 #define ERF_END 4.0
 /* A product of masses is put away as a logarithm before it underflows. */
@@ -664,18 +666,28 @@ assay_tpe_density_pick(const struct assay_tpe_density *density, struct assay_ran
     return low;
 }
 
+/* Around the mean of the kernels that know the dimension. */
 static double
-draw_number(const struct assay_tpe_density *density, size_t d, size_t k,
+draw_number(const struct assay_tpe_density *density, size_t d, const size_t *kernels, size_t n,
             struct assay_random *random)
 {
-    double centre = (double)density->centres[d * density->stride + k];
-    double scale = (double)density->scales[d * density->stride + k], x;
+    double centre = 0.0, scale = 0.0, n_knowing = 0.0, x;
 
-    if (scale <= 0.0)
+    for (size_t k = 0; k < n; k++) {
+        size_t at = d * density->stride + kernels[k];
+
+        if (density->scales[at] > 0.0f) {
+            centre += (double)density->centres[at];
+            scale = fmax(scale, (double)density->scales[at]);
+            n_knowing += 1.0;
+        }
+    }
+    if (n_knowing <= 0.0)
         return assay_random_unit(random);
+    centre /= n_knowing;
     /* The centre is inside and sigma at most 1: one draw in three or more is, too. */
     do
-        x = centre + assay_random_normal(random) / (scale * sqrt(2.0));
+        x = centre + assay_random_normal(random) * (n > 1 ? BLEND : 1.0) / (scale * sqrt(2.0));
     while (x < 0.0 || x >= 1.0);
     return x;
 }
@@ -692,8 +704,8 @@ draw_choice(const struct assay_tpe_density *density, size_t d, size_t k,
 }
 
 void
-assay_tpe_density_draw(const struct assay_tpe_density *density, size_t kernel,
-                       struct assay_random *random, double *ret_point, float *ret_coordinates)
+assay_tpe_density_blend(const struct assay_tpe_density *density, const size_t *kernels, size_t n,
+                        struct assay_random *random, double *ret_point, float *ret_coordinates)
 {
     const struct assay_transform *transform = density->layout->transform;
     const struct assay_plugin_space *space = transform->space;
@@ -709,10 +721,12 @@ assay_tpe_density_draw(const struct assay_tpe_density *density, size_t kernel,
         } else if (fixed) {
             ret_point[i] = assay_view_snap(space, i, space->parameters[i]->min);
         } else if (density->layout->dimensions[d].choice) {
-            ret_point[i] = draw_choice(density, d, kernel, random);
+            size_t kernel = n > 1 ? (size_t)assay_random_below(random, n) : 0;
+
+            ret_point[i] = draw_choice(density, d, kernels[kernel], random);
             ret_coordinates[d] = (float)ret_point[i];
         } else {
-            double unit = draw_number(density, d, kernel, random);
+            double unit = draw_number(density, d, kernels, n, random);
 
             ret_point[i] = assay_transform_value(transform, d, unit);
             if (space->parameters[i]->step > 0.0)
@@ -720,4 +734,11 @@ assay_tpe_density_draw(const struct assay_tpe_density *density, size_t kernel,
             ret_coordinates[d] = (float)unit;
         }
     }
+}
+
+void
+assay_tpe_density_draw(const struct assay_tpe_density *density, size_t kernel,
+                       struct assay_random *random, double *ret_point, float *ret_coordinates)
+{
+    assay_tpe_density_blend(density, &kernel, 1, random, ret_point, ret_coordinates);
 }

@@ -110,4 +110,10 @@ void assay_tpe_density_draw(const struct assay_tpe_density *density, size_t kern
                             struct assay_random *random, double *ret_point,
                             float *ret_coordinates);
 
+/* Draws a point from n kernels at once: numbers around their mean and narrower than each,
+ * choices each from one of them. */
+void assay_tpe_density_blend(const struct assay_tpe_density *density, const size_t *kernels,
+                             size_t n, struct assay_random *random, double *ret_point,
+                             float *ret_coordinates);
+
 #endif

@@ -20,6 +20,10 @@
 /* Candidates from one kernel: so branches of a conditional space compete by how many
  * good trials they have, too, and not by their sharpest peak alone. */
 #define CANDIDATES_PER_KERNEL 8
+/* Of so many groups of candidates one comes from a single kernel, the others from several
+ * kernels each: what good trials have in common is better than most of them. */
+#define GROUPS_PER_SINGLE 4
+#define BLENDED_KERNELS 3
 /* Random points that are weighed up when every candidate has been tried before. */
 #define UNTRIED_DRAWS 16
 /* Candidates from an earlier study while there are no densities of this one. */
@@ -45,6 +49,7 @@ struct tpe {
     size_t n_sources;
     bool *is_fork; /* per dimension: a choice on which others depend */
     bool has_forks;
+    bool blends;   /* candidates from several kernels, too: with one objective */
     bool fitted;   /* the densities are of the trials told so far */
     size_t n_start, n_candidates;
     double good_fraction;
@@ -138,6 +143,7 @@ tpe_create(const struct assay_plugin_study *study, void **ret_instance, char *er
     n_dimensions = tpe->base.transform.n_dimensions;
     assay_tpe_layout_init(&tpe->layout, &tpe->base.transform);
     find_forks(tpe);
+    tpe->blends = study->n_objectives == 1;
     assay_tpe_ranking_init(&tpe->ranking, (size_t)study->n_objectives, n_dimensions, study->seed);
     assay_tpe_density_init(&tpe->good, &tpe->layout, &widths[0]);
     assay_tpe_density_init(&tpe->bad, &tpe->layout, &widths[1]);
@@ -354,13 +360,14 @@ draw_untried(struct tpe *tpe, const struct assay_batch *batch, struct assay_rand
     return n;
 }
 
-/* Candidates in groups of one kernel each; the last groups, where there are others to
+/* Candidates in groups of the same kernels each; the last groups, where there are others to
  * spare, from what users expect and from a source. */
 static void
 draw_candidates(struct tpe *tpe, int64_t number, struct assay_random *random)
 {
-    size_t n = tpe->n_candidates, n_parameters = tpe->base.space->n_parameters, kernel = 0;
+    size_t n = tpe->n_candidates, n_parameters = tpe->base.space->n_parameters;
     size_t group = ASSAY_MIN((size_t)CANDIDATES_PER_KERNEL, n / 4);
+    size_t kernels[BLENDED_KERNELS], n_kernels = 0;
 
     if (is_expecting(tpe)) {
         n -= group;
@@ -379,10 +386,16 @@ draw_candidates(struct tpe *tpe, int64_t number, struct assay_random *random)
         }
     }
     for (size_t c = 0; c < n; c++) {
-        if (c % CANDIDATES_PER_KERNEL == 0)
-            kernel = assay_tpe_density_pick(&tpe->good, random);
-        assay_tpe_density_draw(&tpe->good, kernel, random, &tpe->points[c * n_parameters],
-                               &tpe->coordinates[c * tpe->layout.n_dimensions]);
+        if (c % CANDIDATES_PER_KERNEL == 0) {
+            bool blended = tpe->blends && c / CANDIDATES_PER_KERNEL % GROUPS_PER_SINGLE != 0;
+
+            n_kernels = blended ? BLENDED_KERNELS : 1;
+            for (size_t k = 0; k < n_kernels; k++)
+                kernels[k] = assay_tpe_density_pick(&tpe->good, random);
+        }
+        assay_tpe_density_blend(&tpe->good, kernels, n_kernels, random,
+                                &tpe->points[c * n_parameters],
+                                &tpe->coordinates[c * tpe->layout.n_dimensions]);
     }
 }
 

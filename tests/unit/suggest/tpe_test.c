@@ -172,6 +172,31 @@ test_draws_follow_the_density(void **state ASSAY_UNUSED)
     }
 }
 
+/* Around the mean of the kernels, narrower than each. */
+static void
+test_blends_lie_between(void **state ASSAY_UNUSED)
+{
+    struct model *model = model_new(spaces[0], &adaptive, 12);
+    const size_t kernels[] = {1, 4, 9};
+    struct assay_random random = test_random(78);
+    double mean = 0.0, narrowest = 1.0;
+
+    for (size_t i = 0; i < ASSAY_COUNT(kernels); i++) {
+        mean += (double)model->density.centres[kernels[i]] / 3.0;
+        narrowest = fmin(narrowest,
+                         1.0 / ((double)model->density.scales[kernels[i]] * sqrt(2.0)));
+    }
+    for (size_t k = 0; k < 2000; k++) {
+        float x;
+
+        assay_tpe_density_blend(&model->density, kernels, ASSAY_COUNT(kernels), &random,
+                                model->point, &x);
+        assert_true(x >= 0.0f && x <= 1.0f);
+        assert_near((double)x, mean, 5.0 * narrowest);
+    }
+    model_done(model);
+}
+
 /* The fast evaluation against the formula, term by term in double. */
 static void
 test_logarithms_match_the_formula(void **state ASSAY_UNUSED)
@@ -615,6 +640,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_densities_integrate_to_one),
         cmocka_unit_test(test_draws_follow_the_density),
+        cmocka_unit_test(test_blends_lie_between),
         cmocka_unit_test(test_logarithms_match_the_formula),
         cmocka_unit_test(test_widths_keep_their_limits),
         cmocka_unit_test(test_added_kernels),
