@@ -56,7 +56,7 @@ void assay_tpe_side_init(struct assay_tpe_side *side, size_t n_max);
 void assay_tpe_side_done(struct assay_tpe_side *side);
 
 /* What a pending trial weighs as a bad one: it has to be kept off, and may be good. */
-#define ASSAY_TPE_PENDING_WEIGHT 0.1
+#define ASSAY_TPE_PENDING_WEIGHT 0.3
 
 /* Splits the trials: the best ceil(fraction * ended), at most GOOD_MAX, to `good`, the
  * better the heavier; the rest and the pending ones to `bad`.  Of many bad ones those

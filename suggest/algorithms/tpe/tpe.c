@@ -21,7 +21,7 @@
  * good trials they have, too, and not by their sharpest peak alone. */
 #define CANDIDATES_PER_KERNEL 8
 /* Of so many groups of candidates one comes from a single kernel, the others from several
- * kernels each: what good trials have in common is better than most of them. */
+ * each: between good trials it is often better than at any of them. */
 #define GROUPS_PER_SINGLE 4
 #define BLENDED_KERNELS 3
 /* Random points that are weighed up when every candidate has been tried before. */
@@ -49,7 +49,7 @@ struct tpe {
     size_t n_sources;
     bool *is_fork; /* per dimension: a choice on which others depend */
     bool has_forks;
-    bool blends;   /* candidates from several kernels, too: with one objective */
+    bool blends;   /* candidates from several kernels: one objective, and one branch */
     bool fitted;   /* the densities are of the trials told so far */
     size_t n_start, n_candidates;
     double good_fraction;
@@ -143,7 +143,7 @@ tpe_create(const struct assay_plugin_study *study, void **ret_instance, char *er
     n_dimensions = tpe->base.transform.n_dimensions;
     assay_tpe_layout_init(&tpe->layout, &tpe->base.transform);
     find_forks(tpe);
-    tpe->blends = study->n_objectives == 1;
+    tpe->blends = study->n_objectives == 1 && !tpe->has_forks;
     assay_tpe_ranking_init(&tpe->ranking, (size_t)study->n_objectives, n_dimensions, study->seed);
     assay_tpe_density_init(&tpe->good, &tpe->layout, &widths[0]);
     assay_tpe_density_init(&tpe->bad, &tpe->layout, &widths[1]);
@@ -387,9 +387,9 @@ draw_candidates(struct tpe *tpe, int64_t number, struct assay_random *random)
     }
     for (size_t c = 0; c < n; c++) {
         if (c % CANDIDATES_PER_KERNEL == 0) {
-            bool blended = tpe->blends && c / CANDIDATES_PER_KERNEL % GROUPS_PER_SINGLE != 0;
+            bool single = c / CANDIDATES_PER_KERNEL % GROUPS_PER_SINGLE == 0;
 
-            n_kernels = blended ? BLENDED_KERNELS : 1;
+            n_kernels = single || !tpe->blends ? 1 : BLENDED_KERNELS;
             for (size_t k = 0; k < n_kernels; k++)
                 kernels[k] = assay_tpe_density_pick(&tpe->good, random);
         }
