@@ -156,6 +156,8 @@ class Killed(RelayedTest):
                         os.kill(pid, signal.SIGSTOP)  # it will not answer, and not end by itself
                         time.sleep(0.1)  # most likely it is being asked by then; if not, once more
                         os.kill(gate, signal.SIGKILL)
+                        os.kill(pid, signal.SIGKILL)  # it may have been stopped before it tied
+                        # itself to its gate's life
             time.sleep(0.005)
         thread.join(PATIENCE)
         found = self.call("GET", f"{STUDIES}/doomed")
