@@ -5005,7 +5005,7 @@ const char assay_openapi_json[] =
     "       \"apiVersion\",\n"
     "       \"kind\"\n"
     "      ],\n"
-    "      \"description\": \"A manifest of any kind, without name and namespace; one such object is made for each attempt (docs/kubernetes.md).\"\n"
+    "      \"description\": \"A manifest of any kind, without name and namespace; one such object is made for each attempt. ${name} in its texts is replaced; a text that is ${{name}} and nothing else stands for the value itself (docs/kubernetes.md).\"\n"
     "     },\n"
     "     \"primary_pod_labels\": {\n"
     "      \"$ref\": \"#/components/schemas/StudyFileTexts\",\n"
