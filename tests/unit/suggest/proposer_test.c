@@ -93,15 +93,15 @@ test_sources_checked(void **state ASSAY_UNUSED)
     }
 }
 
-/* Ten trials; every second one was stopped, with or without a forecast, or went on to
+/* Twenty trials; every second one was stopped, with or without a forecast, or went on to
  * what the forecast says. */
 static json_t *
-ten_trials(const char *state, bool foretold)
+twenty_trials(const char *state, bool foretold)
 {
     json_t *trials = json_array();
 
-    for (int64_t i = 1; i <= 10; i++) {
-        double x = (double)i / 11.0, end = 1.0 - (x - 0.4) * (x - 0.4);
+    for (int64_t i = 1; i <= 20; i++) {
+        double x = (double)i / 21.0, end = 1.0 - (x - 0.4) * (x - 0.4);
         bool whole = i % 2 == 0;
         json_t *trial = json_pack(
             "{s:I, s:s, s:{s:f, s:f}, s:[f], s:I}", "number", (json_int_t)i, "state",
@@ -116,13 +116,14 @@ ten_trials(const char *state, bool foretold)
 }
 
 static json_t *
-next_after(const char *algorithm, const char *state, bool foretold)
+next_four(const char *algorithm, const char *state, bool foretold)
 {
     char spec[400];
     struct assay_proposer *proposer;
-    json_t *trials = ten_trials(state, foretold), *answer, *point;
-    const int64_t number = 11;
+    json_t *trials = twenty_trials(state, foretold), *answer, *points = json_array(), *trial;
+    static const int64_t numbers[] = {21, 22, 23, 24};
     bool exhausted;
+    size_t i;
 
     snprintf(spec, sizeof spec,
              "{'objective':{'metric':'acc','goal':'maximize'},'seed':3,'algorithm':{'name':'%s'},"
@@ -131,12 +132,13 @@ next_after(const char *algorithm, const char *state, bool foretold)
              algorithm);
     assert_int_equal(open_with(spec, NULL, &proposer, NULL), ASSAY_OK);
     assert_int_equal(assay_proposer_tell(proposer, trials, NULL), ASSAY_OK);
-    assert_int_equal(assay_proposer_ask(proposer, &number, 1, &answer, &exhausted, NULL), ASSAY_OK);
-    point = json_incref(json_object_get(json_array_get(answer, 0), "parameters"));
+    assert_int_equal(assay_proposer_ask(proposer, numbers, 4, &answer, &exhausted, NULL), ASSAY_OK);
+    json_array_foreach(answer, i, trial)
+        json_array_append(points, json_object_get(trial, "parameters"));
     json_decref(answer);
     json_decref(trials);
     assay_proposer_free(proposer);
-    return point;
+    return points;
 }
 
 /* A trial that was stopped teaches what is foretold of it as if it had been measured. */
@@ -146,9 +148,9 @@ test_forecasts_teach(void **state ASSAY_UNUSED)
     static const char *const algorithms[] = {"bayesian", "tpe", "cmaes", "nsga2", "auto"};
 
     for (size_t i = 0; i < ASSAY_COUNT(algorithms); i++) {
-        json_t *whole = next_after(algorithms[i], "succeeded", false);
-        json_t *foretold = next_after(algorithms[i], "stopped", true);
-        json_t *stopped = next_after(algorithms[i], "stopped", false);
+        json_t *whole = next_four(algorithms[i], "succeeded", false);
+        json_t *foretold = next_four(algorithms[i], "stopped", true);
+        json_t *stopped = next_four(algorithms[i], "stopped", false);
 
         if (!json_equal(whole, foretold) || json_equal(whole, stopped))
             fail_msg("%s: whole %s, foretold %s, stopped %s", algorithms[i], json_dumps(whole, 0),
