@@ -13,15 +13,19 @@ from base import (QUICK, STUDIES, DaemonTest, all_trials, persistent_call, proce
 
 
 def pids_named(daemon, word):
-    found = []
+    """Not those that a process of the name has forked and that are yet to become something else."""
+    parents = {}
     for pid in processes_of(daemon):
         try:
             with open(f"/proc/{pid}/cmdline", "rb") as file:
-                if word.encode() in file.read().split(b"\0")[0]:
-                    found.append(pid)
+                named = word.encode() in file.read().split(b"\0")[0]
+            with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+                parent = int(file.read().rpartition(")")[2].split()[1])
         except OSError:
-            pass
-    return found
+            continue
+        if named:
+            parents[pid] = parent
+    return [pid for pid, parent in parents.items() if parent not in parents]
 
 
 class CrashTest(DaemonTest):
