@@ -5,8 +5,9 @@
 #include <string.h>
 #include <uthash.h>
 
+#include <gsl/gsl_statistics_double.h>
+
 #include "common/memory.h"
-#include "common/number.h"
 
 #define SLOPE_TRIALS 2.0
 /* A whole trial counts at a step when it measured there, or after half of it. */
@@ -141,13 +142,6 @@ stood_at(const struct curve *curve, int64_t step, double *ret_value)
 }
 
 static double
-median_of(double *values, size_t n)
-{
-    qsort(values, n, sizeof *values, assay_compare_doubles);
-    return values[n / 2] / 2.0 + values[(n - 1) / 2] / 2.0;
-}
-
-static double
 slope_of(const double *x, const double *y, size_t n)
 {
     double slopes[ASSAY_FORECAST_WHOLE * (ASSAY_FORECAST_WHOLE - 1) / 2];
@@ -164,7 +158,7 @@ slope_of(const double *x, const double *y, size_t n)
     }
     if (n_slopes == 0)
         return 1.0;
-    return (fmax(median_of(slopes, n_slopes), 0.0) * known + SLOPE_TRIALS) / (known + SLOPE_TRIALS);
+    return (fmax(gsl_stats_median(slopes, 1, n_slopes), 0.0) * known + SLOPE_TRIALS) / (known + SLOPE_TRIALS);
 }
 
 double
@@ -187,7 +181,7 @@ assay_forecasts_end(const struct assay_forecasts *forecasts, int64_t number, siz
     slope = slope_of(x, y, n);
     for (size_t i = 0; i < n; i++)
         y[i] -= slope * x[i];
-    end = median_of(y, n) + slope * curve->last.value;
+    end = gsl_stats_median(y, 1, n) + slope * curve->last.value;
     if (!isfinite(end))
         return NAN;
     return forecasts->maximize ? fmin(end, forecasts->best) : fmax(end, forecasts->best);

@@ -22,6 +22,13 @@ struct assay_history_trial {
     double *constraints; /* owned, n_constraints items, <= 0 holds; NaN = not measured */
 };
 
+/* Whether its values are those of its end: it succeeded, or they are foretold. */
+static inline bool
+assay_history_is_whole(const struct assay_history_trial *trial)
+{
+    return trial->state == ASSAY_PLUGIN_SUCCEEDED || trial->foretold;
+}
+
 struct assay_history;
 
 /* `space` is borrowed for the life of the history. */

@@ -142,16 +142,20 @@ assay__trial_tell_host(const struct assay__trial *trial)
 
 /* Of a stopped one the algorithm is to learn what it would have ended with. */
 static void
-foretell(struct assay__trial *trial)
+leave_rule(struct assay__trial *trial)
 {
-    size_t learned_from;
-    double value = assay_stopping_forecast(trial->study->stopping, trial->row.number, &learned_from);
+    struct assay_stopping *stopping = trial->study->stopping;
+    size_t learned_from = 0;
+    double value = NAN;
 
+    if (trial->row.state == ASSAY_TRIAL_STOPPED)
+        value = assay_stopping_forecast(stopping, trial->row.number, &learned_from);
     if (!isnan(value))
         json_object_set_new(trial->row.why, "forecast",
                             json_pack("{s:s, s:f, s:I}", "metric",
                                       trial->study->spec->objectives[0].metric, "value", value,
                                       "trials", (json_int_t)learned_from));
+    assay_stopping_finish(stopping, trial->row.number, trial->row.state);
 }
 
 void
@@ -179,10 +183,8 @@ assay__trial_apply(struct assay__trial *trial, enum assay_trial_event event,
         trial->row.finished_us = assay_now_us();
         trial->row.lease_expires_us = ASSAY_TIME_NONE;
         study->later = false;
-        if (study->stopping != NULL && trial->row.state == ASSAY_TRIAL_STOPPED)
-            foretell(trial);
         if (study->stopping != NULL)
-            assay_stopping_finish(study->stopping, trial->row.number, trial->row.state);
+            leave_rule(trial);
         assay__trial_tell_host(trial);
     } else if (trial->row.state == ASSAY_TRIAL_PAUSED) {
         study->later = false;

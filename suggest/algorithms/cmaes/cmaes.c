@@ -255,7 +255,7 @@ rank(const struct assay_history_trial *from)
 {
     struct assay_cmaes_trial trial = {.number = from->number, .standing = ASSAY_CMAES_USELESS};
 
-    if (from->usable && (from->state == ASSAY_PLUGIN_SUCCEEDED || from->foretold)) {
+    if (from->usable && assay_history_is_whole(from)) {
         trial.standing = ASSAY_CMAES_SUCCEEDED;
         trial.first = from->values[0];
     } else if (from->usable) {

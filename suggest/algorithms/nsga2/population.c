@@ -13,7 +13,7 @@
 double
 assay_nsga2_standing(const struct assay_history_trial *trial)
 {
-    if (trial->usable && (trial->state == ASSAY_PLUGIN_SUCCEEDED || trial->foretold))
+    if (trial->usable && assay_history_is_whole(trial))
         return 0.0;
     if (trial->usable)
         return STOPPED + 1.0 / (2.0 + (double)ASSAY_MAX(trial->steps, (int64_t)-1));

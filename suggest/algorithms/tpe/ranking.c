@@ -147,7 +147,7 @@ describe(const struct assay_tpe_ranking *ranking, const struct assay_history_tri
         trial.standing = PENDING;
     else if (from->state == ASSAY_PLUGIN_CANCELLED)
         trial.standing = SILENT;
-    else if (from->usable && (from->state == ASSAY_PLUGIN_SUCCEEDED || from->foretold))
+    else if (from->usable && assay_history_is_whole(from))
         trial.standing = SUCCEEDED;
     else if (from->usable)
         trial.standing = STOPPED;
