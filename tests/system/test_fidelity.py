@@ -55,7 +55,8 @@ class FidelityTest(DaemonTest):
         steps = [p["step"] for p in points]
         self.assertEqual(steps, list(range(1, int(row["budget"]) + 1)), row["number"])
         for before, after in zip(points, points[1:]):
-            self.assertLess(before["time"], after["time"])
+            # Epochs of a small net can reach the runner in one read: they have one time then.
+            self.assertLessEqual(before["time"], after["time"])
         by_budget = {rung["budget"]: rung["value"] for rung in row["why"]["rungs"]}
         for point in points:
             if point["step"] in by_budget:
