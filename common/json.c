@@ -48,6 +48,22 @@ assay_json_unconst(const json_t *json)
     return (json_t *)(uintptr_t)json;
 }
 
+const char *
+assay_json_text_at(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+
+    return text != NULL ? text : "";
+}
+
+const char *
+assay_json_text_given(const json_t *object, const char *key)
+{
+    const char *text = assay_json_text_at(object, key);
+
+    return *text != '\0' ? text : NULL;
+}
+
 struct printer {
     struct assay_buffer *buffer;
     unsigned indent;

@@ -19,6 +19,11 @@ json_t *assay_json_unconst(const json_t *json);
  * as the value, which whoever read it has bounded. */
 void assay_json_print(const json_t *json, unsigned indent, struct assay_buffer *buffer);
 
+/* Of an object's member, borrowed; no object, no member and no text are as good as "". */
+const char *assay_json_text_at(const json_t *object, const char *key);
+/* NULL also for "". */
+const char *assay_json_text_given(const json_t *object, const char *key);
+
 /* New references: null for no text, for ASSAY_TIME_NONE. */
 json_t *assay_json_text(const char *text);
 json_t *assay_json_time(int64_t time_us);

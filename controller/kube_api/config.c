@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/file.h"
+#include "common/json.h"
 #include "common/memory.h"
 #include "schemas/study.h"
 
@@ -56,14 +57,6 @@ read_source(const char *path, struct merged *merged, struct assay_error *err)
 }
 
 /* Text of a member, NULL when there is none or it is empty. */
-static const char *
-text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-
-    return text != NULL && *text != '\0' ? text : NULL;
-}
-
 /* The entry of this name in the list `key`; the first of all files. */
 static const json_t *
 find_entry(const struct merged *merged, const char *key, const char *part, const char *name,
@@ -75,7 +68,7 @@ find_entry(const struct merged *merged, const char *key, const char *part, const
 
         json_array_foreach(json_object_get(merged->sources[i].json, key), at, entry)
         {
-            const char *found = text_of(entry, "name");
+            const char *found = assay_json_text_given(entry, "name");
 
             if (found == NULL || strcmp(found, name) != 0)
                 continue;
@@ -116,12 +109,12 @@ read_pem(const struct source *source, const json_t *object, const char *name, ch
 {
     assay_auto_free char *inline_key = assay_format("%s-data", name);
     assay_auto_free char *path = NULL;
-    const char *text = text_of(object, inline_key);
+    const char *text = assay_json_text_given(object, inline_key);
     size_t length;
 
     if (text != NULL)
         return decode_base64(text, inline_key, ret_pem, err);
-    text = text_of(object, name);
+    text = assay_json_text_given(object, name);
     if (text == NULL)
         return ASSAY_OK;
     path = beside(source, text);
@@ -136,7 +129,7 @@ static assay_status
 take_cluster(const struct source *source, const json_t *cluster, struct assay_kube_config *config,
              struct assay_error *err)
 {
-    const char *server = text_of(cluster, "server");
+    const char *server = assay_json_text_given(cluster, "server");
     size_t length = server != NULL ? strlen(server) : 0;
 
     if (server == NULL ||
@@ -148,8 +141,8 @@ take_cluster(const struct source *source, const json_t *cluster, struct assay_ku
         length--;
     config->server = assay_strndup(server, length);
     config->insecure = json_is_true(json_object_get(cluster, "insecure-skip-tls-verify"));
-    config->tls_server_name = assay_strdup(text_of(cluster, "tls-server-name"));
-    config->proxy_url = assay_strdup(text_of(cluster, "proxy-url"));
+    config->tls_server_name = assay_strdup(assay_json_text_given(cluster, "tls-server-name"));
+    config->proxy_url = assay_strdup(assay_json_text_given(cluster, "proxy-url"));
     return read_pem(source, cluster, "certificate-authority", &config->ca, err);
 }
 
@@ -158,7 +151,8 @@ take_exec(const struct source *source, const json_t *exec, struct assay_kube_con
           struct assay_error *err)
 {
     const json_t *args = json_object_get(exec, "args"), *env = json_object_get(exec, "env");
-    const char *command = text_of(exec, "command"), *version = text_of(exec, "apiVersion");
+    const char *command = assay_json_text_given(exec, "command");
+    const char *version = assay_json_text_given(exec, "apiVersion");
     size_t n = 0;
 
     if (command == NULL)
@@ -184,7 +178,7 @@ take_exec(const struct source *source, const json_t *exec, struct assay_kube_con
         assay_zalloc(json_array_size(env) + 1, sizeof *config->exec_environment);
     for (size_t i = 0; i < json_array_size(env); i++) {
         const json_t *entry = json_array_get(env, i);
-        const char *name = text_of(entry, "name");
+        const char *name = assay_json_text_given(entry, "name");
         const char *value = json_string_value(json_object_get(entry, "value"));
 
         if (name == NULL || value == NULL)
@@ -199,7 +193,7 @@ take_user(const struct source *source, const json_t *user, struct assay_kube_con
           struct assay_error *err)
 {
     const json_t *exec = json_object_get(user, "exec");
-    const char *token_file = text_of(user, "tokenFile");
+    const char *token_file = assay_json_text_given(user, "tokenFile");
     assay_status status = read_pem(source, user, "client-certificate", &config->client_cert, err);
 
     if (status == ASSAY_OK)
@@ -207,11 +201,11 @@ take_user(const struct source *source, const json_t *user, struct assay_kube_con
     if (status == ASSAY_OK && (config->client_cert == NULL) != (config->client_key == NULL))
         status = assay_fail(err, ASSAY_E_INVALID_VALUE,
                             "client-certificate and client-key go together");
-    config->token = assay_strdup(text_of(user, "token"));
+    config->token = assay_strdup(assay_json_text_given(user, "token"));
     if (token_file != NULL)
         config->token_file = beside(source, token_file);
-    config->username = assay_strdup(text_of(user, "username"));
-    config->password = assay_strdup(text_of(user, "password"));
+    config->username = assay_strdup(assay_json_text_given(user, "username"));
+    config->password = assay_strdup(assay_json_text_given(user, "password"));
     if (status == ASSAY_OK && json_object_get(user, "auth-provider") != NULL && exec == NULL)
         status = assay_fail(err, ASSAY_E_INVALID_VALUE,
                             "auth-provider was removed from Kubernetes; use an exec plug-in");
@@ -230,7 +224,7 @@ take_context(const struct merged *merged, const char *wanted, struct assay_kube_
     assay_status status;
 
     for (size_t i = 0; i < merged->n_sources && name == NULL; i++)
-        name = text_of(merged->sources[i].json, "current-context");
+        name = assay_json_text_given(merged->sources[i].json, "current-context");
     config->origin = assay_strdup(source->path);
     if (name == NULL)
         return assay_fail(err, ASSAY_E_INVALID_VALUE, "kubeconfig %s has no current-context",
@@ -240,10 +234,10 @@ take_context(const struct merged *merged, const char *wanted, struct assay_kube_
         return assay_fail(err, ASSAY_E_INVALID_VALUE, "kubeconfig %s has no context \"%s\"",
                           source->path, name);
     config->context = assay_strdup(name);
-    config->namespace_ =
-        assay_strdup(text_of(context, "namespace") != NULL ? text_of(context, "namespace")
-                                                           : "default");
-    cluster_name = text_of(context, "cluster");
+    config->namespace_ = assay_strdup(assay_json_text_given(context, "namespace") != NULL
+                                          ? assay_json_text_given(context, "namespace")
+                                          : "default");
+    cluster_name = assay_json_text_given(context, "cluster");
     cluster = cluster_name != NULL ? find_entry(merged, "clusters", "cluster", cluster_name, &at)
                                    : NULL;
     if (cluster == NULL)
@@ -254,7 +248,7 @@ take_context(const struct merged *merged, const char *wanted, struct assay_kube_
     status = take_cluster(at, cluster, config, err);
     if (status != ASSAY_OK)
         return assay_wrap(err, "kubeconfig %s: cluster \"%s\"", at->path, cluster_name);
-    user_name = text_of(context, "user");
+    user_name = assay_json_text_given(context, "user");
     if (user_name == NULL)
         return ASSAY_OK;
     user = find_entry(merged, "users", "user", user_name, &at);

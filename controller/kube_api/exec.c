@@ -8,6 +8,7 @@
 
 #include "common/buffer.h"
 #include "common/clock.h"
+#include "common/json.h"
 #include "common/memory.h"
 
 #define OUTPUT_BYTES_MAX (1u << 20)
@@ -52,23 +53,16 @@ credentials_free(struct assay_kube_credentials *credentials)
     free(credentials);
 }
 
-static const char *
-text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-
-    return text != NULL && *text != '\0' ? text : NULL;
-}
-
 /* A sentence when the output is no ExecCredential; caller frees it. */
 static char *
 take_output(struct assay_kube_exec *exec, const struct assay_buffer *output)
 {
     json_t *json = json_loadb(output->data != NULL ? output->data : "", output->length, 0, NULL);
     const json_t *status = json_object_get(json, "status");
-    const char *token = text_of(status, "token"), *until = text_of(status, "expirationTimestamp");
-    const char *cert = text_of(status, "clientCertificateData");
-    const char *key = text_of(status, "clientKeyData");
+    const char *token = assay_json_text_given(status, "token");
+    const char *until = assay_json_text_given(status, "expirationTimestamp");
+    const char *cert = assay_json_text_given(status, "clientCertificateData");
+    const char *key = assay_json_text_given(status, "clientKeyData");
     struct assay_kube_credentials *credentials;
     int64_t expires_us;
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/json.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "controller/kubernetes/internal.h"
@@ -10,14 +11,6 @@
 /* A kind that is not there may be installed; not asked for each trial anew. */
 #define REFUSED_US (10 * ASSAY_SECOND_US)
 #define AGAIN_US (3 * ASSAY_SECOND_US)
-
-static const char *
-text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-
-    return text != NULL ? text : "";
-}
 
 static void
 set_fault(struct assay_kube_resource *resource, char *fault_taken)
@@ -43,10 +36,10 @@ find_kind(struct assay_kube_resource *resource, const json_t *resources)
     size_t i;
 
     json_array_foreach (resources, i, item) {
-        const char *name = text_of(item, "name");
+        const char *name = assay_json_text_at(item, "name");
 
-        if (strcmp(text_of(item, "kind"), resource->kind) != 0 || strchr(name, '/') != NULL ||
-            *name == '\0')
+        if (strcmp(assay_json_text_at(item, "kind"), resource->kind) != 0 ||
+            strchr(name, '/') != NULL || *name == '\0')
             continue;
         if (!json_is_true(json_object_get(item, "namespaced"))) {
             refuse(resource, assay_format("objects of the kind %s (%s) belong to no namespace, so "

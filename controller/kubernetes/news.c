@@ -2,18 +2,11 @@
  * is left over, and deleted. */
 #include <string.h>
 
+#include "common/json.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/number.h"
 #include "controller/kubernetes/internal.h"
-
-static const char *
-text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-
-    return text != NULL ? text : "";
-}
 
 /* --- leftovers --- */
 
@@ -69,7 +62,7 @@ number_of(const json_t *labels, const char *label)
 {
     int64_t n = 0;
 
-    return assay_parse_int(text_of(labels, label), 0, INT64_MAX, &n) ? n : 0;
+    return assay_parse_int(assay_json_text_at(labels, label), 0, INT64_MAX, &n) ? n : 0;
 }
 
 /* The attempt in whose template the pod was described; NULL: none. */
@@ -80,7 +73,8 @@ attempt_of_pod(const struct assay_kube_space *space, const json_t *pod)
     struct assay_kube_attempt *attempt;
 
     if (space->role == ASSAY__KUBE_LABELLED) {
-        attempt = assay__kube_find_named(space->executor, text_of(labels, space->pod_label));
+        attempt =
+            assay__kube_find_named(space->executor, assay_json_text_at(labels, space->pod_label));
     } else {
         struct assay_attempt_key key = {number_of(labels, ASSAY_KUBE_LABEL_STUDY),
                                         number_of(labels, ASSAY_KUBE_LABEL_TRIAL),
@@ -100,7 +94,7 @@ attempt_of_pod(const struct assay_kube_space *space, const json_t *pod)
 static void
 on_put(struct assay_kube_space *space, const json_t *object)
 {
-    const char *name = text_of(json_object_get(object, "metadata"), "name");
+    const char *name = assay_json_text_at(json_object_get(object, "metadata"), "name");
     struct assay_kube_attempt *attempt = NULL;
 
     if (space->role != ASSAY__KUBE_OBJECTS) {
@@ -130,7 +124,8 @@ on_gone(struct assay_kube_space *space, const char *name)
         return;
     HASH_ITER(hh, space->executor->attempts, attempt, next)
     {
-        if (attempt->pod != NULL && strcmp(attempt->pod, name) == 0 && assay__kube_space_concerns(space, attempt))
+        if (attempt->pod != NULL && strcmp(attempt->pod, name) == 0 &&
+            assay__kube_space_concerns(space, attempt))
             assay__kube_object_pod_gone(attempt);
     }
 }

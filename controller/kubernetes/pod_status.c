@@ -3,20 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/json.h"
 #include "common/memory.h"
 #include "controller/kubernetes/runner.h"
 
 /* Signals as exit codes 129 to 192. */
 #define SIGNAL_BASE 128
 #define SIGNAL_MAX 64
-
-static const char *
-text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-
-    return text != NULL ? text : "";
-}
 
 /* The status of a container by name, also among the init containers; NULL = none. */
 static const json_t *
@@ -27,7 +20,7 @@ container_status(const json_t *statuses, const char *name)
 
     json_array_foreach(statuses, i, status)
     {
-        if (strcmp(text_of(status, "name"), name) == 0)
+        if (strcmp(assay_json_text_at(status, "name"), name) == 0)
             return status;
     }
     return NULL;
@@ -41,7 +34,7 @@ condition(const json_t *status, const char *type)
 
     json_array_foreach(json_object_get(status, "conditions"), i, item)
     {
-        if (strcmp(text_of(item, "type"), type) == 0)
+        if (strcmp(assay_json_text_at(item, "type"), type) == 0)
             return item;
     }
     return NULL;
@@ -80,13 +73,14 @@ static bool
 read_taken_away(const json_t *status, struct assay_kube_pod_status *ret)
 {
     const json_t *disrupted = condition(status, "DisruptionTarget");
-    const char *reason = text_of(status, "reason"), *message = text_of(status, "message");
+    const char *reason = assay_json_text_at(status, "reason");
+    const char *message = assay_json_text_at(status, "message");
 
     if (!is_taken_away(reason)) {
-        if (strcmp(text_of(disrupted, "status"), "True") != 0)
+        if (strcmp(assay_json_text_at(disrupted, "status"), "True") != 0)
             return false;
-        reason = text_of(disrupted, "reason");
-        message = text_of(disrupted, "message");
+        reason = assay_json_text_at(disrupted, "reason");
+        message = assay_json_text_at(disrupted, "message");
     }
     ret->lost = true;
     ret->state = ASSAY_TRIAL_FAILED;
@@ -100,7 +94,8 @@ read_terminated(const char *container, const json_t *terminated,
                 struct assay_kube_pod_status *ret)
 {
     static const char *const unstartable[] = {"StartError", "ContainerCannotRun", NULL};
-    const char *reason = text_of(terminated, "reason"), *message = text_of(terminated, "message");
+    const char *reason = assay_json_text_at(terminated, "reason");
+    const char *message = assay_json_text_at(terminated, "message");
     int code = (int)json_integer_value(json_object_get(terminated, "exitCode"));
 
     ret->state = ASSAY_TRIAL_FAILED;
@@ -147,7 +142,7 @@ read_failed_init(const json_t *status, struct assay_kube_pod_status *ret)
         const json_t *end = json_object_get(json_object_get(item, "state"), "terminated");
 
         if (end != NULL && json_integer_value(json_object_get(end, "exitCode")) != 0) {
-            read_terminated(text_of(item, "name"), end, ret);
+            read_terminated(assay_json_text_at(item, "name"), end, ret);
             if (ret->reason == ASSAY_TRIAL_REASON_EXIT_CODE)
                 ret->reason = ASSAY_TRIAL_REASON_START_FAILED;
             return true;
@@ -164,11 +159,11 @@ read_end(const json_t *status, const char *container,
     const json_t *end = json_object_get(json_object_get(own, "state"), "terminated");
 
     ret->phase = ASSAY_KUBE_ENDED;
-    if (strcmp(text_of(status, "reason"), "DeadlineExceeded") == 0) {
+    if (strcmp(assay_json_text_at(status, "reason"), "DeadlineExceeded") == 0) {
         ret->state = ASSAY_TRIAL_FAILED;
         ret->reason = ASSAY_TRIAL_REASON_TIMEOUT;
         ret->sentence = with_message("DeadlineExceeded: the trial ran longer than its timeout",
-                                     text_of(status, "message"));
+                                     assay_json_text_at(status, "message"));
     } else if (end != NULL && json_integer_value(json_object_get(end, "exitCode")) == 0) {
         read_terminated(container, end, ret); /* it had done its work when it was taken */
     } else if (read_taken_away(status, ret)) {
@@ -180,10 +175,10 @@ read_end(const json_t *status, const char *container,
         ret->state = ASSAY_TRIAL_FAILED;
         ret->reason = ASSAY_TRIAL_REASON_RUNNER_LOST;
         ret->sentence = assay_format("the pod failed%s%s%s%s",
-                                     *text_of(status, "reason") != '\0' ? ": " : "",
-                                     text_of(status, "reason"),
-                                     *text_of(status, "message") != '\0' ? ": " : "",
-                                     text_of(status, "message"));
+                                     *assay_json_text_at(status, "reason") != '\0' ? ": " : "",
+                                     assay_json_text_at(status, "reason"),
+                                     *assay_json_text_at(status, "message") != '\0' ? ": " : "",
+                                     assay_json_text_at(status, "message"));
     }
 }
 
@@ -224,7 +219,7 @@ others_run(const json_t *status, const char *container)
 
     json_array_foreach(json_object_get(status, "containerStatuses"), i, item)
     {
-        if (strcmp(text_of(item, "name"), container) != 0 &&
+        if (strcmp(assay_json_text_at(item, "name"), container) != 0 &&
             json_object_get(json_object_get(item, "state"), "running") != NULL)
             return true;
     }
@@ -244,12 +239,12 @@ read_waiting_containers(const json_t *statuses, struct assay_kube_pod_status *re
     json_array_foreach(statuses, i, item)
     {
         const json_t *waiting = json_object_get(json_object_get(item, "state"), "waiting");
-        const char *reason = text_of(waiting, "reason");
+        const char *reason = assay_json_text_at(waiting, "reason");
 
         if (is_one_of(reason, hopeless)) {
             ret->phase = ASSAY_KUBE_STUCK;
             free(ret->sentence);
-            ret->sentence = with_message(reason, text_of(waiting, "message"));
+            ret->sentence = with_message(reason, assay_json_text_at(waiting, "message"));
         }
     }
 }
@@ -264,12 +259,12 @@ read_pending(const json_t *pod, const json_t *status, struct assay_kube_pod_stat
     ret->phase = ASSAY_KUBE_PENDING;
     if (gate != NULL)
         ret->sentence = assay_format("held back by the scheduling gate \"%s\", as queues do",
-                                     text_of(gate, "name"));
-    else if (strcmp(text_of(scheduled, "status"), "False") == 0)
-        ret->sentence = with_message(*text_of(scheduled, "reason") != '\0'
-                                         ? text_of(scheduled, "reason")
+                                     assay_json_text_at(gate, "name"));
+    else if (strcmp(assay_json_text_at(scheduled, "status"), "False") == 0)
+        ret->sentence = with_message(*assay_json_text_at(scheduled, "reason") != '\0'
+                                         ? assay_json_text_at(scheduled, "reason")
                                          : "Unschedulable",
-                                     text_of(scheduled, "message"));
+                                     assay_json_text_at(scheduled, "message"));
     read_waiting_containers(json_object_get(status, "initContainerStatuses"), ret);
     read_waiting_containers(json_object_get(status, "containerStatuses"), ret);
 }
@@ -282,7 +277,7 @@ assay_kube_pod_read(const json_t *pod, const char *container,
     const json_t *own = container_status(json_object_get(status, "containerStatuses"), container);
     const json_t *state = json_object_get(own, "state");
     const json_t *end = json_object_get(state, "terminated");
-    const char *phase = text_of(status, "phase");
+    const char *phase = assay_json_text_at(status, "phase");
     struct assay_kube_pod_status ret = {
         .deleting = json_object_get(json_object_get(pod, "metadata"), "deletionTimestamp") != NULL,
         .has_log = end != NULL || json_object_get(state, "running") != NULL,
@@ -297,7 +292,7 @@ assay_kube_pod_read(const json_t *pod, const char *container,
         ret.exit_code = 0;
         ret.has_log = true;
     } else if (strcmp(phase, "Succeeded") == 0 || strcmp(phase, "Failed") == 0 ||
-               strcmp(text_of(status, "reason"), "NodeLost") == 0) {
+               strcmp(assay_json_text_at(status, "reason"), "NodeLost") == 0) {
         read_end(status, container, &ret);
         read_end_of_sidecar(status, &ret);
     } else if (end != NULL && json_object_get(sidecar_state(status), "running") != NULL) {

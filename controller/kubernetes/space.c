@@ -12,14 +12,6 @@
 
 #define MEMORY_MAX 1000
 
-static const char *
-text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-
-    return text != NULL ? text : "";
-}
-
 char *
 assay__kube_escape(const char *selector)
 {
@@ -223,7 +215,8 @@ assay__kube_spaces_close(struct assay_kube_executor *executor)
 }
 
 bool
-assay__kube_space_concerns(const struct assay_kube_space *space, const struct assay_kube_attempt *attempt)
+assay__kube_space_concerns(const struct assay_kube_space *space,
+                           const struct assay_kube_attempt *attempt)
 {
     return attempt->space == space || attempt->pods == space || attempt->labelled == space;
 }
@@ -277,8 +270,9 @@ assay__kube_spaces_recall(struct assay_kube_executor *executor)
 
     executor->recall_due = false;
     json_array_foreach (executor->remembered, i, entry) {
-        const char *namespace_ = text_of(entry, "namespace");
-        const char *api_version = text_of(entry, "apiVersion"), *kind = text_of(entry, "kind");
+        const char *namespace_ = assay_json_text_at(entry, "namespace");
+        const char *api_version = assay_json_text_at(entry, "apiVersion");
+        const char *kind = assay_json_text_at(entry, "kind");
         struct assay_kube_resource *resource;
 
         if (!assay_kubernetes_name_valid(namespace_) || *api_version == '\0' || *kind == '\0')

@@ -16,16 +16,7 @@
 #define SECTION "/trial/kubernetes"
 #define CHECKPOINT_PATH "/assay/checkpoint"
 #define CHECKPOINT_VOLUME "assay-checkpoint"
-#define QUEUE_LABEL "kueue.x-k8s.io/queue-name"
 #define COPIES_MAX 1000000
-
-static const char *
-text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-
-    return text != NULL ? text : "";
-}
 
 /* The object there; made when there is none. */
 static json_t *
@@ -95,9 +86,10 @@ values_of(const struct assay_launch *launch, const char *name, const char *names
     json_decref(own);
     json_object_set_new(values, "trialSpec.Name", json_string(name));
     json_object_set_new(values, "trialSpec.Namespace", json_string(namespace_));
-    json_object_set_new(values, "trialSpec.Kind", json_string(text_of(template, "kind")));
+    json_object_set_new(values, "trialSpec.Kind",
+                        json_string(assay_json_text_at(template, "kind")));
     json_object_set_new(values, "trialSpec.APIVersion",
-                        json_string(text_of(template, "apiVersion")));
+                        json_string(assay_json_text_at(template, "apiVersion")));
     if (add_meta_values(values, template, "labels", "Labels", err) == ASSAY_OK &&
         add_meta_values(values, template, "annotations", "Annotations", err) == ASSAY_OK)
         return values;
@@ -137,7 +129,7 @@ has_named(const json_t *entries, const char *name)
     size_t i;
 
     json_array_foreach (entries, i, entry) {
-        if (strcmp(text_of(entry, "name"), name) == 0)
+        if (strcmp(assay_json_text_at(entry, "name"), name) == 0)
             return true;
     }
     return false;
@@ -150,7 +142,7 @@ add_environment(json_t *object, const json_t *env)
     size_t i;
 
     json_array_foreach (env, i, variable) {
-        if (!has_named(own, text_of(variable, "name")))
+        if (!has_named(own, assay_json_text_at(variable, "name")))
             json_array_append(own, variable);
     }
 }
@@ -281,7 +273,8 @@ make_pod(struct making *m, json_t *pod, const char *role, int64_t copies)
             json_object_get(json_object_get(container, "resources"), "limits");
 
         m->gpus += copies * gpus_of(limits, m->spec->gpu_resource);
-        if (m->container != NULL ? strcmp(text_of(container, "name"), m->container) != 0 : i > 0)
+        if (m->container != NULL ? strcmp(assay_json_text_at(container, "name"), m->container) != 0
+                                 : i > 0)
             continue;
         if (json_is_object(container)) {
             add_environment(container, m->env);
@@ -400,8 +393,8 @@ bool
 assay_kube_template_has_pods(const json_t *section, bool described)
 {
     const json_t *template = json_object_get(section, "template");
-    const struct assay_kubernetes_kind *known =
-        assay_kubernetes_kind(text_of(template, "apiVersion"), text_of(template, "kind"));
+    const struct assay_kubernetes_kind *known = assay_kubernetes_kind(
+        assay_json_text_at(template, "apiVersion"), assay_json_text_at(template, "kind"));
 
     return (!described && known != NULL && known->pod_label != NULL) || describes_pods(template);
 }
@@ -524,8 +517,8 @@ build_section(const struct assay_launch *launch, const struct assay_kube_templat
         rc = assay_fail(err, ASSAY_E_INVALID_VALUE, "%s: %s", faults.items[0].pointer,
                         faults.items[0].message);
     } else {
-        template->api_version = assay_strdup(text_of(spec->template_, "apiVersion"));
-        template->kind = assay_strdup(text_of(spec->template_, "kind"));
+        template->api_version = assay_strdup(assay_json_text_at(spec->template_, "apiVersion"));
+        template->kind = assay_strdup(assay_json_text_at(spec->template_, "kind"));
         rc = build_from(launch, options, spec, values, template, ret_secret, err);
     }
     assay_faults_done(&faults);
@@ -541,7 +534,7 @@ assay_kube_template_build(const struct assay_launch *launch,
                           struct assay_error *err)
 {
     struct assay_kube_template *template = ASSAY_NEW(struct assay_kube_template);
-    const char *own = text_of(launch->spec->trial->kubernetes, "namespace");
+    const char *own = assay_json_text_at(launch->spec->trial->kubernetes, "namespace");
     json_t *values, *secret = NULL;
     assay_status rc = ASSAY_E_INVALID_VALUE;
 
@@ -573,149 +566,5 @@ assay_kube_template_free(struct assay_kube_template *template)
     assay_gjson_free(template->success);
     assay_gjson_free(template->failure);
     free(template);
-    return NULL;
-}
-
-/* --- reading a status --- */
-
-static const json_t *
-condition(const json_t *status, const char *type, const char *value)
-{
-    const json_t *item;
-    size_t i;
-
-    json_array_foreach (json_object_get(status, "conditions"), i, item) {
-        if (strcmp(text_of(item, "type"), type) == 0 && strcmp(text_of(item, "status"), value) == 0)
-            return item;
-    }
-    return NULL;
-}
-
-/* Where an object of this kind says why it failed. */
-static const json_t *
-failure_of(const json_t *status)
-{
-    const json_t *found = condition(status, "Failed", "True");
-
-    if (found == NULL)
-        found = condition(status, "Succeeded", "False");
-    if (found == NULL)
-        found = json_object_get(status, "state"); /* Volcano's */
-    return json_is_object(found) ? found : status;
-}
-
-static void
-read_failure(const struct assay_kube_template *template, const json_t *status,
-             struct assay_kube_object_status *ret)
-{
-    static const char *const timeouts[] = {"DeadlineExceeded", "PipelineRunTimeout",
-                                           "TaskRunTimeout"};
-    const json_t *why = failure_of(status);
-    const char *reason = text_of(why, "reason"), *message = text_of(why, "message");
-
-    for (size_t i = 0; i < ASSAY_COUNT(timeouts); i++)
-        ret->timeout |= strcmp(reason, timeouts[i]) == 0;
-    ret->timeout |= strstr(message, "active longer than specified deadline") != NULL;
-    ret->sentence = assay_format("the %s failed%s%s%s%s", template->kind,
-                                 *reason != '\0' ? ": " : "", reason, *message != '\0' ? ": " : "",
-                                 message);
-}
-
-static bool
-is_suspended(const json_t *spec)
-{
-    return json_is_true(json_object_get(spec, "suspend")) ||
-           json_is_true(json_object_get(json_object_get(spec, "runPolicy"), "suspend"));
-}
-
-static void
-read_waiting(const struct assay_kube_template *template, const json_t *object,
-             struct assay_kube_object_status *ret)
-{
-    const json_t *status = json_object_get(object, "status");
-    const json_t *suspended = condition(status, "Suspended", "True");
-    const char *message = text_of(suspended, "message");
-    const char *queue = text_of(
-        json_object_get(json_object_get(object, "metadata"), "labels"), QUEUE_LABEL);
-
-    if (!is_suspended(json_object_get(object, "spec")))
-        return;
-    ret->phase = ASSAY_KUBE_OBJECT_WAITS;
-    ret->sentence = assay_format("Suspended: the %s waits%s%s%s%s", template->kind,
-                                 *queue != '\0' ? " in the queue " : " to be resumed, as queues do",
-                                 *queue != '\0' ? queue : "", *message != '\0' ? ": " : "",
-                                 message);
-}
-
-void
-assay_kube_template_read(const struct assay_kube_template *template, const json_t *object,
-                         struct assay_kube_object_status *ret_status)
-{
-    struct assay_kube_object_status ret = {
-        .phase = ASSAY_KUBE_OBJECT_RUNS,
-        .deleting =
-            json_object_get(json_object_get(object, "metadata"), "deletionTimestamp") != NULL,
-    };
-
-    if (assay_gjson_holds(template->failure, object)) {
-        ret.phase = ASSAY_KUBE_OBJECT_FAILED;
-        read_failure(template, json_object_get(object, "status"), &ret);
-    } else if (assay_gjson_holds(template->success, object)) {
-        ret.phase = ASSAY_KUBE_OBJECT_SUCCEEDED;
-    } else {
-        read_waiting(template, object, &ret);
-    }
-    *ret_status = ret;
-}
-
-void
-assay_kube_object_status_done(struct assay_kube_object_status *status)
-{
-    free(status->sentence);
-    status->sentence = NULL;
-}
-
-static bool
-holds(const char *condition, const json_t *object)
-{
-    struct assay_gjson *gjson = NULL;
-    bool found = condition != NULL && assay_gjson_new(condition, &gjson, NULL) == ASSAY_OK &&
-                 assay_gjson_holds(gjson, object);
-
-    assay_gjson_free(gjson);
-    return found;
-}
-
-bool
-assay_kube_object_is_kept(const json_t *object)
-{
-    const json_t *annotations =
-        json_object_get(json_object_get(object, "metadata"), "annotations");
-
-    return holds(json_string_value(json_object_get(annotations, ASSAY_KUBE_RETAIN_SUCCESS)),
-                 object) ||
-           holds(json_string_value(json_object_get(annotations, ASSAY_KUBE_RETAIN_FAILURE)),
-                 object);
-}
-
-const char *
-assay_kube_template_container(const struct assay_kube_template *template, const json_t *pod)
-{
-    const json_t *labels = json_object_get(json_object_get(pod, "metadata"), "labels");
-    const json_t *containers = containers_of(pod), *container;
-    const char *key;
-    json_t *value;
-    size_t i;
-
-    json_object_foreach (template->primary_labels, key, value) {
-        if (strcmp(text_of(labels, key), json_string_value(value)) != 0)
-            return NULL;
-    }
-    json_array_foreach (containers, i, container) {
-        const char *name = json_string_value(json_object_get(container, "name"));
-
-        if (template->container == NULL || (name != NULL && strcmp(name, template->container) == 0))
-            return name;
-    }
     return NULL;
 }

@@ -11,20 +11,13 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/json.h"
 #include "common/memory.h"
 #include "controller/kubernetes/internal.h"
 
 /* An object without a pod: what its controller says about it is asked after so long. */
 #define EVENTS_FIRST_US (3 * ASSAY_SECOND_US)
 #define EVENTS_AGAIN_US (15 * ASSAY_SECOND_US)
-
-static const char *
-text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-
-    return text != NULL ? text : "";
-}
 
 /* --- before there is an object --- */
 
@@ -231,12 +224,13 @@ look_for_pods(struct assay_kube_attempt *attempt)
 static const char *
 time_of(const json_t *event)
 {
-    const char *last = text_of(event, "lastTimestamp");
-    const char *in_series = text_of(json_object_get(event, "series"), "lastObservedTime");
+    const char *last = assay_json_text_at(event, "lastTimestamp");
+    const char *in_series =
+        assay_json_text_at(json_object_get(event, "series"), "lastObservedTime");
 
     if (*in_series != '\0')
         return in_series;
-    return *last != '\0' ? last : text_of(event, "eventTime");
+    return *last != '\0' ? last : assay_json_text_at(event, "eventTime");
 }
 
 static void
@@ -251,13 +245,13 @@ on_events(void *arg, const struct assay_kube_answer *answer)
         return;
     attempt->events_at_us = assay_monotonic_us() + EVENTS_AGAIN_US;
     json_array_foreach (json_object_get(answer->json, "items"), i, event) {
-        if (strcmp(text_of(event, "type"), "Warning") == 0 &&
+        if (strcmp(assay_json_text_at(event, "type"), "Warning") == 0 &&
             (latest == NULL || strcmp(time_of(event), time_of(latest)) >= 0))
             latest = event;
     }
     if (latest != NULL && attempt->pod == NULL) {
-        assay_auto_free char *sentence =
-            assay_format("%s: %s", text_of(latest, "reason"), text_of(latest, "message"));
+        assay_auto_free char *sentence = assay_format(
+            "%s: %s", assay_json_text_at(latest, "reason"), assay_json_text_at(latest, "message"));
 
         assay__kube_set_waits(attempt, sentence, false);
     }
@@ -296,7 +290,7 @@ assay__kube_object_seen(struct assay_kube_attempt *attempt, const json_t *object
     if (attempt->verdict.phase >= ASSAY_KUBE_OBJECT_SUCCEEDED)
         return;
     if (attempt->uid == NULL) {
-        attempt->uid = assay_strdup(text_of(json_object_get(object, "metadata"), "uid"));
+        attempt->uid = assay_strdup(assay_json_text_at(json_object_get(object, "metadata"), "uid"));
         attempt->events_at_us = assay_monotonic_us() + EVENTS_FIRST_US;
     }
     assay_kube_template_read(attempt->template, object, &status);
@@ -332,7 +326,7 @@ set_deadline(struct assay_kube_attempt *attempt, const json_t *pod, const char *
                         item) {
         state = json_object_get(item, "state");
         at = json_object_get(state, "running");
-        if (strcmp(text_of(item, "name"), container) == 0 && at != NULL)
+        if (strcmp(assay_json_text_at(item, "name"), container) == 0 && at != NULL)
             from = json_string_value(json_object_get(at, "startedAt"));
     }
     if (from == NULL || !assay_parse_time(from, &started_us))
@@ -353,7 +347,8 @@ static bool
 is_primary(struct assay_kube_attempt *attempt, const json_t *metadata)
 {
     const struct assay_kube_pod_status *end = &attempt->pod_end;
-    const char *name = text_of(metadata, "name"), *made = text_of(metadata, "creationTimestamp");
+    const char *name = assay_json_text_at(metadata, "name");
+    const char *made = assay_json_text_at(metadata, "creationTimestamp");
 
     if (attempt->pod != NULL && strcmp(attempt->pod, name) == 0)
         return true;
