@@ -25,6 +25,22 @@ void assay_algorithm_base_done(struct assay_algorithm_base *base);
 int32_t assay_algorithm_base_update(void *instance, const struct assay_plugin_trial *const *trials,
                                     uint64_t n_trials, char *error, uint64_t error_size);
 
+/* A random untried point, or ASSAY_PLUGIN_EXHAUSTED. */
+int32_t assay_algorithm_suggest_untried(const struct assay_algorithm_base *base,
+                                        const struct assay_batch *batch,
+                                        struct assay_random *random,
+                                        const struct assay_plugin_suggestion *suggestion);
+
+/* A `suggest` slot's work, a suggestion at a time; `one` knows of those before it by the batch.
+ * Ends at the first for which it does not answer ASSAY_PLUGIN_OK, with its answer. */
+typedef int32_t assay_algorithm_suggest_one(void *instance, int64_t number,
+                                            const struct assay_batch *batch,
+                                            const struct assay_plugin_suggestion *suggestion);
+int32_t assay_algorithm_suggest_each(void *instance, assay_algorithm_suggest_one *one,
+                                     const int64_t *numbers, uint64_t n,
+                                     const struct assay_plugin_suggestion *const *suggestions,
+                                     uint64_t *ret_count);
+
 /* The settings as JSON; the host has checked them and filled in the defaults.  New
  * reference. */
 json_t *assay_algorithm_settings(const struct assay_plugin_study *study);

@@ -19,26 +19,23 @@ random_create(const struct assay_plugin_study *study, void **ret_instance, char 
 }
 
 static int32_t
+suggest_one(void *instance, int64_t number, const struct assay_batch *batch,
+            const struct assay_plugin_suggestion *suggestion)
+{
+    const struct assay_algorithm_base *base = instance;
+    struct assay_random random;
+
+    assay_random_init(&random, base->seed, (uint64_t)number, ASSAY_PURPOSE_RANDOM);
+    snprintf(suggestion->why, suggestion->why_size, "{\"proposed_by\": \"random\"}");
+    return assay_algorithm_suggest_untried(base, batch, &random, suggestion);
+}
+
+static int32_t
 random_suggest(void *instance, const int64_t *numbers, uint64_t n,
                const struct assay_plugin_suggestion *const *suggestions, uint64_t *ret_count,
                char *error ASSAY_UNUSED, uint64_t error_size ASSAY_UNUSED)
 {
-    const struct assay_algorithm_base *base = instance;
-
-    for (uint64_t i = 0; i < n; i++) {
-        struct assay_batch batch = {.given = suggestions, .n_given = i};
-        struct assay_random random;
-
-        assay_random_init(&random, base->seed, (uint64_t)numbers[i], ASSAY_PURPOSE_RANDOM);
-        if (!assay_untried_draw(&base->transform, base->history, &batch, &random,
-                                suggestions[i]->point)) {
-            *ret_count = i;
-            return ASSAY_PLUGIN_EXHAUSTED;
-        }
-        snprintf(suggestions[i]->why, suggestions[i]->why_size, "{\"proposed_by\": \"random\"}");
-    }
-    *ret_count = n;
-    return ASSAY_PLUGIN_OK;
+    return assay_algorithm_suggest_each(instance, suggest_one, numbers, n, suggestions, ret_count);
 }
 
 static void

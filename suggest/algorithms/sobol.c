@@ -40,10 +40,11 @@ sequence_point(struct sobol *sobol, uint32_t index, double *ret_point)
     assay_transform_decode(transform, sobol->unit, ret_point);
 }
 
-static bool
-suggest_one(struct sobol *sobol, int64_t number, const struct assay_batch *batch,
+static int32_t
+suggest_one(void *instance, int64_t number, const struct assay_batch *batch,
             const struct assay_plugin_suggestion *suggestion)
 {
+    struct sobol *sobol = instance;
     const struct assay_algorithm_base *base = &sobol->base;
     struct assay_random random;
 
@@ -60,12 +61,12 @@ suggest_one(struct sobol *sobol, int64_t number, const struct assay_batch *batch
                  (unsigned long)index);
     }
     if (assay_untried(base->history, batch, base->space, suggestion->point))
-        return true;
+        return ASSAY_PLUGIN_OK;
     assay_random_init(&random, base->seed, (uint64_t)number, ASSAY_PURPOSE_SOBOL_FALLBACK);
     snprintf(suggestion->why, suggestion->why_size,
              "{\"proposed_by\": \"sobol\", \"point\": \"random\", "
              "\"reason\": \"the point of the sequence was tried before\"}");
-    return assay_untried_draw(&base->transform, base->history, batch, &random, suggestion->point);
+    return assay_algorithm_suggest_untried(base, batch, &random, suggestion);
 }
 
 static int32_t
@@ -73,16 +74,7 @@ sobol_suggest(void *instance, const int64_t *numbers, uint64_t n,
               const struct assay_plugin_suggestion *const *suggestions, uint64_t *ret_count,
               char *error ASSAY_UNUSED, uint64_t error_size ASSAY_UNUSED)
 {
-    for (uint64_t i = 0; i < n; i++) {
-        struct assay_batch batch = {.given = suggestions, .n_given = i};
-
-        if (!suggest_one(instance, numbers[i], &batch, suggestions[i])) {
-            *ret_count = i;
-            return ASSAY_PLUGIN_EXHAUSTED;
-        }
-    }
-    *ret_count = n;
-    return ASSAY_PLUGIN_OK;
+    return assay_algorithm_suggest_each(instance, suggest_one, numbers, n, suggestions, ret_count);
 }
 
 static void

@@ -194,9 +194,10 @@ propose_by_model(struct bayesian *bayesian, int64_t number, const struct assay_b
 }
 
 static int32_t
-suggest_one(struct bayesian *bayesian, int64_t number, const struct assay_batch *batch,
+suggest_one(void *instance, int64_t number, const struct assay_batch *batch,
             const struct assay_plugin_suggestion *suggestion)
 {
+    struct bayesian *bayesian = instance;
     const struct assay_algorithm_base *base = &bayesian->base;
     enum assay_gp_found found = ASSAY_GP_NONE_UNTRIED;
     struct assay_gp_trend trend;
@@ -230,9 +231,7 @@ suggest_one(struct bayesian *bayesian, int64_t number, const struct assay_batch 
     snprintf(suggestion->why, suggestion->why_size,
              "{\"proposed_by\": \"bayesian\", \"phase\": \"random\", "
              "\"reason\": \"the points found were tried before\"}");
-    return assay_untried_draw(&base->transform, base->history, batch, &random, suggestion->point)
-               ? ASSAY_PLUGIN_OK
-               : ASSAY_PLUGIN_EXHAUSTED;
+    return assay_algorithm_suggest_untried(base, batch, &random, suggestion);
 }
 
 static int32_t
@@ -240,16 +239,7 @@ bayesian_suggest(void *instance, const int64_t *numbers, uint64_t n,
                  const struct assay_plugin_suggestion *const *suggestions, uint64_t *ret_count,
                  char *error ASSAY_UNUSED, uint64_t error_size ASSAY_UNUSED)
 {
-    for (uint64_t i = 0; i < n; i++) {
-        struct assay_batch batch = {.given = suggestions, .n_given = i};
-        int32_t result = suggest_one(instance, numbers[i], &batch, suggestions[i]);
-
-        *ret_count = i;
-        if (result != ASSAY_PLUGIN_OK)
-            return result;
-    }
-    *ret_count = n;
-    return ASSAY_PLUGIN_OK;
+    return assay_algorithm_suggest_each(instance, suggest_one, numbers, n, suggestions, ret_count);
 }
 
 const struct assay_plugin_algorithm assay_algorithm_bayesian = {

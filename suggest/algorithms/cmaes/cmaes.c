@@ -492,10 +492,11 @@ look(struct cmaes *cmaes, const struct assay_cmaes_strategy *strategy)
     }
 }
 
-static bool
-suggest_one(struct cmaes *cmaes, int64_t number, const struct assay_batch *batch,
+static int32_t
+suggest_one(void *instance, int64_t number, const struct assay_batch *batch,
             const struct assay_plugin_suggestion *suggestion)
 {
+    struct cmaes *cmaes = instance;
     const struct assay_cmaes_strategy *strategy = cmaes->kept[cmaes->n_kept - 1];
     const struct assay_algorithm_base *base = &cmaes->base;
     struct assay_random random;
@@ -521,8 +522,8 @@ suggest_one(struct cmaes *cmaes, int64_t number, const struct assay_batch *batch
             found = assay_untried(base->history, batch, base->space, suggestion->point);
         }
     }
-    return found || assay_untried_draw(&base->transform, base->history, batch, &random,
-                                       suggestion->point);
+    return found ? ASSAY_PLUGIN_OK
+                 : assay_algorithm_suggest_untried(base, batch, &random, suggestion);
 }
 
 static int32_t
@@ -530,16 +531,7 @@ cmaes_suggest(void *instance, const int64_t *numbers, uint64_t n,
               const struct assay_plugin_suggestion *const *suggestions, uint64_t *ret_count,
               char *error ASSAY_UNUSED, uint64_t error_size ASSAY_UNUSED)
 {
-    for (uint64_t i = 0; i < n; i++) {
-        struct assay_batch batch = {.given = suggestions, .n_given = i};
-
-        if (!suggest_one(instance, numbers[i], &batch, suggestions[i])) {
-            *ret_count = i;
-            return ASSAY_PLUGIN_EXHAUSTED;
-        }
-    }
-    *ret_count = n;
-    return ASSAY_PLUGIN_OK;
+    return assay_algorithm_suggest_each(instance, suggest_one, numbers, n, suggestions, ret_count);
 }
 
 const struct assay_plugin_algorithm assay_algorithm_cmaes = {

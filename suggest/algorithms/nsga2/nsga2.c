@@ -384,10 +384,11 @@ suggest_child(struct nsga2 *nsga2, const struct assay_batch *batch, struct assay
     return false;
 }
 
-static bool
-suggest_one(struct nsga2 *nsga2, int64_t number, const struct assay_batch *batch,
+static int32_t
+suggest_one(void *instance, int64_t number, const struct assay_batch *batch,
             const struct assay_plugin_suggestion *suggestion)
 {
+    struct nsga2 *nsga2 = instance;
     const struct assay_algorithm_base *base = &nsga2->base;
     struct assay_random random;
     bool found;
@@ -398,10 +399,10 @@ suggest_one(struct nsga2 *nsga2, int64_t number, const struct assay_batch *batch
     else
         found = suggest_child(nsga2, batch, &random, suggestion);
     if (found)
-        return true;
+        return ASSAY_PLUGIN_OK;
     snprintf(suggestion->why, suggestion->why_size,
              "{\"proposed_by\": \"nsga2\", \"phase\": \"untried\"}");
-    return assay_untried_draw(&base->transform, base->history, batch, &random, suggestion->point);
+    return assay_algorithm_suggest_untried(base, batch, &random, suggestion);
 }
 
 static int32_t
@@ -409,16 +410,7 @@ nsga2_suggest(void *instance, const int64_t *numbers, uint64_t n,
               const struct assay_plugin_suggestion *const *suggestions, uint64_t *ret_count,
               char *error ASSAY_UNUSED, uint64_t error_size ASSAY_UNUSED)
 {
-    for (uint64_t i = 0; i < n; i++) {
-        struct assay_batch batch = {.given = suggestions, .n_given = i};
-
-        if (!suggest_one(instance, numbers[i], &batch, suggestions[i])) {
-            *ret_count = i;
-            return ASSAY_PLUGIN_EXHAUSTED;
-        }
-    }
-    *ret_count = n;
-    return ASSAY_PLUGIN_OK;
+    return assay_algorithm_suggest_each(instance, suggest_one, numbers, n, suggestions, ret_count);
 }
 
 const struct assay_plugin_algorithm assay_algorithm_nsga2 = {
