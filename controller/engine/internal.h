@@ -130,13 +130,13 @@ struct assay_engine {
     uv_timer_t tick;
     uv_prepare_t before_sleep;
     pthread_mutex_t lock;            /* guards inbox and stats */
-    STAILQ_HEAD(, assay__command) inbox;
+    STAILQ_HEAD(assay__commands, assay__command) inbox;
     struct assay_engine_stats stats;
     struct assay_store *store;       /* the engine's own: start, reload, replay, repeats */
     struct assay_suggest_host *host;
     struct assay__executor executors[ASSAY__EXECUTORS];
     struct assay__study *studies;    /* hash by id */
-    TAILQ_HEAD(, assay__study) due;  /* to be reconciled before the loop sleeps */
+    TAILQ_HEAD(assay__due_studies, assay__study) due;  /* to be reconciled before the loop sleeps */
     /* What follows a commit; `err` counts when it was refused. */
     void (*settle)(struct assay_engine *engine, int64_t study_id,
                    const struct assay__commit *commit, assay_status status,
@@ -177,7 +177,7 @@ void assay__reply_fail(struct assay__reply *reply, assay_status status, const ch
 struct assay__commit {
     struct assay__study *study;
     struct assay_changes *changes;
-    TAILQ_HEAD(, assay__reply) replies;
+    TAILQ_HEAD(assay__replies, assay__reply) replies;
     int64_t *trials;  /* numbers mentioned: settled after the commit */
     size_t n_trials, trials_capacity;
     int64_t *launches; /* numbers whose attempt is started after the commit */
