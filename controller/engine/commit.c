@@ -165,12 +165,13 @@ on_written(void *arg, assay_status status, const struct assay_error *err)
     written->status = status;
     if (err != NULL)
         written->err = *err;
+    /* First: whoever was answered finds the version that the change made. */
+    if (status == ASSAY_OK)
+        assay_notifier_signal(engine->options.notifier, written->study_id);
     while ((reply = TAILQ_FIRST(&commit->replies)) != NULL) {
         TAILQ_REMOVE(&commit->replies, reply, link);
         assay__reply_send(reply, status, status == ASSAY_OK ? NULL : &written->err);
     }
-    if (status == ASSAY_OK)
-        assay_notifier_signal(engine->options.notifier, written->study_id);
     assay__post(engine, &written->command);
 }
 

@@ -13,7 +13,7 @@ import unittest
 from typing import Dict, Tuple
 
 from .fake_server import FakeServer, Reply, problem
-from .test_transport import unused_port
+from .test_transport import refusing_port
 
 PACKAGE = str(pathlib.Path(__file__).resolve().parents[1])
 
@@ -33,7 +33,7 @@ class ContextTest(unittest.TestCase):
 
     def run_code(self, code: str, **environment: str) -> Tuple[str, str]:
         process = start(code, self.directory, environment)
-        output, complaints = process.communicate(timeout=60)
+        output, complaints = process.communicate(timeout=120)
         self.assertEqual(process.returncode, 0, complaints)
         return output, complaints
 
@@ -110,7 +110,7 @@ for step in range(3):
 import assay.context
 assay.context._RETRY_FOR_S = 0.0
 print("step", bool(assay.report(step=1, loss=2.0)), bool(assay.report(step=2, loss=1.5)))
-""", **self.trial(f"http://127.0.0.1:{unused_port()}"))
+""", **self.trial(f"http://127.0.0.1:{refusing_port(self)}"))
         self.assertEqual(output, "step False False\nstep=1 loss=2.0\nstep=2 loss=1.5\n")
         self.assertEqual(complaints.count("reporting is delayed"), 1)
 
@@ -126,7 +126,7 @@ print("saved")
         assert process.stdout is not None
         self.assertEqual(process.stdout.readline(), "ready\n")
         process.send_signal(signal.SIGTERM)
-        output, complaints = process.communicate(timeout=20)
+        output, complaints = process.communicate(timeout=60)
         self.assertEqual((process.returncode, output), (0, "saved\n"), complaints)
 
 

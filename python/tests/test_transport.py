@@ -19,17 +19,19 @@ from .fake_server import FakeServer, Reply, problem
 SCHEMAS = pathlib.Path(__file__).resolve().parents[2] / "schemas"
 
 
-def unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def refusing_port(case: unittest.TestCase) -> int:
+    """A port where nobody listens, and that nobody else is given until the test has ended."""
+    holder = socket.socket()
+    case.addCleanup(holder.close)
+    holder.bind(("127.0.0.1", 0))
+    port: int = holder.getsockname()[1]
+    return port
 
 
 class TransportTest(unittest.TestCase):
     def transport(self, server: FakeServer, retry_for: float = 30.0) -> Transport:
         self.pauses: List[float] = []
-        made = Transport(server.url, "secret", 5.0, retry_for, sleep=self.pauses.append)
+        made = Transport(server.url, "secret", 60.0, retry_for, sleep=self.pauses.append)
         self.addCleanup(made.close)
         return made
 
@@ -76,7 +78,7 @@ class TransportTest(unittest.TestCase):
         self.assertEqual(len(server.requests), 1)
 
     def test_refused_connection(self) -> None:
-        transport = Transport(f"http://127.0.0.1:{unused_port()}", None, 5.0, 0.3)
+        transport = Transport(f"http://127.0.0.1:{refusing_port(self)}", None, 60.0, 0.3)
         with self.assertRaises(assay.ConnectionFailedError) as caught:
             transport.request("GET", "/v1/x")
         self.assertIsInstance(caught.exception, assay.TemporaryError)

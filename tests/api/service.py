@@ -5,6 +5,7 @@ names the build folder (default: build).
 """
 
 import atexit
+import contextlib
 import http.client
 import json
 import os
@@ -306,6 +307,23 @@ class ApiTest(unittest.TestCase):
         client = Client(**options)
         self.addCleanup(client.close)
         return client
+
+    @contextlib.contextmanager
+    def meanwhile(self, act):
+        """act(client) again and again while the block runs: whoever waits for it in there can
+        not have come too late."""
+        over, client = threading.Event(), self.client()
+
+        def run():
+            while not over.wait(0.3):
+                act(client)
+        thread = threading.Thread(target=run)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
     def refused(self, answer, status, code, *pointers):
         """The answer is a problem of this kind, and its faults are at these places."""

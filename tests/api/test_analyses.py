@@ -3,6 +3,7 @@
 import math
 import random
 import threading
+import time
 import unittest
 
 from service import ApiTest
@@ -136,13 +137,18 @@ class Analyses(ApiTest):
         values = [advice["best"]] + [row["value"] for row in advice["expected_best_after"]]
         self.assertEqual(values, sorted(values))
 
-    def test_new_trials_count_at_once(self):
+    def test_new_trials_count(self):
+        """At once, unless the answer before took long to work out, be it only that somebody
+        else had the processor: then it is good for some seconds."""
         name = self.study(20)
         before = self.importance(name)
         self.assertEqual(before["trials"], 20)
         trial = self.api.ask(name)[0]
         self.api.tell(name, trial["number"], 0.5)
-        self.assertEqual(self.importance(name)["trials"], 21)
+        deadline = time.monotonic() + 60
+        while (after := self.importance(name)["trials"]) == 20 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        self.assertEqual(after, 21)
         self.assertEqual(self.importance(name), self.importance(name))
 
     def test_waits_for_a_change(self):
@@ -152,7 +158,7 @@ class Analyses(ApiTest):
         trial = self.api.ask(name)[0]
         timer = threading.Timer(0.3, self.client().tell, (name, trial["number"], 0.5))
         timer.start()
-        answer = self.api.get(path + "?wait=20s", headers={"If-None-Match": tag})
+        answer = self.api.get(path + "?wait=60s", headers={"If-None-Match": tag})
         timer.join()
         self.assertEqual((answer.status, answer.json["trials"]), (200, 21))
 

@@ -128,7 +128,7 @@ class Tokens(ApiTest):
 class TrialTokens(ApiTest):
     """A trial's own token, as its command finds it."""
 
-    SCRIPT = "import os, time\nprint(os.environ['ASSAY_TOKEN'], flush=True)\ntime.sleep(60)\n"
+    SCRIPT = "import os, time\nprint(os.environ['ASSAY_TOKEN'], flush=True)\ntime.sleep(900)\n"
 
     def setUp(self):
         super().setUp()
@@ -139,7 +139,8 @@ class TrialTokens(ApiTest):
         self.read_token(2)
 
     def read_token(self, number):
-        for _ in range(500):
+        deadline = time.monotonic() + 90
+        while time.monotonic() < deadline:
             answer = self.api.get(self.api.path(self.name, f"/trials/{number}/logs"))
             if answer.status == 200 and answer.body.endswith(b"\n"):
                 return answer.body.decode().strip()

@@ -99,7 +99,7 @@ class View(ApiTest):
 
     def view(self, name, final=False):
         answer = self.api.get(self.api.path(name) + "?view=katib" +
-                              ("&wait=20s&until=final" if final else ""))
+                              ("&wait=60s&until=final" if final else ""))
         self.assertEqual(answer.status, 200, answer.body)
         return answer.json
 

@@ -78,13 +78,17 @@ class State(ApiTest):
         self.assertTrue(script.headers["Content-Type"].startswith("text/javascript"))
 
     def test_latency_of_a_small_get(self):
-        times = []
-        for _ in range(200):
-            start = time.perf_counter()
-            self.api.get("/healthz")
-            times.append(time.perf_counter() - start)
-        # A delayed acknowledgement would show as 40 ms.
-        self.assertLess(sorted(times)[20], 0.04)
+        """A delayed acknowledgement would show as 40 ms, in each round; others at work on the
+        machine do not in all of them."""
+        rounds = []
+        while len(rounds) < 10 and min(rounds, default=1) >= 0.04:
+            times = []
+            for _ in range(200):
+                start = time.perf_counter()
+                self.api.get("/healthz")
+                times.append(time.perf_counter() - start)
+            rounds.append(sorted(times)[20])
+        self.assertLess(min(rounds), 0.04)
 
 
 class Life(unittest.TestCase):
@@ -98,7 +102,7 @@ class Life(unittest.TestCase):
         folder = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
         program = str(shared().bin / "assayd")
-        done = subprocess.run([program, "--data", folder + "/data", *options], timeout=60,
+        done = subprocess.run([program, "--data", folder + "/data", *options], timeout=180,
                               capture_output=True, text=True)
         self.assertNotEqual(done.returncode, 0)
         self.assertIn(word, done.stderr)
@@ -117,7 +121,7 @@ class Life(unittest.TestCase):
     def test_second_daemon_on_the_directory(self):
         daemon = self.daemon()
         done = subprocess.run([str(daemon.bin / "assayd"), "--data", str(daemon.data), "--listen",
-                               "127.0.0.1:0"], capture_output=True, text=True, timeout=30)
+                               "127.0.0.1:0"], capture_output=True, text=True, timeout=180)
         self.assertEqual(done.returncode, 1)
         self.assertIn("another assayd", done.stderr)
         self.assertIn(str(daemon.process.pid), done.stderr)
@@ -136,23 +140,36 @@ class Life(unittest.TestCase):
             self.assertEqual(api.get(api.path(name)).json, before)
         api.ask(name, 2)
 
+    @staticmethod
+    def postmaster(daemon):
+        """None while it writes its file."""
+        try:
+            return daemon.postmaster()
+        except (OSError, ValueError, IndexError):
+            return None
+
     def test_database_killed(self):
         daemon = self.daemon()
         api = Client(daemon, checked=False)
         name = api.create()
+        now = daemon.postmaster()
         for _ in range(2):
-            pid = int(next(daemon.data.rglob("postmaster.pid")).read_text().split()[0])
+            pid = now
             os.kill(pid, signal.SIGKILL)
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 120
             while time.monotonic() < deadline:
                 answer = api.post(api.path(name, "/trials"),
                                   {"trials": [{"parameters": {"x": 0.5}}]})
-                if answer.status == 201:
+                # The old one's process for the connection may live a moment longer.
+                now = self.postmaster(daemon)
+                if answer.status == 201 and now not in (None, pid):
                     break
-                self.assertEqual(answer.status, 503, answer.body)
-                self.assertIn("Retry-After", answer.headers)
+                if answer.status != 201:
+                    self.assertEqual(answer.status, 503, answer.body)
+                    self.assertIn("Retry-After", answer.headers)
                 time.sleep(0.1)
             self.assertEqual(answer.status, 201, answer.body)
+            self.assertNotIn(now, (None, pid))
         # Every read thread finds out for itself that its connection is gone.
         while api.get("/readyz").status != 200 and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -172,15 +189,15 @@ class Life(unittest.TestCase):
             except (OSError, http.client.HTTPException):
                 return 0
         with concurrent.futures.ThreadPoolExecutor(12) as pool:
-            waits = [pool.submit(wait, "?wait=50s&until=final") for _ in range(6)]
+            waits = [pool.submit(wait, "?wait=60s&until=final") for _ in range(6)]
             waits += [pool.submit(wait, "/events", "text/event-stream") for _ in range(6)]
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 50
             while "assay_notifier_waiting 12\n" not in api.get("/metrics").body.decode():
                 self.assertLess(time.monotonic(), deadline, "twelve requests wait")
                 time.sleep(0.05)
             start = time.monotonic()
             self.assertEqual(daemon.stop(), "")
-            self.assertLess(time.monotonic() - start, 40, "it waited for the waiting")
+            self.assertLess(time.monotonic() - start, 55, "it waited for the waiting")
             self.assertEqual({w.result() for w in waits}, {200})
 
     def test_interrupt_and_hangup(self):
@@ -189,7 +206,7 @@ class Life(unittest.TestCase):
         time.sleep(0.2)
         self.assertEqual(Client(daemon).get("/healthz").status, 200)
         daemon.process.send_signal(signal.SIGINT)
-        self.assertEqual(daemon.process.wait(30), 0)
+        self.assertEqual(daemon.process.wait(120), 0)
 
     def test_refusals(self):
         self.refuses("--listen", "0.0.0.0:0", word="tls-cert")
@@ -217,7 +234,7 @@ class Life(unittest.TestCase):
         daemon.start()
         self.assertTrue(daemon.url.startswith("https://127.0.0.1:"))
         context = ssl.create_default_context(cafile=str(folder / "cert.pem"))
-        connection = http.client.HTTPSConnection(*address(daemon), context=context, timeout=20)
+        connection = http.client.HTTPSConnection(*address(daemon), context=context, timeout=90)
         for _ in range(3):
             connection.request("GET", "/v1/whoami",
                                headers={"Authorization": f"Bearer {daemon.token}"})
@@ -241,7 +258,7 @@ class Life(unittest.TestCase):
         daemon.start()
         context = ssl.create_default_context(cafile=str(folder / "cert.pem"))
         context.check_hostname = False
-        connection = http.client.HTTPSConnection(*address(daemon), context=context, timeout=60)
+        connection = http.client.HTTPSConnection(*address(daemon), context=context, timeout=90)
         self.addCleanup(connection.close)
 
         def call(method, path, body=None, to=connection):
@@ -264,7 +281,7 @@ class Life(unittest.TestCase):
                 found = call("GET", f"/v1/projects/default/studies/{name}?wait=30s&until=final")[1]
             self.assertEqual((found["state"], found["best"]["value"]), ("succeeded", 0.25), found)
         near = http.client.HTTPConnection(
-            (daemon.data / "trials-url").read_text().strip().removeprefix("http://"), timeout=20)
+            (daemon.data / "trials-url").read_text().strip().removeprefix("http://"), timeout=90)
         self.addCleanup(near.close)
         status, problem = call("GET", "/v1/projects/default/studies", to=near)
         self.assertEqual((status, problem["code"]), (403, "forbidden"))
@@ -290,7 +307,7 @@ class Life(unittest.TestCase):
         connections = []
         try:
             for _ in range(900):
-                connection = socket.create_connection(address(daemon), timeout=20)
+                connection = socket.create_connection(address(daemon), timeout=90)
                 connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
                 connections.append(connection)
             for connection in connections:

@@ -147,7 +147,7 @@ class AskTell(ApiTest):
     def test_asking_an_ended_study(self):
         name = self.api.create(limits={"trials": 1})
         self.api.tell(name, self.api.ask(name)[0]["number"], 0.5)
-        self.api.get(self.api.path(name) + "?until=final&wait=20s")
+        self.api.get(self.api.path(name) + "?until=final&wait=60s")
         # At once, and when nothing of it is in memory any more.
         for pause in (0, 1):
             time.sleep(pause)
@@ -374,6 +374,6 @@ class ManyWorkers(ApiTest):
             if token is None:
                 break
         self.assertEqual(stored, told)
-        done = self.api.get(self.api.path(name) + "?until=final&wait=20s").json
+        done = self.api.get(self.api.path(name) + "?until=final&wait=60s").json
         self.assertEqual((done["state"], done["reason"]), ("succeeded", "trials_done"))
         self.assertEqual(done["best"]["value"], min(told.values()))

@@ -6,6 +6,7 @@ beside the program; they are skipped where there is none.
 """
 
 import csv
+import fcntl
 import io
 import json
 import os
@@ -57,6 +58,19 @@ for step in range(3):
     time.sleep(float(open("pace").read()))
 """
 
+# Each trial waits for its number to be let through.
+GATED_TRIAL = """\
+trial:
+  command: [/usr/bin/python3, gated.py, "${x}"]
+"""
+
+GATED_SCRIPT = """\
+import os, sys, time
+while int(os.environ["ASSAY_TRIAL"]) > int(open("open").read()):
+    time.sleep(0.02)
+print(f"loss={float(sys.argv[1]) ** 2}")
+"""
+
 
 def environment(**changes):
     """The caller's, without what points to a server, in plain English."""
@@ -88,6 +102,10 @@ class Case(unittest.TestCase):
         path = self.folder / name
         path.write_text(text)
         return path
+
+    def put(self, name, text):
+        """As write, for who reads it at any moment: finds the old text or the new."""
+        self.write(name + ".new", text).rename(self.folder / name)
 
 
 class Help(Case):
@@ -573,7 +591,7 @@ class Server(WithStudies):
 
     def running(self, name):
         """The number of the trial started last."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while not (trials := self.json("trials", name, "--state", "running")["trials"]):
             self.assertLess(time.monotonic(), deadline)
         return trials[-1]["number"]
@@ -590,11 +608,6 @@ class Server(WithStudies):
         self.assertEqual([line.split()[0] for line in log.splitlines()],
                          ["step=0", "step=1", "step=2"])
         self.assertEqual(self.json("show", name, "-t", number)["state"], "succeeded")
-        number = self.running(name)
-        self.assertRegex(self.assay("stop", name, number).stdout, rf"trial {number}: stop")
-        self.assay("logs", "-f", name, number)
-        self.assertEqual(self.json("show", name, "-t", number)["state"], "stopped")
-        self.assertIn("stopped_by_user", self.assay("show", name, "-t", number).stdout)
         self.assertIn("parallel=3\n", self.assay("limits", name, "parallel=3").stdout)
         self.assertEqual(self.json("limits", name)["limits"]["parallel"], 3)
         self.assay("limits", name, "parallel=0", code=2)
@@ -604,6 +617,16 @@ class Server(WithStudies):
         self.assay("watch", name, "-q", code=1)
         self.assertEqual(self.json("show", name)["state"], "cancelled")
         self.assay("resume", name, code=1)
+
+    def test_stopping_a_trial(self):
+        self.pace = 900  # it does not end by itself
+        name, path = self.study(limits="{trials: 1}")
+        self.assay("submit", path)
+        number = self.running(name)
+        self.assertRegex(self.assay("stop", name, number).stdout, rf"trial {number}: stop")
+        self.assay("logs", "-f", name, number)
+        self.assertEqual(self.json("show", name, "-t", number)["state"], "stopped")
+        self.assertIn("stopped_by_user", self.assay("show", name, "-t", number).stdout)
 
     def test_ask_report_tell(self):
         name, path = self.study(trial="")
@@ -633,7 +656,7 @@ class Server(WithStudies):
         self.assay("submit", path)
         loop = (f'while line=$({ASSAY} ask {name} --shell); do eval "$line"; '
                 f'{ASSAY} tell {name} "$ASSAY_TRIAL" loss="$ASSAY_PARAM_X" || exit 1; done')
-        subprocess.run(["sh", "-c", loop], check=True, env=self.environment, timeout=60,
+        subprocess.run(["sh", "-c", loop], check=True, env=self.environment, timeout=300,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         study = self.json("show", name)
         self.assertEqual((study["state"], study["trials"]["succeeded"]), ("succeeded", 6))
@@ -678,13 +701,14 @@ class Server(WithStudies):
             self.assay(*words, "no-such-study", code=2)
         self.assertEqual(self.json("show", "no-such-study", code=2)["code"], "not_found")
 
-    def terminal(self, *words, interrupt_at=None):
-        """Runs on a terminal; returns exit code and all that was drawn."""
+    def terminal(self, *words, interrupt_at=None, then=()):
+        """Runs on a terminal; returns exit code and all that was drawn.  `then`: pairs of a
+        text and what to call once that has been drawn, in their order."""
         pid, fd = pty.fork()
         if pid == 0:
             os.chdir(self.folder)
             os.execve(ASSAY, [ASSAY, *map(str, words)], self.environment)
-        drawn, sent, end = "", False, time.monotonic() + 60
+        drawn, sent, then, end = "", False, list(then), time.monotonic() + 120
         while time.monotonic() < end:
             ready, _, _ = select.select([fd], [], [], 0.1)
             try:
@@ -694,6 +718,8 @@ class Server(WithStudies):
             if piece == b"":
                 break
             drawn += (piece or b"").decode(errors="replace")
+            while then and then[0][0] in drawn:
+                then.pop(0)[1]()
             if interrupt_at and not sent and interrupt_at in drawn:
                 os.write(fd, b"\x03")
                 sent = True
@@ -702,8 +728,11 @@ class Server(WithStudies):
         return os.waitstatus_to_exitcode(status), drawn
 
     def test_a_terminal_shows_live_progress(self):
-        name, path = self.study()
-        code, drawn = self.terminal("run", path)
+        name, path = self.study(GATED_TRIAL)
+        self.write("gated.py", GATED_SCRIPT)
+        self.write("open", "0")
+        code, drawn = self.terminal("run", path, then=[
+            (f" {done}/6 ", lambda done=done: self.put("open", str(done + 2))) for done in (0, 2, 4)])
         self.assertEqual(code, 0)
         self.assertGreater(drawn.count(f"\r{name}"), 2)
         self.assertIn("6/6", drawn)
@@ -731,7 +760,7 @@ class Server(WithStudies):
             if "done" in line:
                 break
         process.send_signal(signal.SIGTERM)
-        out, _ = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=120)
         self.assertEqual(process.returncode, 130)
         self.assertEqual(json.loads(out)["study"]["state"], "cancelled")
 
@@ -770,6 +799,8 @@ class PrivateDaemon(WithStudies):
             if "done" in line:
                 break
         os.kill(self.json("server", "status")["pid"], signal.SIGKILL)
+        with open(self.folder / "data" / "assayd.lock") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # all of its threads have ended
         # It comes back at another address.
         self.assertEqual(self.json("server", "start")["state"], "started")
         out, _ = process.communicate(timeout=120)

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #define SUGGEST(name)                                                                        \
     static int32_t name(void *cookie, const int64_t *numbers, uint64_t n,                    \
@@ -130,13 +131,11 @@ UPDATE(update_looping)
 {
     static double last = -1.0;
     static int64_t last_number = 0;
-    volatile int on = 1;
-
     for (uint64_t k = 0; k < n_trials; k++) {
         if (trials[k]->state != ASSAY_PLUGIN_SUCCEEDED || trials[k]->number <= 3)
             continue;
-        while (on && trials[k]->values[0] == last && trials[k]->number != last_number)
-            continue; /* takes a constant for no progress */
+        while (trials[k]->values[0] == last && trials[k]->number != last_number)
+            pause(); /* takes a constant for no progress, and nobody's processor */
         last = trials[k]->values[0];
         last_number = trials[k]->number;
     }

@@ -37,8 +37,9 @@ check_plugins(void)
     signal(SIGSEGV, SIG_DFL);
     signal(SIGBUS, SIG_DFL);
     signal(SIGABRT, SIG_DFL);
-    /* Every plugin that is loaded: here the flawed one, so some fail. */
-    assert_false(assay_plugin_check(file, 20 * ASSAY_SECOND_US));
+    /* Every plugin that is loaded: here the flawed one, so some fail.  The time is long for
+     * "deaf", which works for seconds, on a machine where many do. */
+    assert_false(assay_plugin_check(file, 40 * ASSAY_SECOND_US));
     assert_int_equal(fstat(file, &found), 0);
     text = assay_zalloc((size_t)found.st_size + 1, 1);
     assert_int_equal(pread(file, text, (size_t)found.st_size, 0), found.st_size);
@@ -91,7 +92,7 @@ test_flaws_are_found(void **state ASSAY_UNUSED)
         {"outside", "scales", "proposed a point outside of the space", "single value"},
         {"deaf", "told to stop", "went on for", "batches"},
         {"crashing", "values nan and infinite", "ended by signal 11", "one double"},
-        {"looping", "a constant objective", "no answer within 20 s", "batches"},
+        {"looping", "a constant objective", "no answer within 40 s", "batches"},
         {"leaking", "memory", "left", "batches"},
         {"silent", "learning curves", "without a sentence", NULL},
         {"growing", "time and memory, 6,000 trials", "memory grows", "learning curves"},

@@ -195,8 +195,8 @@ receive(struct process *process)
         assert_int_equal(assay_protocol_frame_take(&process->received, &message, NULL), ASSAY_OK);
         if (message != NULL)
             return message;
-        if (poll(&entry, 1, 30000) != 1)
-            fail_msg("no answer within 30 s");
+        if (poll(&entry, 1, 120000) != 1)
+            fail_msg("no answer within two minutes");
         n = read(process->from, chunk, sizeof chunk);
         if (n <= 0)
             return NULL;
