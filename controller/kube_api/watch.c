@@ -76,7 +76,9 @@ again(struct assay_kube_watch *watch, bool failed)
                         (0.5 + 0.5 * assay_random_unit(&watch->random)));
     wait_us = ASSAY_MAX(wait_us, watch->not_before_us);
     watch->not_before_us = 0;
-    uv_timer_start(&watch->timer, on_timer, (uint64_t)(wait_us / 1000), 0);
+    /* From now, and not from when the loop last looked at its clock; no part of it less. */
+    uv_update_time(watch->timer.loop);
+    uv_timer_start(&watch->timer, on_timer, (uint64_t)(wait_us / 1000) + 1, 0);
 }
 
 static void
