@@ -83,8 +83,10 @@ objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(call sources,$(1)))
 library = $(BUILD)/lib/libassay-$(1).a
 
 # flags.stamp changes only when the flags do: a change of knobs rebuilds.
-$(shell mkdir -p $(BUILD) && echo '$(CC) $(ASSAY_CFLAGS) $(CFLAGS) $(ASSAY_LDFLAGS)' > $(BUILD)/flags.new && \
-	(cmp -s $(BUILD)/flags.new $(BUILD)/flags.stamp || cp $(BUILD)/flags.new $(BUILD)/flags.stamp); rm -f $(BUILD)/flags.new)
+# A file of its own for each make: the tests run several at once.
+$(shell mkdir -p $(BUILD) && new=$(BUILD)/flags.$$$$ && \
+	echo '$(CC) $(ASSAY_CFLAGS) $(CFLAGS) $(ASSAY_LDFLAGS)' > $$new && \
+	(cmp -s $$new $(BUILD)/flags.stamp || cp $$new $(BUILD)/flags.stamp); rm -f $$new)
 
 $(BUILD)/obj/%.o: %.c $(BUILD)/flags.stamp
 	@mkdir -p $(@D)
