@@ -1,5 +1,6 @@
 """A real assayd on a private data directory, for tests and benchmarks."""
 
+import http.client
 import os
 import pathlib
 import shutil
@@ -40,7 +41,7 @@ class Assayd:
         if fault and exception[0] is None:
             raise RuntimeError(fault)
 
-    def start(self, timeout=60):
+    def start(self, timeout=180):
         """Returns the seconds until /readyz answered."""
         begin = time.monotonic()
         (self.data / "url").unlink(missing_ok=True)
@@ -59,9 +60,9 @@ class Assayd:
 
     def ready(self):
         try:
-            with urllib.request.urlopen(self.url + "/readyz", timeout=5) as answer:
+            with urllib.request.urlopen(self.url + "/readyz", timeout=30) as answer:
                 return answer.status == 200
-        except (OSError, urllib.error.URLError, ValueError):
+        except (OSError, urllib.error.URLError, http.client.HTTPException, ValueError):
             return False
 
     @property
@@ -84,7 +85,7 @@ class Assayd:
         self.process.kill()
         self.process.wait()
 
-    def stop(self, timeout=60):
+    def stop(self, timeout=180):
         """SIGTERM and wait; returns what is wrong with how it ended, or an empty text."""
         if self.process is None:
             return ""
@@ -99,8 +100,8 @@ class Assayd:
         return "" if code == 0 else f"assayd ended with {code}:\n{self.tail()}"
 
     def postmaster(self):
-        """Pid of the embedded database."""
-        return int((self.data / "database" / "data" / "postmaster.pid").read_text().split()[0])
+        """Pid of the embedded database; ValueError or OSError while it is being started."""
+        return int((self.data / "database" / "data" / "postmaster.pid").read_text().partition("\n")[0])
 
     def remove(self):
         """The folder with all in it; a database left by a kill is ended first."""

@@ -5,6 +5,7 @@ import pathlib
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -42,6 +43,17 @@ def openssl(folder, *arguments):
     subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
 
 
+
+def reserved_port():
+    """(socket, port): while the socket is open, nobody else on 127.0.0.1 is given the port, also not
+    while the server that is to come and go there is away: connecting is refused then.  The server
+    has to set SO_REUSEADDR, as servers do."""
+    kept = socket.socket()
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    kept.bind(("127.0.0.1", 0))
+    return kept, kept.getsockname()[1]
+
+
 class Place:
     """Starts on construction; `port` stays the same from start to start."""
 
@@ -51,7 +63,8 @@ class Place:
         self.log = self.folder / "log"
         self.log.touch()
         self.token = self.file("token", TOKEN + "\n")
-        self.port, self.process = 0, None
+        self.kept, self.port = reserved_port()
+        self.process = None
         if tls:
             make_authority(self.folder)
             make_certificate(self.folder, "server", "IP:127.0.0.1")
@@ -78,11 +91,9 @@ class Place:
             self.process = subprocess.Popen(
                 [self.program, "--listen", f"127.0.0.1:{self.port}", *tls, "--token-file", "token",
                  *self.options], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        end = time.monotonic() + 60
+        end = time.monotonic() + 240
         while time.monotonic() < end:
-            found = re.search(r"listening on \S+:(\d+) ", self.log.read_text()[known:])
-            if found:
-                self.port = int(found[1])
+            if re.search(r"listening on \S+:\d+ ", self.log.read_text()[known:]):
                 return
             if self.process.poll() is not None:
                 break
@@ -92,7 +103,7 @@ class Place:
     def stop(self):
         """SIGTERM; the exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
+        return self.process.wait(180)
 
     def kill(self):
         self.process.kill()
@@ -115,4 +126,5 @@ class Place:
             except OSError:
                 pass
         self.process.wait()
+        self.kept.close()
         shutil.rmtree(self.folder, ignore_errors=True)

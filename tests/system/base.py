@@ -1,9 +1,11 @@
 """What the system tests share: a daemon per test, HTTP calls, process hunting."""
 
+import contextlib
 import http.client
 import json
 import os
 import pathlib
+import signal
 import sys
 import time
 import unittest
@@ -23,7 +25,7 @@ class Refused(Exception):
         self.status, self.problem = status, problem
 
 
-def call(daemon, method, path, body=None, token=None, timeout=90, headers=None):
+def call(daemon, method, path, body=None, token=None, timeout=240, headers=None):
     url = urllib.parse.urlparse(daemon.url)
     connection = http.client.HTTPConnection(url.hostname, url.port, timeout=timeout)
     try:
@@ -40,7 +42,7 @@ def call(daemon, method, path, body=None, token=None, timeout=90, headers=None):
     return value
 
 
-def persistent_call(daemon, method, path, body=None, deadline=60):
+def persistent_call(daemon, method, path, body=None, deadline=180):
     """As call, through a daemon that is away for a while."""
     end = time.monotonic() + deadline
     while True:
@@ -64,7 +66,18 @@ def all_trials(daemon, study):
     return rows
 
 
-def wait_final(daemon, study, timeout=120):
+def all_events(daemon, study):
+    events, after = [], 0
+    while True:
+        page = persistent_call(daemon, "GET",
+                               f"{STUDIES}/{study}/events?after={after}&page_size=1000")["events"]
+        if not page:
+            return events
+        events += page
+        after = page[-1]["id"]
+
+
+def wait_final(daemon, study, timeout=300):
     end = time.monotonic() + timeout
     while time.monotonic() < end:
         found = persistent_call(daemon, "GET", f"{STUDIES}/{study}?wait=2s&until=final")
@@ -73,7 +86,7 @@ def wait_final(daemon, study, timeout=120):
     raise AssertionError(f"the study did not end in {timeout} s: {found}")
 
 
-def wait_for(condition, what, timeout=30):
+def wait_for(condition, what, timeout=120):
     end = time.monotonic() + timeout
     while time.monotonic() < end:
         value = condition()
@@ -109,6 +122,21 @@ def suggest_workers_of(daemon):
                 and state.split()[0] != "Z":
             found.append(int(entry.name))
     return found
+
+
+def is_alive(pid):
+    """A zombie is not; whoever reaps it takes his time."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def kill_all(pids):
+    """Those of them that have not ended by themselves meanwhile."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def trial_processes_of(daemon):
@@ -152,7 +180,7 @@ class DaemonTest(unittest.TestCase):
         fault = self.daemon.stop()
         tail = self.daemon.tail()
         try:
-            left = wait_for(lambda: not processes_of(self.daemon), "no process left", 20)
+            left = wait_for(lambda: not processes_of(self.daemon), "no process left", 60)
         except AssertionError:
             left = False
         pids = processes_of(self.daemon)
