@@ -138,10 +138,14 @@ class Cluster:
             worker = self.workers.get(pod["metadata"]["uid"])
             if worker is not None:
                 worker.abandon()
-            self.set_status(pod, lambda s: s.update(
-                phase="Failed", reason="NodeLost",
-                message=f"Node {name} which was running pod {pod['metadata']['name']} is "
-                "unresponsive"))
+            self.give_up(pod)
+
+    def give_up(self, pod):
+        """A pod on a lost node."""
+        self.set_status(pod, lambda s: s.update(
+            phase="Failed", reason="NodeLost",
+            message=f"Node {pod['spec']['nodeName']} which was running pod "
+            f"{pod['metadata']['name']} is unresponsive"))
 
     def evict(self, pod, reason="Evicted", message="The node was low on resource: memory."):
         """By the kubelet (Evicted) or for a more important pod (Preempting)."""
@@ -202,15 +206,20 @@ class Cluster:
                 else:
                     worker.stop(pod["metadata"].get("deletionGracePeriodSeconds", 30))
             elif worker is None and pod["spec"].get("nodeName") and \
-                    pod["status"]["phase"] == "Pending" and \
-                    pod["spec"]["nodeName"] not in self.lost_nodes:
-                self.workers[uid] = PodWorker(self, pod)
-                self.workers[uid].start()
+                    pod["status"]["phase"] == "Pending":
+                if pod["spec"]["nodeName"] in self.lost_nodes:  # lost while it was scheduled
+                    self.give_up(pod)
+                else:
+                    self.workers[uid] = PodWorker(self, pod)
+                    self.workers[uid].start()
         self.wake.set()
 
     def finish_deletion(self, pod):
-        try:
-            self.store.remove(PODS, pod["metadata"]["namespace"], pod["metadata"]["name"])
+        meta = pod["metadata"]
+        try:  # another one may have come under its name
+            fresh = self.store.get(PODS, meta["namespace"], meta["name"])
+            if fresh["metadata"]["uid"] == meta["uid"]:
+                self.store.remove(PODS, meta["namespace"], meta["name"])
         except ApiError:
             pass
 

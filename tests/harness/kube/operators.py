@@ -60,9 +60,13 @@ class Operators:
         kind = next(k for k in self.kinds if k.kind == item["kind"])
         task = Task(self.cluster, kind, item)
         try:
-            self.work[kind.kind](task)
+            if task.is_open():  # the event may tell of long ago
+                self.work[kind.kind](task)
         except Stopped:
             task.drop_pods()
+        except ApiError:  # a pod of before is there still: from the start again
+            task.drop_pods()
+            time.sleep(0.1)
         except Failed as failure:
             task.fail(*failure.args)
         finally:
@@ -118,6 +122,19 @@ class Task:
             "metadata": {**meta, **naming, "labels": {**(meta.get("labels") or {}), **labels},
                          "ownerReferences": [owner]},
             "spec": template["spec"], "status": {"phase": "Pending"}})
+
+    def end_pod(self, pod):
+        try:
+            self.cluster.double.delete(PODS, pod, grace=1)
+        except ApiError:
+            pass  # gone by itself
+
+    def is_open(self):
+        try:
+            fresh = self.store.get(self.kind, self.namespace, self.name)
+        except ApiError:
+            return False
+        return fresh["metadata"]["uid"] == self.uid and not suspended(fresh) and not over(fresh)
 
     def check(self):
         """Raises when there is nothing to work for any more."""
@@ -227,7 +244,7 @@ def replicated_job(task):
                    f"{task.kind.kind} {task.name} successfully completed.")
     for (type_, i), pod in pods.items():  # cleanPodPolicy Running
         if (type_, i) != (master, 0):
-            task.cluster.double.delete(PODS, pod, grace=1)
+            task.end_pod(pod)
 
 
 def train_job(task):
@@ -263,7 +280,7 @@ def ray_job(task):
     done = task.make_pod(submitter, {"job-name": task.name,
                                      "batch.kubernetes.io/job-name": task.name})
     phase = task.wait(done)
-    task.cluster.double.delete(PODS, pod, grace=1)
+    task.end_pod(pod)
     if phase != "Succeeded":
         raise Failed("AppFailed", "Job failed due to an application error")
     task.set_status(jobStatus="SUCCEEDED", jobDeploymentStatus="Complete")
