@@ -17,10 +17,10 @@ ASSAY = str(BUILD / "bin" / "assay")
 
 # Reports a falling loss whose level is x, slowly; notes SIGTERM in its output.
 CURVE = """
-import signal, sys, time
+import os, signal, sys, time
 x, steps, pause = float(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
 def ended(signum, frame):
-    print("got SIGTERM", flush=True)
+    os.write(1, b"got SIGTERM\\n")  # print may be what was interrupted
     sys.exit(0)
 signal.signal(signal.SIGTERM, ended)
 for step in range(1, steps + 1):
@@ -36,7 +36,7 @@ def python_trial(code, *arguments, **more):
 class CommandLineTest(DaemonTest):
     def assay(self, *arguments, expect=0):
         done = subprocess.run([ASSAY, *arguments], cwd=ROOT, capture_output=True, text=True,
-                              timeout=300, stdin=subprocess.DEVNULL,
+                              timeout=600, stdin=subprocess.DEVNULL,
                               env=dict(os.environ, **self.daemon.client_environment))
         self.assertEqual(done.returncode, expect, done.stdout + done.stderr)
         return done.stdout
@@ -80,7 +80,7 @@ class CommandLineTest(DaemonTest):
 class CurlTest(DaemonTest):
     def test_script_in_the_docs(self):
         done = subprocess.run(["sh", "docs/curl.sh"], cwd=ROOT, capture_output=True, text=True,
-                              timeout=120, env=dict(os.environ, **self.daemon.client_environment))
+                              timeout=600, env=dict(os.environ, **self.daemon.client_environment))
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         lines = [json.loads(line) for line in done.stdout.splitlines() if line]
         self.assertEqual(lines[0]["state"], "succeeded")
@@ -100,7 +100,7 @@ class CurlTest(DaemonTest):
         def curl(path, body):
             done = subprocess.run(["curl", "-sS", "--fail-with-body", *headers, "-d",
                                    json.dumps(body), base + path], capture_output=True, text=True,
-                                  timeout=60)
+                                  timeout=240)
             if done.returncode:
                 raise RuntimeError(done.stdout + done.stderr)
             return json.loads(done.stdout)
@@ -150,17 +150,22 @@ class LimitsTest(DaemonTest):
                                 trial={"command": ["/bin/sh", "-c", "echo oops >&2; exit 3"]}))
         found = wait_final(self.daemon, "failing")
         self.assertEqual((found["state"], found["reason"]), ("failed", "failed_trials_limit"))
-        trial = self.call("GET", f"{STUDIES}/failing/trials/1")
-        self.assertEqual((trial["state"], trial["reason"]), ("failed", "exit_code"))
-        self.assertEqual(trial["attempts"][0]["exit_code"], 3)
-        self.assertIn("oops", trial["message"])
-        self.assertIn("oops", self.call("GET", f"{STUDIES}/failing/trials/1/logs"))
+        rows = all_trials(self.daemon, "failing")
+        failed = [row for row in rows if row["state"] == "failed"]
+        self.assertGreaterEqual(len(failed), 4, rows)  # one more than are allowed
+        self.assertLess(len(rows), 50)
+        for trial in failed:
+            self.assertEqual(trial["reason"], "exit_code")
+            self.assertEqual(trial["attempts"][0]["exit_code"], 3)
+            self.assertIn("oops", trial["message"])
+            self.assertIn("oops", self.call(
+                "GET", f"{STUDIES}/failing/trials/{trial['number']}/logs"))
 
     def test_time(self):
         self.submit(quick_study("slow", work_ms=60000,
                                 limits={"parallel": 2, "time": "1s"},
                                 trial={"command": [QUICK, "${x}", "60000"], "grace": "1s"}))
-        found = wait_final(self.daemon, "slow", 30)
+        found = wait_final(self.daemon, "slow")
         self.assertEqual(found["reason"], "time_limit")
         wait_for(lambda: not trial_processes_of(self.daemon), "the processes' end")
 
@@ -244,15 +249,15 @@ def stop(*_):
     sys.exit(int(os.environ["ASSAY_TRIAL"]) - 1)
 signal.signal(signal.SIGTERM, stop)
 print("loss=1", flush=True)
-time.sleep(60)
+time.sleep(6000)
 """
         self.submit(quick_study("held", trials=2, trial=python_trial(code)))
         path = f"{STUDIES}/held"
         wait_for(lambda: sum(bool(r["steps"]) for r in all_trials(self.daemon, "held")) == 2,
-                 "two trials have begun", 40)
+                 "two trials have begun")
         self.assertEqual(self.call("POST", path + "/pause?requeue=true")["state"], "paused")
-        wait_for(lambda: self.call("GET", path)["trials"]["queued"] == 2, "both are queued", 40)
-        wait_for(lambda: not trial_processes_of(self.daemon), "the processes' end", 40)
+        wait_for(lambda: self.call("GET", path)["trials"]["queued"] == 2, "both are queued")
+        wait_for(lambda: not trial_processes_of(self.daemon), "the processes' end")
         self.call("POST", path + "/resume")
         self.assertEqual(wait_final(self.daemon, "held")["state"], "succeeded")
         for row in all_trials(self.daemon, "held"):
@@ -260,17 +265,18 @@ time.sleep(60)
                              ("succeeded", {"loss": 0.25}, 2), row)
 
     def test_limits_change_live(self):
-        self.submit(quick_study("live", trials=3, work_ms=10))
+        gate = self.daemon.folder / "changed"
+        code = f"while ! test -e {gate}; do sleep 0.05; done; echo loss=1"
+        self.submit(quick_study("live", trials=3, trial={"command": ["/bin/sh", "-c", code]}))
         path = f"{STUDIES}/live"
         self.call("PATCH", path, {"limits": {"trials": 9}})
+        gate.touch()
         found = wait_final(self.daemon, "live")
-        self.assertIn(found["trials"]["succeeded"], (3, 9))  # 3 when it ended before the change
-        self.assertEqual(found["limits"]["trials"], found["trials"]["succeeded"]
-                         if found["trials"]["succeeded"] == 9 else found["limits"]["trials"])
+        self.assertEqual((found["trials"]["succeeded"], found["limits"]["trials"]), (9, 9))
 
     def test_stop_one_trial_ends_its_process(self):
         self.submit(quick_study("stop", trials=1, parallel=1,
-                                trial=python_trial(CURVE, "${x}", "1000", "0.05")))
+                                trial=python_trial(CURVE, "${x}", "100000", "0.05")))
         path = f"{STUDIES}/stop/trials/1"
         wait_for(lambda: self.call("GET", f"{STUDIES}/stop")["trials"]["running"], "the trial")
         wait_for(lambda: len(self.call("GET", path + "/measurements")["measurements"]) > 2,
@@ -285,7 +291,7 @@ time.sleep(60)
     def test_orderly_stop_requeues_and_goes_on(self):
         self.submit(quick_study("orderly", trials=4, work_ms=1500))
         wait_for(lambda: trial_processes_of(self.daemon), "a trial's process")
-        time.sleep(0.3)
+        time.sleep(0.3)  # most likely its command works by then
         self.assertEqual(self.daemon.stop(), "")
         self.assertEqual(trial_processes_of(self.daemon), [])
         self.daemon.start()
@@ -295,11 +301,15 @@ time.sleep(60)
 
 class EarlyStoppingTest(DaemonTest):
     def test_median_stops_the_hopeless_and_says_why(self):
-        points = [{"x": x} for x in (0.1, 0.2, 0.15, 0.12, 0.18)] + [{"x": 0.99}]
+        # The hopeless one lasts until it is told to stop.
+        points = [{"x": x, "steps": 30} for x in (0.1, 0.2, 0.15, 0.12, 0.18)]
+        points += [{"x": 0.99, "steps": 100_000}]
         self.submit(quick_study(
             "early", trials=6, parallel=1, start_with=points,
+            parameters=[{"name": "x", "type": "double", "min": 0, "max": 1},
+                        {"name": "steps", "type": "int", "min": 1, "max": 100_000}],
             early_stopping={"name": "median", "settings": {"min_trials": 5, "warmup_steps": 2}},
-            trial=python_trial(CURVE, "${x}", "30", "0.03")))
+            trial=python_trial(CURVE, "${x}", "${steps}", "0.03")))
         found = wait_final(self.daemon, "early")
         self.assertEqual(found["trials"]["stopped"], 1, found)
         trial = self.call("GET", f"{STUDIES}/early/trials/6")
@@ -363,7 +373,7 @@ class LeaseTest(DaemonTest):
         path = f"{STUDIES}/silent"
         first = self.call("POST", path + "/suggestions", {"count": 1, "client": "a"})["trials"][0]
         wait_for(lambda: self.call("GET", f"{path}/trials/1")["state"] == "queued",
-                 "the lease's end", 10)
+                 "the lease's end")
         other = self.call("POST", path + "/suggestions", {"count": 1, "client": "b"})["trials"][0]
         self.assertEqual(first["number"], other["number"])
 
