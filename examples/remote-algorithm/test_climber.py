@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 import unittest
@@ -35,7 +36,12 @@ class ClimberTest(unittest.TestCase):
         process.stderr.close()
 
     def test_it_climbs_and_survives_a_restart(self):
-        process, url = self.start(0)
+        kept = socket.socket()  # the port stays ours while nobody listens there
+        self.addCleanup(kept.close)
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        kept.bind(("127.0.0.1", 0))
+        port = kept.getsockname()[1]
+        process, url = self.start(port)
         study = {"objective": {"metric": "loss", "goal": "minimize"}, "seed": 7,
                  "parameters": [
                      {"name": "x", "type": "double", "min": -5, "max": 5},
@@ -51,7 +57,7 @@ class ClimberTest(unittest.TestCase):
                 for number in range(60):
                     if restart and number == 25:  # it comes back knowing nothing
                         self.end(process)
-                        process, again = self.start(url.rsplit(":", 1)[1].strip("/"))
+                        process, again = self.start(port)
                         self.assertEqual(again, url)
                     trial = submitted.ask()[0]
                     trial.complete(loss=loss(trial))

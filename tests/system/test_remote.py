@@ -3,12 +3,13 @@
 import http.server
 import json
 import os
-import signal
 import sys
 import threading
 import time
+import types
 
-from base import ROOT, STUDIES, DaemonTest, ask_tell_study, wait_final
+from base import ROOT, STUDIES, DaemonTest, ask_tell_study, kill_all, wait_final
+from harness.place import reserved_port
 from test_plugins import Bystander, workers_of
 
 sys.path.insert(0, str(ROOT / "python"))
@@ -101,7 +102,11 @@ def remote_study(name, url, settings=None, **more):
 
 
 class RemoteTest(DaemonTest):
-    options = ("--suggest-deadline", "3s")
+    def address(self):
+        """A port to come back to."""
+        kept, port = reserved_port()
+        self.addCleanup(kept.close)
+        return port
 
     def service(self, *arguments, kind=Service, **more):
         service = kind(*arguments, **more)
@@ -149,14 +154,13 @@ class ConversationTest(RemoteTest):
         self.assertEqual(why["proposed_by"], "remote")
 
     def test_the_same_after_kills_of_worker_service_and_daemon(self):
-        service = self.service()
-        port = service.server.server_address[1]
+        port = self.address()
+        service = self.service(port=port)
         for name in ("calm", "rough"):
             self.submit(remote_study(name, service.url))
         calm = self.run_trials("calm", 1, 12)
         rough = self.run_trials("rough", 1, 3)
-        for pid in workers_of(self.daemon):
-            os.kill(pid, signal.SIGKILL)
+        kill_all(workers_of(self.daemon))
         rough += self.run_trials("rough", 4, 6)
         service.stop()  # comes back at the same address, knowing nothing
         again = self.service(port=port)
@@ -168,8 +172,8 @@ class ConversationTest(RemoteTest):
         self.assertEqual(calm, rough)
 
     def test_an_ask_waits_for_a_service_that_is_away(self):
-        service = self.service()
-        port = service.server.server_address[1]
+        port = self.address()
+        service = self.service(port=port)
         self.submit(remote_study("away", service.url))
         self.run_trials("away", 1, 1)
         service.stop()
@@ -179,7 +183,7 @@ class ConversationTest(RemoteTest):
         time.sleep(1.0)
         self.assertTrue(thread.is_alive())
         self.service(port=port)
-        thread.join(30)
+        thread.join()
         self.assertEqual(box["trials"][0]["number"], 2)
 
     def test_exhausted_and_later(self):
@@ -225,11 +229,13 @@ class ConversationTest(RemoteTest):
 
 
 class FaultyServiceTest(RemoteTest):
+    options = ("--suggest-deadline", "3s")
+
     def check(self, name, service, sentence, settings=None):
         self.submit(remote_study(name, service.url, settings))
         start = time.monotonic()
         self.assertEqual(self.ask(name), [])
-        found = wait_final(self.daemon, name, 60)
+        found = wait_final(self.daemon, name)
         took = time.monotonic() - start
         self.assertEqual((found["state"], found["reason"]), ("failed", "suggestion_failed"))
         self.assertIn(f"the remote algorithm at {service.url} ", found["message"])
@@ -281,8 +287,7 @@ class FaultyServiceTest(RemoteTest):
         took = self.check("hung", hung, "gave no answer within", {"timeout": 1})
         self.assertLess(took, 40)
         self.check("cut", self.service(kind=Scripted, cut=True), "can not be reached")
-        gone = Scripted()
-        gone.stop()
+        gone = types.SimpleNamespace(url=f"http://127.0.0.1:{self.address()}/")
         self.check("gone", gone, "can not be reached")
         busy = self.service(kind=Scripted, status=503)
         self.check("busy", busy, "answered 503")
@@ -331,7 +336,7 @@ class PolicyTest(RemoteTest):
         self.restart("any")
         self.submit(remote_study("meta", "http://169.254.169.254/latest/", {"timeout": 1}))
         self.ask("meta")
-        found = wait_final(self.daemon, "meta", 30)
+        found = wait_final(self.daemon, "meta")
         self.assertIn("does not allow", found["message"])
         service = self.service()
         self.submit(remote_study("near", service.url))
