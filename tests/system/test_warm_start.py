@@ -1,9 +1,6 @@
 """A study that learns from an earlier one: its first trials, its copy, its faults."""
 
-import os
-import signal
-
-from base import STUDIES, DaemonTest, ask_tell_study, suggest_workers_of, wait_for
+from base import STUDIES, DaemonTest, ask_tell_study, kill_all, suggest_workers_of
 
 SPACE = [{"name": "lr", "type": "double", "min": 1e-5, "max": 1, "scale": "log"},
          {"name": "units", "type": "int", "min": 8, "max": 512, "scale": "log"},
@@ -84,12 +81,10 @@ class WarmStartTest(DaemonTest):
         self.call("DELETE", f"{STUDIES}/old?force=true")
         workers = suggest_workers_of(self.daemon)
         self.assertTrue(workers)
-        for pid in workers:
-            os.kill(pid, signal.SIGKILL)
+        kill_all(workers)
         rough += self.work("rough", 2)[0]
         self.daemon.kill()
         self.daemon.start()
-        wait_for(lambda: self.call("GET", "/readyz"), "the daemon")
         rough += self.work("rough", 3)[0]
         self.assertEqual(calm, rough)
 
