@@ -19,7 +19,7 @@ def run(command: List[str], environment: Optional[Dict[str, str]] = None,
         ) -> "subprocess.CompletedProcess[str]":
     clean = {name: text for name, text in os.environ.items() if not name.startswith("ASSAY_")}
     clean.update(environment or {}, OMP_NUM_THREADS="1")
-    return subprocess.run(command, env=clean, text=True, capture_output=True, timeout=60)
+    return subprocess.run(command, env=clean, text=True, capture_output=True, timeout=600)
 
 
 def epochs(output: str) -> List[str]:
@@ -73,7 +73,7 @@ class TrainerTest:
         assert process.stdout is not None
         process.stdout.readline()
         process.send_signal(signal.SIGTERM)
-        output, _ = process.communicate(timeout=20)
+        output, _ = process.communicate(timeout=600)
         assert process.returncode == 0
         assert output.splitlines()[-1].startswith("told to stop during epoch"), output[-200:]
 

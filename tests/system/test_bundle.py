@@ -83,16 +83,19 @@ class Daemon:
         outer = self
         self.measurements, self.result, self.over = [], None, threading.Event()
         self.stop_at, self.tokens, self.connections = None, set(), 0
+        counting = threading.Lock()
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def handle(self):
-                outer.connections += 1
+                with counting:
+                    outer.connections += 1
                 try:
                     super().handle()
                 finally:
-                    outer.connections -= 1
+                    with counting:
+                        outer.connections -= 1
 
             def do_POST(self):
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -213,7 +216,7 @@ class Bundle(unittest.TestCase):
 
     def run_here(self, *arguments):
         process = self.enter(*arguments)
-        return process.communicate(timeout=60)[0].decode(), process.returncode
+        return process.communicate(timeout=240)[0].decode(), process.returncode
 
     def run_command(self, *command):
         return self.run_here("/assay-runner", "--job", "/job/job.json", "--", *command)
@@ -306,7 +309,7 @@ class Bundle(unittest.TestCase):
         with open(path, "a") as file:
             file.write("step=2 loss=0.25")  # no line end
         process.terminate()
-        output = process.communicate(timeout=60)[0]
+        output = process.communicate(timeout=240)[0]
         self.assertEqual(process.returncode, 0, output)
         self.assertEqual(daemon.steps(), {1: 0.5, 2: 0.25})
         self.assertIsNone(daemon.result)
@@ -320,7 +323,7 @@ class Bundle(unittest.TestCase):
         status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
         kib = int(status.split("VmHWM:")[1].split()[0])
         process.terminate()
-        process.communicate(timeout=60)
+        process.communicate(timeout=240)
         self.assertLess(kib, 10 * 1024)
 
     @unittest.skipUnless(MUSL_LOADER.exists() and shutil.which("musl-gcc"),
@@ -381,7 +384,7 @@ class Bundle(unittest.TestCase):
                 self.assertTrue(line, f"case {number}: {said}")
                 said += line
             process.kill()
-            process.communicate(timeout=60)
+            process.communicate(timeout=240)
             self.assertEqual(daemon.measurements, [])
 
 

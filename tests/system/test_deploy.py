@@ -112,7 +112,7 @@ class Manifests(unittest.TestCase):
     def test_assayd_takes_them(self):
         """assayd itself reads the command line; --help afterwards keeps it from starting."""
         done = subprocess.run([str(BUILD / "bin" / "assayd"), *self.container["args"], "--help"],
-                              capture_output=True, text=True, timeout=30)
+                              capture_output=True, text=True, timeout=240)
         self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_addresses_agree(self):
@@ -180,7 +180,7 @@ class Manifests(unittest.TestCase):
     @unittest.skipUnless(shutil.which("kubectl"), "needs kubectl")
     def test_kustomize_takes_it(self):
         done = subprocess.run(["kubectl", "kustomize", str(KUBERNETES)], capture_output=True,
-                              text=True, timeout=60)
+                              text=True, timeout=240)
         self.assertEqual(done.returncode, 0, done.stderr)
         made = list(yaml.safe_load_all(done.stdout))
         self.assertEqual(sorted(o["kind"] for o in made), sorted(o["kind"] for o in self.objects))
@@ -219,7 +219,7 @@ class Readme(unittest.TestCase):
         (own / "kustomization.yaml").write_text(
             next(b for kind, b in self.blocks if kind == "yaml"))
         done = subprocess.run(["kubectl", "kustomize", str(own)], capture_output=True, text=True,
-                              timeout=60)
+                              timeout=240)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertNotRegex(done.stdout, r"[ \"]assay:\d")
         names = {o["metadata"]["name"] for o in yaml.safe_load_all(done.stdout)}
@@ -271,7 +271,7 @@ class Workers(unittest.TestCase):
         for program, arguments in (("assay-suggest", self.container["args"]),
                                    ("assayd", self.daemon["containers"][0]["args"])):
             done = subprocess.run([str(BUILD / "bin" / program), *arguments, "--help"],
-                                  capture_output=True, text=True, timeout=30)
+                                  capture_output=True, text=True, timeout=240)
             self.assertEqual(done.returncode, 0, done.stderr)
         options = options_of_assayd()
         for name in self.given:
@@ -347,7 +347,7 @@ class Workers(unittest.TestCase):
             with open(folder / "kubernetes" / "kustomization.yaml", "a") as file:
                 file.write("components: [../suggestion-workers]\n")
             done = subprocess.run(["kubectl", "kustomize", str(folder / "kubernetes")],
-                                  capture_output=True, text=True, timeout=60)
+                                  capture_output=True, text=True, timeout=240)
         self.assertEqual(done.returncode, 0, done.stderr)
         made = {o["metadata"]["name"]: o for o in yaml.safe_load_all(done.stdout)
                 if o["kind"] == "Deployment"}
@@ -425,7 +425,7 @@ class Kinds(unittest.TestCase):
     def test_kustomize_takes_them(self):
         for name in self.components:
             done = subprocess.run(["kubectl", "kustomize", str(self.folder / name)],
-                                  capture_output=True, text=True, timeout=60)
+                                  capture_output=True, text=True, timeout=240)
             self.assertEqual(done.returncode, 0, done.stderr)
 
 
@@ -520,7 +520,7 @@ class Built(unittest.TestCase):
 
     def inside(self, *command):
         done = subprocess.run(["chroot", "--userspec=65532:65532", IMAGE_ROOT, *command],
-                              capture_output=True, text=True, timeout=60)
+                              capture_output=True, text=True, timeout=240)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         return done.stdout
 

@@ -28,13 +28,13 @@ class InstallTest(unittest.TestCase):
             assay = str(prefix / "bin" / "assay")
             done = subprocess.run([assay, "--data", str(data), "run", str(study), "--json"],
                                   env=environment, cwd=folder, capture_output=True, text=True,
-                                  timeout=120)
+                                  timeout=600)
             try:
                 self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
                 self.assertEqual(json.loads(done.stdout)["study"]["trials"]["succeeded"], 4)
                 page = subprocess.run(["curl", "-sS", (data / "url").read_text().strip() + "/"],
-                                      capture_output=True, text=True, timeout=20, check=True)
+                                      capture_output=True, text=True, timeout=120, check=True)
                 self.assertIn("<title>", page.stdout)
             finally:
-                subprocess.run([assay, "--data", str(data), "server", "stop"], env=environment,
-                               timeout=60, check=False, capture_output=True)
+                subprocess.run([assay, "--data", str(data), "server", "stop", "--wait", "180s"], env=environment,
+                               timeout=240, check=False, capture_output=True)
