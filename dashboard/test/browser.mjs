@@ -10,11 +10,27 @@ const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const ARGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
   "--disable-component-update", "--disable-sync", "--no-first-run"];
 
+/* A busy machine takes its time; nothing is asserted of how long. */
+export const PATIENCE_MS = 90_000;
+export const TEST_MS = 600_000;
+
+/** Where the element is once it stands still: what is above it comes when it comes. */
+export async function settledBox(locator) {
+  let box = null;
+  for (let same = 0; same < 5;) {
+    const now = await locator.boundingBox();
+    same = now !== null && now.width > 0 && JSON.stringify(now) === JSON.stringify(box) ? same + 1 : 0;
+    box = now;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  return box;
+}
+
 /** false, or the reason why no browser test can run here. */
 export const noBrowser = existsSync(CHROMIUM) ? false : `there is no browser at ${CHROMIUM} (set CHROMIUM)`;
 
 export function launch() {
-  return chromium.launch({ executablePath: CHROMIUM, args: ARGS });
+  return chromium.launch({ executablePath: CHROMIUM, args: ARGS, timeout: 180_000 });
 }
 
 /**
@@ -24,7 +40,7 @@ export function launch() {
 export async function newPage(browser, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1440, height: 1000 }, locale: "en-GB", ...options });
   const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
+  page.setDefaultTimeout(PATIENCE_MS);
   const faults = [];
   page.on("pageerror", (error) => faults.push(String(error.stack ?? error)));
   page.on("console", (message) => {

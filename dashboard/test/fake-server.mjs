@@ -223,11 +223,19 @@ export class FakeServer {
     return study;
   }
 
-  async listen(port = 0) {
-    await new Promise((resolve, reject) => {
-      this.server.once("error", reject);
-      this.server.listen(port, "127.0.0.1", resolve);
-    });
+  /** Left out, a port that nobody is given by chance while this server is away: below those. */
+  async listen(port = null) {
+    for (let tries = 1; ; tries++) {
+      try {
+        await new Promise((resolve, reject) => {
+          this.server.once("error", reject);
+          this.server.listen(port ?? 10_000 + Math.floor(20_000 * Math.random()), "127.0.0.1", resolve);
+        });
+        break;
+      } catch (error) {
+        if (port !== null || error.code !== "EADDRINUSE" || tries === 100) throw error;
+      }
+    }
     this.port = this.server.address().port;
     this.url = `http://127.0.0.1:${this.port}`;
   }

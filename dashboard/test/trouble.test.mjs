@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
-import { DASHBOARD, launch, newPage, noBrowser } from "./browser.mjs";
+import { DASHBOARD, PATIENCE_MS, TEST_MS, launch, newPage, noBrowser, settledBox } from "./browser.mjs";
 import { FakeServer, TOKEN } from "./fake-server.mjs";
 
 let browser = null;
@@ -31,7 +31,7 @@ async function open(hash, options) {
   return visit;
 }
 
-test("a wrong token is refused in words, a right one signs in", { skip: noBrowser, timeout: 60_000 }, async () => {
+test("a wrong token is refused in words, a right one signs in", { skip: noBrowser, timeout: TEST_MS }, async () => {
   const { page, faults, close } = await newPage(browser);
   await page.goto(server.url);
   await page.getByLabel("Access token").fill("not-the-token");
@@ -44,7 +44,7 @@ test("a wrong token is refused in words, a right one signs in", { skip: noBrowse
   await close();
 });
 
-test("a token that stops being valid leads back to signing in", { skip: noBrowser, timeout: 60_000 }, async () => {
+test("a token that stops being valid leads back to signing in", { skip: noBrowser, timeout: TEST_MS }, async () => {
   const { page, faults, close } = await open("#/default/live");
   await page.getByRole("heading", { level: 1, name: "live" }).waitFor();
   server.token = "another";
@@ -59,7 +59,7 @@ test("a token that stops being valid leads back to signing in", { skip: noBrowse
   await close();
 });
 
-test("a refused change shows each fault with its place", { skip: noBrowser, timeout: 60_000 }, async () => {
+test("a refused change shows each fault with its place", { skip: noBrowser, timeout: TEST_MS }, async () => {
   const { page, faults, close } = await open("#/default/live");
   await page.getByRole("button", { name: "Limits…" }).click();
   const dialog = page.getByRole("dialog");
@@ -82,7 +82,7 @@ test("a refused change shows each fault with its place", { skip: noBrowser, time
   await close();
 });
 
-test("cancelling asks first", { skip: noBrowser, timeout: 60_000 }, async () => {
+test("cancelling asks first", { skip: noBrowser, timeout: TEST_MS }, async () => {
   const victim = server.add({ name: "victim", trials: 60, done: 8 });
   const { page, faults, close } = await open("#/default/victim");
   await page.getByRole("button", { name: "Cancel…" }).click();
@@ -97,7 +97,7 @@ test("cancelling asks first", { skip: noBrowser, timeout: 60_000 }, async () => 
   await close();
 });
 
-test("a lost connection is said, retried, and healed without a reload", { skip: noBrowser, timeout: 60_000 }, async () => {
+test("a lost connection is said, retried, and healed without a reload", { skip: noBrowser, timeout: TEST_MS }, async () => {
   const { page, faults, close } = await open("#/default/live");
   await page.getByRole("heading", { level: 1, name: "live" }).waitFor();
   const port = server.port;
@@ -117,7 +117,7 @@ test("a lost connection is said, retried, and healed without a reload", { skip: 
   await close();
 });
 
-test("changes arrive by themselves, over one held request", { skip: noBrowser, timeout: 60_000 }, async () => {
+test("changes arrive by themselves, over one held request", { skip: noBrowser, timeout: TEST_MS }, async () => {
   const { page, faults, close } = await open("#/default/live");
   await page.getByTestId("progress").waitFor();
   const before = Number((await page.getByTestId("progress").textContent()).replace(/of.*/, ""));
@@ -127,7 +127,9 @@ test("changes arrive by themselves, over one held request", { skip: noBrowser, t
   } finally {
     clearInterval(timer);
   }
-  await page.waitForTimeout(1_500);
+  /* It has heard of the last change when it waits for the next. */
+  const patience = Date.now() + PATIENCE_MS;
+  while (live.waiters.size === 0 && Date.now() < patience) await page.waitForTimeout(50);
   server.requests.length = 0;
   await page.waitForTimeout(2_000);
   const held = server.requests.filter((line) => line.includes("wait="));
@@ -136,7 +138,7 @@ test("changes arrive by themselves, over one held request", { skip: noBrowser, t
   await close();
 });
 
-test("10,000 trials: quick to open, paged by the server, still quick to use", { skip: noBrowser, timeout: 120_000 }, async (t) => {
+test("10,000 trials: quick to open, paged by the server, still quick to use", { skip: noBrowser, timeout: TEST_MS }, async (t) => {
   const { page, faults, close } = await open();
   server.requests.length = 0;
   const began = Date.now();
@@ -154,7 +156,7 @@ test("10,000 trials: quick to open, paged by the server, still quick to use", { 
 
   const over = page.locator(".chart .u-over").nth(1);
   await over.scrollIntoViewIfNeeded();
-  const chart = await over.boundingBox();
+  const chart = await settledBox(over);
   const longest = page.evaluate(() => new Promise((resolve) => {
     let worst = 0;
     let last = performance.now();
@@ -178,7 +180,7 @@ test("10,000 trials: quick to open, paged by the server, still quick to use", { 
   await close();
 });
 
-test("the table comes as CSV, whole and as filtered", { skip: noBrowser, timeout: 60_000 }, async () => {
+test("the table comes as CSV, whole and as filtered", { skip: noBrowser, timeout: TEST_MS }, async () => {
   const study = server.studies.get("default/over");
   const { page, faults, close } = await open("#/default/over");
   const save = async () => {
@@ -193,7 +195,7 @@ test("the table comes as CSV, whole and as filtered", { skip: noBrowser, timeout
   await close();
 });
 
-test("a phone sees everything without scrolling sideways", { skip: noBrowser, timeout: 60_000 }, async () => {
+test("a phone sees everything without scrolling sideways", { skip: noBrowser, timeout: TEST_MS }, async () => {
   const { page, faults, close } = await open(null, { viewport: { width: 360, height: 740 }, hasTouch: true });
   for (const hash of ["#/default", "#/default/over", "#/default/over/3"]) {
     await page.evaluate((h) => { location.hash = h; }, hash);
@@ -205,7 +207,7 @@ test("a phone sees everything without scrolling sideways", { skip: noBrowser, ti
   await close();
 });
 
-test("the keyboard alone reaches a study, a trial, and the way back", { skip: noBrowser, timeout: 60_000 }, async () => {
+test("the keyboard alone reaches a study, a trial, and the way back", { skip: noBrowser, timeout: TEST_MS }, async () => {
   const { page, faults, close } = await open();
   await page.locator("a.study-row").first().waitFor();
   await page.keyboard.press("/");
@@ -226,7 +228,7 @@ test("the keyboard alone reaches a study, a trial, and the way back", { skip: no
   await close();
 });
 
-test("a stopped trial says which rule, value, threshold and step; a running one's log follows", { skip: noBrowser, timeout: 60_000 }, async () => {
+test("a stopped trial says which rule, value, threshold and step; a running one's log follows", { skip: noBrowser, timeout: TEST_MS }, async () => {
   const stopped = server.studies.get("default/over").rows.find((r) => r.stop);
   const { page, faults, close } = await open(`#/default/over/${stopped.n}`);
   const story = await page.getByTestId("stop-story").textContent();
@@ -244,19 +246,21 @@ test("a stopped trial says which rule, value, threshold and step; a running one'
   await close();
 });
 
-test("parallel coordinates: dragging along an axis keeps the lines that pass there", { skip: noBrowser, timeout: 60_000 }, async () => {
+test("parallel coordinates: dragging along an axis keeps the lines that pass there", { skip: noBrowser, timeout: TEST_MS }, async () => {
   const rows = server.studies.get("default/over").rows.filter((r) => r.state === "succeeded" || r.state === "stopped");
   const { page, faults, close } = await open("#/default/over");
   await page.getByRole("tab", { name: "Parameters" }).click();
   const region = page.getByRole("region", { name: "Parallel coordinates" });
   await region.getByText(`${rows.length} trials`).waitFor();
+  await page.getByRole("region", { name: "Importance" }).getByText(/trials?[;.]|needed/).first().waitFor();
   await region.scrollIntoViewIfNeeded();
-  const box = await region.locator("canvas").last().boundingBox();
+  const box = await settledBox(region.locator("canvas").last());
   /* The last axis is the objective: keep its upper half. */
   await page.mouse.move(box.x + box.width - 56, box.y + 40);
   await page.mouse.down();
   await page.mouse.move(box.x + box.width - 56, box.y + box.height / 2, { steps: 5 });
   await page.mouse.up();
+  await region.getByRole("status").getByText(/^\d+ of/).waitFor();
   const text = await region.getByRole("status").textContent();
   const [, kept] = /^(\d+) of/.exec(text);
   assert.ok(Number(kept) > 0 && Number(kept) < rows.length, text);

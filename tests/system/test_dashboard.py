@@ -18,17 +18,17 @@ CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 class DashboardTest(DaemonTest):
     def test_journey(self):
         self.submit(quick_study(
-            "digits-live", trials=400, parallel=2,
+            "digits-live", trials=5000, parallel=2,
             parameters=[{"name": "x", "type": "double", "min": 0, "max": 1},
                         {"name": "kind", "type": "categorical", "values": ["a", "b"]},
                         {"name": "depth", "type": "int", "min": 1, "max": 9, "when": {"kind": ["b"]}}],
             early_stopping={"name": "median", "settings": {"min_trials": 5, "warmup_steps": 3}},
             trial={"command": [sys.executable, "-c", CURVE, "${x}", "12", "0.05"]}))
         wait_for(lambda: self.call("GET", f"{STUDIES}/digits-live")["trials"]["succeeded"] >= 8,
-                 "finished trials", 60)
+                 "finished trials")
         picture = pathlib.Path(os.environ.get("SCREENSHOT", self.daemon.folder / "study.png"))
         done = subprocess.run(
-            ["node", "--test", "dashboard/test/journey.test.mjs"], cwd=ROOT, timeout=240,
+            ["node", "--test", "dashboard/test/journey.test.mjs"], cwd=ROOT, timeout=900,
             capture_output=True, text=True,
             env=dict(os.environ, **self.daemon.client_environment, ASSAY_STUDY="digits-live",
                      DASHBOARD=str(BUILD / "dashboard"), SCREENSHOT=str(picture)))
