@@ -26,7 +26,7 @@ DISCOVER = [PYTHON, "-m", "unittest", "discover", "-v", "-s"]
 
 
 class Suite:
-    def __init__(self, name, command, kind, cwd=ROOT, server=False, timeout=900):
+    def __init__(self, name, command, kind, cwd=ROOT, server=False, timeout=2400):
         self.name, self.command, self.kind, self.cwd = name, command, kind, cwd
         self.server, self.timeout = server, timeout
 

@@ -213,7 +213,7 @@ class ClientTest(unittest.TestCase):
                         Reply(done)) as server:
             seen: List[str] = []
             study = self.client(server).study("s").wait(
-                timeout=60, progress=lambda one: seen.append(one.state))
+                timeout=600, progress=lambda one: seen.append(one.state))
             self.assertEqual(seen, ["running", "succeeded"])
             self.assertEqual(study.reason, "trials_done")
             self.assertEqual(server.requests[2].headers["if-none-match"], '"1"')
