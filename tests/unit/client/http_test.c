@@ -221,7 +221,7 @@ static void
 busy_servers_are_asked_again(void **state)
 {
     struct assay_http_request request = {.path = "/"};
-    struct assay_http_retry retry = {.deadline_ms = 5000, .base_ms = 1, .cap_ms = 5};
+    struct assay_http_retry retry = {.deadline_ms = 60000, .base_ms = 1, .cap_ms = 5};
 
     (void)state;
     start("HTTP/1.1 503 Busy\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n", "",
@@ -301,7 +301,7 @@ nobody_listening_is_unavailable(void **state)
     assert_int_equal(assay_http_open("http://127.0.0.1:1", NULL, NULL, &http, &err), ASSAY_OK);
     assert_int_equal(assay_http_send_retry(http, &request, &retry, &answer, &err),
                      ASSAY_E_UNAVAILABLE);
-    assert_true(assay_monotonic_us() - start_us < 2000000);
+    assert_true(assay_monotonic_us() - start_us < 30 * ASSAY_SECOND_US);
     http = assay_http_close(http);
     assay_http_answer_done(&answer);
 }

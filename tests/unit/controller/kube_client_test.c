@@ -642,8 +642,9 @@ streams(void **state)
 static void
 stream_that_does_not_begin(void **state)
 {
-    struct kube_step steps[] = {{.then = KUBE_MUTE},
-                                {.body = "late\n", .stream = true, .then = KUBE_HOLD}};
+    struct kube_step steps[] = {
+        {.match = "GET /a ", .then = KUBE_MUTE},
+        {.match = "GET /b ", .body = "late\n", .stream = true, .then = KUBE_HOLD}};
     struct stage stage;
 
     (void)state;
@@ -654,11 +655,11 @@ stream_that_does_not_begin(void **state)
     /* One that began may be silent for longer. */
     stage.wanted++;
     assay_kube_send(stage.client, &(struct assay_kube_request){.path = "/b",
-                                                               .timeout_us = 2 * ASSAY_SECOND_US,
+                                                               .timeout_us = 4 * ASSAY_SECOND_US,
                                                                .data = on_data,
                                                                .done = on_done,
                                                                .arg = &stage});
-    for (int64_t until_us = assay_monotonic_us() + 4 * ASSAY_SECOND_US;
+    for (int64_t until_us = assay_monotonic_us() + 6 * ASSAY_SECOND_US;
          assay_monotonic_us() < until_us;) {
         uv_run(&stage.loop, UV_RUN_NOWAIT);
         usleep(1000);

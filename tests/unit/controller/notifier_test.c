@@ -10,6 +10,9 @@
 #include "common/clock.h"
 #include "common/memory.h"
 
+/* No test lasts so long. */
+#define LONG_US (3600 * ASSAY_SECOND_US)
+
 struct seen {
     pthread_mutex_t lock;
     pthread_cond_t called;
@@ -66,15 +69,15 @@ test_signal_wakes_the_study_and_any(void **state)
     seen_init(&other);
     seen_init(&neighbour);
     seen_init(&any);
-    assay_notifier_wait(notifier, 5, assay_notifier_version(notifier, 5), 10 * ASSAY_SECOND_US,
+    assay_notifier_wait(notifier, 5, assay_notifier_version(notifier, 5), LONG_US,
                         note, &mine);
-    assay_notifier_wait(notifier, 6, assay_notifier_version(notifier, 6), 10 * ASSAY_SECOND_US,
+    assay_notifier_wait(notifier, 6, assay_notifier_version(notifier, 6), LONG_US,
                         note, &other);
     /* 5 + 1024 shares the bucket of 5. */
     assay_notifier_wait(notifier, 1029, assay_notifier_version(notifier, 1029),
-                        10 * ASSAY_SECOND_US, note, &neighbour);
+                        LONG_US, note, &neighbour);
     assay_notifier_wait(notifier, ASSAY_NOTIFIER_ANY,
-                        assay_notifier_version(notifier, ASSAY_NOTIFIER_ANY), 10 * ASSAY_SECOND_US,
+                        assay_notifier_version(notifier, ASSAY_NOTIFIER_ANY), LONG_US,
                         note, &any);
     assay_notifier_signal(notifier, 5);
     assert_int_equal(mine.changed, 1);
@@ -97,7 +100,7 @@ test_change_before_the_wait_is_not_missed(void **state)
     (void)state;
     seen_init(&seen);
     assay_notifier_signal(notifier, 5);
-    assert_null(assay_notifier_wait(notifier, 5, version, 10 * ASSAY_SECOND_US, note, &seen));
+    assert_null(assay_notifier_wait(notifier, 5, version, LONG_US, note, &seen));
     assert_int_equal(seen.changed, 1);
     assert_null(assay_notifier_wait(notifier, 5, version + 1, 0, note, &seen));
     assert_int_equal(seen.timed_out, 1);
@@ -135,7 +138,7 @@ test_cancel(void **state)
     (void)state;
     seen_init(&seen);
     for (int i = 0; i < 9; i++)
-        waits[i] = assay_notifier_wait(notifier, i % 3 + 1, 0, ASSAY_SECOND_US * (9 - i), note,
+        waits[i] = assay_notifier_wait(notifier, i % 3 + 1, 0, LONG_US * (9 - i), note,
                                        &seen);
     for (int i = 0; i < 9; i += 2)
         assert_true(assay_notifier_cancel(notifier, waits[i]));

@@ -105,7 +105,7 @@ harness_kill(const struct assay_cluster *cluster)
     struct pollfd ended = {.fd = assay_cluster_pidfd(cluster), .events = POLLIN};
 
     kill(assay_cluster_pid(cluster), SIGKILL);
-    assert_int_equal(poll(&ended, 1, 10000), 1);
+    assert_int_equal(poll(&ended, 1, 60000), 1);
 }
 
 /* --- committing one set and waiting for it */

@@ -272,7 +272,7 @@ study_states_and_deletion(void **state)
     assert_int_equal(harness_commit(h->writer, changes, &err), ASSAY_E_NOT_FOUND);
     /* The name is free at once; the rows go by themselves. */
     harness_study(h, "gone", true);
-    for (int i = 0; i < 500; i++) {
+    for (int i = 0; i < 6000; i++) {
         if (assay_store_trial(h->store, study, 1, &trial, &err) == ASSAY_E_NOT_FOUND)
             return;
         assay_trial_done(&trial);

@@ -220,6 +220,19 @@ fake_count(struct fake_daemon *daemon, const char *text)
     return n;
 }
 
+/* Whether a body held the text. */
+ASSAY_UNUSED static bool
+fake_heard(struct fake_daemon *daemon, const char *text)
+{
+    bool heard = false;
+
+    pthread_mutex_lock(&daemon->mutex);
+    for (size_t i = 0; i < daemon->count && !heard; i++)
+        heard = strstr(daemon->requests[i].body, text) != NULL;
+    pthread_mutex_unlock(&daemon->mutex);
+    return heard;
+}
+
 /* Values reported of a metric by step, the last one of a step holding:
  * {"1": 0.5}.  After fake_stop.  New reference. */
 ASSAY_UNUSED static json_t *

@@ -18,6 +18,8 @@
 #include "common/random.h"
 #include "trial-runner/plain_http.h"
 
+#define PATIENCE_US (60 * ASSAY_SECOND_US)
+
 /* Answers request i with bytes i; after the last of a connection it closes. */
 struct server {
     int fd, port;
@@ -168,7 +170,7 @@ answers_are_read(void **state)
             struct assay_buffer body = {0};
             struct assay_error err = {0};
             int code = 0;
-            assay_status rc = assay_plain_http_send(http, "GET", "/x", NULL, 5 * ASSAY_SECOND_US,
+            assay_status rc = assay_plain_http_send(http, "GET", "/x", NULL, PATIENCE_US,
                                                     &code, &body, &err);
 
             if (rc != rows[i].status)
@@ -202,7 +204,7 @@ a_connection_is_kept_and_made_anew(void **state)
         for (int i = 0; i < 3; i++) {
             int code = 0;
 
-            assert_int_equal(assay_plain_http_send(http, "POST", "/", &json, 5 * ASSAY_SECOND_US,
+            assert_int_equal(assay_plain_http_send(http, "POST", "/", &json, PATIENCE_US,
                                                    &code, &body, NULL),
                              ASSAY_OK);
             assert_int_equal(body.data[0], 'a' + i);
@@ -229,11 +231,12 @@ silence_ends_at_the_timeout(void **state)
     server.n = 2; /* the connection stays open after the first; the second never comes */
     server.answers = (const char *const[]){answers[0], ""};
     http = start(&server, &url);
-    assert_int_equal(assay_plain_http_send(http, "GET", "/", NULL, 200000, &code, &body, NULL),
+    assert_int_equal(assay_plain_http_send(http, "GET", "/", NULL, 3 * ASSAY_SECOND_US, &code, &body,
+                                           NULL),
                      ASSAY_E_TIMEOUT);
-    assert_in_range(assay_monotonic_us() - start_us, 190000, 30 * ASSAY_SECOND_US);
+    assert_true(assay_monotonic_us() - start_us >= 3 * ASSAY_SECOND_US);
     /* The rest of a late answer is never taken for the next one's. */
-    assert_int_equal(assay_plain_http_send(http, "GET", "/", NULL, 200000, &code, &body, NULL),
+    assert_int_equal(assay_plain_http_send(http, "GET", "/", NULL, PATIENCE_US, &code, &body, NULL),
                      ASSAY_E_UNAVAILABLE);
     assay_buffer_done(&body);
     assay_plain_http_close(http);
@@ -250,7 +253,7 @@ nobody_there_is_told(void **state)
 
     (void)state;
     assert_int_equal(
-        assay_plain_http_send(http, "GET", "/", NULL, ASSAY_SECOND_US, &code, &body, &err),
+        assay_plain_http_send(http, "GET", "/", NULL, PATIENCE_US, &code, &body, &err),
         ASSAY_E_UNAVAILABLE);
     assert_non_null(strstr(err.message, "connecting to 127.0.0.1:1: Connection refused"));
     assay_buffer_done(&body);
@@ -290,7 +293,7 @@ hostile_answers_do_no_harm(void **state)
         struct assay_error err = {0};
         int code = 0;
         assay_status rc =
-            assay_plain_http_send(http, "GET", "/", NULL, 5 * ASSAY_SECOND_US, &code, &body, &err);
+            assay_plain_http_send(http, "GET", "/", NULL, PATIENCE_US, &code, &body, &err);
 
         if (rc == ASSAY_OK)
             assert_in_range(code, 200, 599);

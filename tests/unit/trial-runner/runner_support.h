@@ -136,7 +136,7 @@ prepare(struct run *run, const char *script, const char *more)
         script, "environment", "GREETING", "hello", "directory", "git", "metrics", "from", "stdout",
         "path", "filter", "objectives", "loss", "constraints", "parameters", "lr", 0.1, "units", 64,
         "optimizer", "sgd", "nesterov", 1, "budget", 9.0, "token", "secret", "gpus", "grace_us",
-        2000000, "timeout_us", 0, "memory_bytes", 0, "log_bytes", 1 << 20);
+        60000000, "timeout_us", 0, "memory_bytes", 0, "log_bytes", 1 << 20);
     assert_non_null(run->job);
     assert_non_null(extra);
     json_object_update(run->job, extra);
@@ -252,6 +252,28 @@ wait_for_text(const char *path, const char *text)
         usleep(10000);
     }
     fail_msg("%s never held \"%s\"", path, text);
+}
+
+static inline void
+wait_until_heard(struct run *run, const char *text)
+{
+    for (int i = 0; i < 6000; i++) {
+        if (fake_heard(&run->daemon, text))
+            return;
+        usleep(10000);
+    }
+    fail_msg("the daemon never heard of \"%s\"", text);
+}
+
+/* A script's wait for `go`: the command goes on when the test says so. */
+#define WAIT_FOR(name) "until [ -e $ASSAY_OUTPUT_DIR/" name " ]; do sleep 0.02; done; "
+
+static inline void
+go(const struct run *run, const char *name)
+{
+    assay_auto_free char *path = assay_format("%s/../output/%s", run->folder, name);
+
+    assert_int_equal(assay_file_write(path, "", 0, 0600, NULL), ASSAY_OK);
 }
 
 static inline void
