@@ -122,22 +122,22 @@ class Cluster:
         self.wake.set()
         for watcher in self.watchers:
             watcher.close()
-        for worker in list(self.workers.values()):
-            worker.stop(0)
         for thread in self.threads:
-            thread.join(5)
+            thread.join(30)
+        for worker in list(self.workers.values()):
+            worker.abandon()
+            worker.join(30)  # what it writes to is removed next
 
     # --- what tests do to it
 
     def lose_node(self, name):
         """The machine is gone: after a while the node controller gives its pods up."""
-        self.lost_nodes.add(name)
+        with self.lock:  # no pod begins there any more
+            self.lost_nodes.add(name)
         self.store.update(NODES, None, name, lambda n: n["status"].update(
             conditions=[{"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown"}]))
         for pod in self.pods_of(name):
-            worker = self.workers.get(pod["metadata"]["uid"])
-            if worker is not None:
-                worker.abandon()
+            self.take_away(pod)
             self.give_up(pod)
 
     def give_up(self, pod):
@@ -149,15 +149,21 @@ class Cluster:
 
     def evict(self, pod, reason="Evicted", message="The node was low on resource: memory."):
         """By the kubelet (Evicted) or for a more important pod (Preempting)."""
-        worker = self.workers.get(pod["metadata"]["uid"])
-        if worker is not None:
-            worker.abandon()
+        self.take_away(pod)
         self.set_status(pod, lambda s: s.update(
             phase="Failed", reason=reason, message=message,
             conditions=[*(s.get("conditions") or []),
                         {"type": "DisruptionTarget", "status": "True",
                          "reason": "PreemptionByScheduler" if reason == "Preempted"
                          else "TerminationByKubelet", "message": message}]))
+
+    def take_away(self, pod):
+        """Whatever of it ran is dead when it is told that it is."""
+        with self.lock:
+            worker = self.workers.get(pod["metadata"]["uid"])
+        if worker is not None:
+            worker.abandon()
+            worker.join(30)
 
     def objects(self, kind="Job"):
         return self.store.list(kind_named(kind), None, lambda o: True)[0]
@@ -201,10 +207,10 @@ class Cluster:
                     worker.stop(0)
                 self.workers.pop(uid, None)
             elif pod["metadata"].get("deletionTimestamp"):
-                if worker is None:  # never started: nothing to wait for
-                    self.finish_deletion(pod)
-                else:
+                if worker is not None:
                     worker.stop(pod["metadata"].get("deletionGracePeriodSeconds", 30))
+                if worker is None or worker.done:  # nothing to wait for
+                    self.finish_deletion(pod)
             elif worker is None and pod["spec"].get("nodeName") and \
                     pod["status"]["phase"] == "Pending":
                 if pod["spec"]["nodeName"] in self.lost_nodes:  # lost while it was scheduled
@@ -214,11 +220,12 @@ class Cluster:
                     self.workers[uid].start()
         self.wake.set()
 
-    def finish_deletion(self, pod):
+    def finish_deletion(self, pod, abandoned=False):
+        """Of an abandoned pod only what was deleted goes; its end is told by who knows it."""
         meta = pod["metadata"]
-        try:  # another one may have come under its name
-            fresh = self.store.get(PODS, meta["namespace"], meta["name"])
-            if fresh["metadata"]["uid"] == meta["uid"]:
+        try:
+            fresh = self.store.get(PODS, meta["namespace"], meta["name"])["metadata"]
+            if fresh["uid"] == meta["uid"] and (not abandoned or fresh.get("deletionTimestamp")):
                 self.store.remove(PODS, meta["namespace"], meta["name"])
         except ApiError:
             pass
@@ -293,6 +300,8 @@ class Cluster:
             free[name].subtract(wanted)
 
             def bind(fresh):
+                if name in self.lost_nodes:
+                    raise ApiError(409, "Conflict", "the node is lost")
                 fresh["spec"]["nodeName"] = name
                 fresh["status"].setdefault("conditions", []).append(
                     {"type": "PodScheduled", "status": "True"})
@@ -355,7 +364,7 @@ class PodWorker(threading.Thread):
         super().__init__(daemon=True)
         self.cluster, self.pod = cluster, pod
         self.stopping = threading.Event()
-        self.grace, self.abandoned = 30.0, False
+        self.grace, self.abandoned, self.done = 30.0, False, False
         self.processes, self.statuses = [], {}
         self.folders, self.texts = {}, {}  # of volumes; of those of Secrets
 
@@ -392,13 +401,16 @@ class PodWorker(threading.Thread):
         finally:
             for process in self.processes:
                 kill(process)
+                process.wait()
             for log in [self.cluster.double.logs.get((self.pod["metadata"]["uid"], c["name"]))
                         for c in self.pod["spec"]["containers"] +
                         (self.pod["spec"].get("initContainers") or [])]:
                 if log is not None:
                     log.end()
-            if self.stopping.is_set() and not self.abandoned:
-                self.cluster.finish_deletion(self.pod)
+            with self.cluster.lock:
+                self.done = True  # a deletion that is heard of later is the cluster's to finish
+            if self.stopping.is_set():
+                self.cluster.finish_deletion(self.pod, abandoned=self.abandoned)
 
     def work(self):
         cluster, spec = self.cluster, self.pod["spec"]
@@ -548,7 +560,8 @@ class FunctionRun:
         while not self.over.wait(0.02):
             if self.worker.stopping.is_set():
                 self.stopped.set()
-                if not self.over.wait(self.worker.grace):
+                dead = self.worker.abandoned and not self.worker.cluster.closing.is_set()
+                if not self.over.wait(30 if dead else self.worker.grace):
                     return 137, "Error"
         return self.result
 

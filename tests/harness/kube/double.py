@@ -341,10 +341,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
             except ApiError:
                 raise ApiError(404, "NotFound", f'namespaces "{namespace}" not found',
                                {"name": namespace, "kind": "namespaces"}) from None
+        with store.lock:  # what admits it sees what was admitted before
+            made = self.admit_and_create(store, kind, namespace, item)
+        return self.done(201, made) if made is not None else self.answer(201, item)
+
+    def admit_and_create(self, store, kind, namespace, item):
+        """None: it is not to be made."""
         self.server.double.admit_object(kind, namespace, item)
         check_object(kind, item)
         if self.query.get("dryRun") == "All":
-            return self.answer(201, item)
+            return None
         item.pop("status", None)
         if kind.kind == "Pod":
             item["status"] = {"phase": "Pending", "qosClass": "BestEffort"}
@@ -357,7 +363,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         owners = made["metadata"].get("ownerReferences") or []
         if owners and not any(store.has(owner["uid"]) for owner in owners):
             store.remove(kind, namespace, made["metadata"]["name"])  # by the garbage collector
-        return self.done(201, made)
+        return made
 
     def replace(self, store, kind, namespace, name, sub):
         fresh = self.json_body()
@@ -593,8 +599,14 @@ class Double:
 
     def delete(self, kind, item, grace=None, policy=None, conditions=None):
         meta = item["metadata"]
+        with self.store.lock:  # as it is now
+            item = self.store.get(kind, meta.get("namespace"), meta["name"])
+            if item["metadata"]["uid"] == meta["uid"]:
+                self.delete_now(kind, item, grace, policy, conditions or {})
+
+    def delete_now(self, kind, item, grace, policy, conditions):
+        meta = item["metadata"]
         namespace, name = meta.get("namespace"), meta["name"]
-        conditions = conditions or {}
         running = kind.kind == "Pod" and (item.get("spec") or {}).get("nodeName") and \
             (item.get("status") or {}).get("phase") in ("Pending", "Running")
         if grace is None:
