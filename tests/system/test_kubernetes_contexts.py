@@ -35,7 +35,7 @@ class Contexts(unittest.TestCase):
             self.clusters.append(cluster)
 
     def waits(self, container):
-        self.go.wait(30)
+        self.go.wait(600)
         return loss(container)
 
     def start(self, *options):
@@ -76,17 +76,17 @@ class Contexts(unittest.TestCase):
         for cluster, n in zip(self.clusters, (4, 2)):
             base.wait_for(lambda cluster=cluster, n=n: len(
                 [p for p in cluster.pods() if p["status"]["phase"] == "Running"]) == n,
-                f"{n} pods run")
+                f"{n} pods run", 90)
         self.daemon.kill()  # the next one finds all of them
         self.daemon.start()
         self.go.set()
         for name in ("here", "there", "too"):
-            found = base.wait_final(self.daemon, name, 60)
+            found = base.wait_final(self.daemon, name, 180)
             self.assertEqual(found["state"], "succeeded", found)
             for row in base.all_trials(self.daemon, name):
                 self.assertEqual(len(row["attempts"]), 1, row)
         for cluster in self.clusters:
-            base.wait_for(lambda cluster=cluster: not cluster.pods(), "no pod left", 40)
+            base.wait_for(lambda cluster=cluster: not cluster.pods(), "no pod left", 120)
         with self.assertRaises(base.Refused) as caught:
             self.submit("nowhere", "three")
         self.assertEqual(caught.exception.status, 422)
@@ -97,7 +97,8 @@ class Contexts(unittest.TestCase):
     def test_leftovers_in_another_context(self):
         self.start()
         self.submit("there", "two", "waits")
-        base.wait_for(lambda: len(self.clusters[1].pods()) == 2, "two pods")
+        base.wait_for(lambda: len(self.clusters[1].pods()) == 2, "two pods", 90)
+        kept = {pod["metadata"]["name"] for pod in self.clusters[1].pods()}
         self.daemon.kill()
         owner = (self.daemon.data / "kubernetes-owner").read_text().strip()
         left = {"metadata": {"name": f"assay-{owner}-99-1-1",
@@ -106,7 +107,8 @@ class Contexts(unittest.TestCase):
                 "status": {"phase": "Pending"}}
         self.doubles[1].store.create(PODS, "assay", left)
         self.daemon.start()
-        base.wait_for(lambda: len(self.clusters[1].pods()) == 2, "the leftover is gone", 30)
+        base.wait_for(lambda: {pod["metadata"]["name"] for pod in self.clusters[1].pods()} == kept,
+                      "the leftover is gone, and it alone", 120)
 
     def test_namespace_for_each_project(self):
         for name in ("tune-default", "tune-team-b-2"):
@@ -115,7 +117,7 @@ class Contexts(unittest.TestCase):
         base.call(self.daemon, "POST", "/v1/projects", {"name": "team_b.2"})
         self.submit("a", image="waits")
         self.submit("b", image="waits", project="team_b.2", namespace="tune-team-b-2")
-        base.wait_for(lambda: len(self.clusters[0].pods()) == 4, "four pods")
+        base.wait_for(lambda: len(self.clusters[0].pods()) == 4, "four pods", 90)
         self.assertEqual(sorted(p["metadata"]["namespace"] for p in self.clusters[0].pods()),
                          ["tune-default"] * 2 + ["tune-team-b-2"] * 2)
         for namespace in ("tune-team-b-2", "assay"):
@@ -124,7 +126,7 @@ class Contexts(unittest.TestCase):
             self.assertEqual(caught.exception.problem["errors"][0]["pointer"],
                              "/trial/kubernetes/namespace")
         self.go.set()
-        self.assertEqual(base.wait_final(self.daemon, "a", 60)["state"], "succeeded")
+        self.assertEqual(base.wait_final(self.daemon, "a", 180)["state"], "succeeded")
 
 
 if __name__ == "__main__":

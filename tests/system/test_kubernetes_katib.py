@@ -21,7 +21,8 @@ from harness.kube.cluster import Cluster
 from harness.kube.double import Double
 from harness.kube.real import Real
 from harness.kube.store import KINDS, ApiError
-from test_kubernetes_runner import BUNDLE, IMAGE, TRAIN, free_port
+from harness.ports import free_port
+from test_kubernetes_runner import BUNDLE, IMAGE, TRAIN
 
 FORMS = sorted(p.stem for p in (ROOT / "tests/katib").glob("*.yaml"))
 # Refused, each with a word of the sentence.
@@ -190,7 +191,7 @@ class Katib(unittest.TestCase):
     def view(self, name):
         return base.call(self.daemon, "GET", f"{base.STUDIES}/{name}?view=katib")
 
-    def reached(self, name, timeout=120):
+    def reached(self, name, timeout=300):
         """(type, reason) of the condition that holds at the end, and the status."""
         base.wait_final(self.daemon, name, timeout)
         status = self.view(name)["status"]
@@ -250,7 +251,7 @@ class Katib(unittest.TestCase):
             kept = {"03-median-stop": "Job", "01-argo-workflow": "Workflow",
                     "31-tekton-pipeline-run": "PipelineRun"}
             base.wait_for(lambda: not [o for o in self.cluster.objects("PyTorchJob") +
-                                       self.cluster.objects("TrainJob")], "others are gone", 60)
+                                       self.cluster.objects("TrainJob")], "others are gone", 120)
             for form, kind in kept.items():
                 name = started[form][0]["metadata"]["name"]
                 self.assertTrue([o for o in self.cluster.objects(kind) if o["metadata"][
@@ -292,7 +293,7 @@ class Katib(unittest.TestCase):
                            ASSAY_TOKEN=(self.daemon.data / "token").read_text().strip())
         for verb in ("validate", "run"):
             done = subprocess.run([str(base.BUILD / "bin" / "assay"), verb, str(path)],
-                                  env=environment, capture_output=True, text=True, timeout=120)
+                                  env=environment, capture_output=True, text=True, timeout=300)
             self.assertEqual(done.returncode, 0 if verb == "validate" else 3,
                              done.stdout + done.stderr)
         self.assertEqual(self.reached("by-hand")[0], ("Succeeded", "ExperimentMaxTrialsReached"))
@@ -352,6 +353,7 @@ class ConfigMaps(unittest.TestCase):
         if not REAL:
             cls.unanswered = Posted(cls.daemon, "POST", base.STUDIES,
                                     cls.experiment(cls, "unanswered", configMapName="silent"))
+            base.wait_for(lambda: cls.double.counts.of("get", "configmaps"), "it is asked", 90)
 
     def start_daemon(self, *options):
         daemon = Assayd(base.BUILD, "--kube-qps", "2000", "--kube-burst", "500", *options)
@@ -420,7 +422,7 @@ class ConfigMaps(unittest.TestCase):
 
         def program(container):
             printed.append(container.spec["image"])
-            going_on.wait(60)
+            going_on.wait(300)
             container.print("Validation-accuracy=0.5 Train-accuracy=0.6")
         self.cluster.images["kept:1"] = program
         experiment["spec"]["parallelTrialCount"] = 1
@@ -430,7 +432,7 @@ class ConfigMaps(unittest.TestCase):
                        f"{made['metadata']['resourceVersion']}): what becomes of it there changes "
                        "nothing in the study"}, checked["notes"])
         study = self.post(experiment)
-        base.wait_for(lambda: printed, "the first trial runs")
+        base.wait_for(lambda: printed, "the first trial runs", 90)
         self.put("kept", {"other": ""})
         going_on.set()
         found = base.wait_final(self.daemon, "keeps")
@@ -531,7 +533,7 @@ class ConfigMaps(unittest.TestCase):
         def assay(*arguments, code=0):
             done = subprocess.run(
                 [str(base.BUILD / "bin" / "assay"), *arguments], capture_output=True, text=True,
-                env=dict(os.environ, **self.daemon.client_environment), timeout=120)
+                env=dict(os.environ, **self.daemon.client_environment), timeout=300)
             self.assertEqual(done.returncode, code, done.stdout + done.stderr)
             return done
         done = assay("validate", str(path))
@@ -574,14 +576,14 @@ class ConfigMaps(unittest.TestCase):
         waiting = Posted(daemon, "POST", "/v1/projects/mine/studies", own)
         base.wait_for(lambda: self.double.counts.of("get", "configmaps") > before, "it is asked")
         self.assertEqual(daemon.stop(), "")
-        waiting.join(60)
+        waiting.join(120)
         self.assertEqual(waiting.refused.status, 503)
         self.assertIn("the daemon is stopping", waiting.refused.problem["detail"])
 
     @unittest.skipIf(REAL, "needs the API double, which can be silent")
     def test_silent_server(self):
         """Asked first of all, while the other tests go on."""
-        self.unanswered.join(60)
+        self.unanswered.join(120)
         problem = self.unanswered.refused.problem
         self.assertEqual((problem["status"], problem["code"]), (503, "unavailable"))
         self.assertEqual(problem["errors"][0]["pointer"], AT)
