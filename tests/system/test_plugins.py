@@ -246,12 +246,12 @@ class LoopTest(MischiefBase):
         bystander.start()
         for how, sentence in (("check_refuse", "not with 1 parameters"),
                               ("check_crash", "signal 11"),
-                              ("check_loop", "no answer within 2 s")):
+                              ("check_loop", "no answer within 10 s")):
             refused = self.refused("POST", STUDIES, bad_study("c", how))
             self.assertEqual(refused.status, 422)
             self.assertIn(sentence, refused.problem["errors"][0]["message"])
         print("\ncheck: " + bystander.finish())
-        bystander.check()
+        self.assertLess(max(bystander.asks + bystander.reads), 9)
 
 
 class KilledWorkerTest(DaemonTest):
