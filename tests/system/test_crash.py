@@ -93,7 +93,7 @@ class CrashTest(DaemonTest):
             if pids:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(chance.choice(pids), signal.SIGKILL)
-        found = wait_final(self.daemon, "chaos", 180)
+        found = wait_final(self.daemon, "chaos")
         self.assertEqual((found["state"], found["reason"]), ("succeeded", "trials_done"), found)
         self.check_intervals("chaos", self.check_results("chaos", 60))
 
@@ -115,12 +115,12 @@ time.sleep(600)
             self.submit(quick_study(name, trials=3, parallel=3, trial={
                 "command": [sys.executable, "-c", code, kind], "grace": "3s", "retries": 0}))
             wait_for(lambda: sum(bool(row["steps"]) for row in all_trials(self.daemon, name)) == 3,
-                     "three trials have begun", 60)
+                     "three trials have begun")
             self.assertEqual(self.call("POST", path + "/pause?requeue=true")["state"], "paused")
             self.daemon.kill()
             self.daemon.start()
-            wait_for(lambda: self.call("GET", path)["trials"]["queued"] == 3, "all are queued", 60)
-            wait_for(lambda: not trial_processes_of(self.daemon), "no process is left", 60)
+            wait_for(lambda: self.call("GET", path)["trials"]["queued"] == 3, "all are queued")
+            wait_for(lambda: not trial_processes_of(self.daemon), "no process is left")
             self.assertEqual(self.call("GET", path)["state"], "paused")
             self.call("POST", path + "/resume")
             self.assertEqual(wait_final(self.daemon, name)["trials"]["succeeded"], 3)

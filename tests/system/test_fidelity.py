@@ -25,6 +25,13 @@ def digits_study(name, trials=16, **more):
                       "checkpoints": True, "infrastructure_retries": 100}, **more}
 
 
+def slowly(study):
+    """Each attempt lasts a while, so that the study does not end before it is looked at."""
+    trial = study["trial"]
+    return {**study, "trial": {**trial, "command": ["/bin/sh", "-c", 'sleep 0.4; exec "$@"', "sh",
+                                                    *trial["command"]]}}
+
+
 class FidelityTest(DaemonTest):
     def check(self, name, trials):
         """Every trial ended at a rung, and its epochs are there once each, in order."""
@@ -88,7 +95,7 @@ class FidelityTest(DaemonTest):
         self.assertEqual(curves[0], curves[1])
 
     def test_promotion_resumes_across_kills(self):
-        self.submit(digits_study("killed"))
+        self.submit(slowly(digits_study("killed")))
         kills = 0
         while persistent_call(self.daemon, "GET", f"{STUDIES}/killed?fields=state")["state"] == "running":
             time.sleep(1.5)
@@ -102,7 +109,7 @@ class FidelityTest(DaemonTest):
 
     def test_paused_trials_stopped_by_the_user(self):
         """Also while the algorithm's answer, which may promote them, is on its way."""
-        self.submit(digits_study("picked", trials=20))
+        self.submit(slowly(digits_study("picked", trials=20)))
         stopped = set()
         while self.call("GET", f"{STUDIES}/picked?fields=state")["state"] == "running":
             rows = self.call("GET", f"{STUDIES}/picked/trials?state=paused")["trials"]
