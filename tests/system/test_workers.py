@@ -331,7 +331,7 @@ class Strangers(unittest.TestCase):
         return "is of another version"
 
     def test_bytes_that_are_none_of_it(self):
-        place = self.begin("--handshake", "3s")
+        place = self.begin("--handshake", "6s")
         chance = random.Random(3)
         for data in (b"", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", bytes(64), chance.randbytes(4096),
                      b"\x16\x03\x01\x02\x00\x01" + chance.randbytes(600)):
@@ -350,7 +350,7 @@ class Strangers(unittest.TestCase):
 
     def test_slow_ones_keep_nobody_out(self):
         """More connections that say nothing, or a byte now and then, than are waited for."""
-        place = self.begin("--handshake", "5s", "--connections", "2")
+        place = self.begin("--handshake", "6s", "--connections", "2")
         silent = [socket.create_connection(("127.0.0.1", place.port), PATIENCE) for _ in range(90)]
         for connection in silent[::2]:
             connection.sendall(b"\x16\x03\x01")
@@ -370,11 +370,11 @@ class Strangers(unittest.TestCase):
 
     def test_silence_is_death(self):
         """A peer that vanished without a word is noticed; who has nothing to say says so."""
-        place = self.begin("--silence", "3s")
+        place = self.begin("--silence", "5s")
         with Relay(place) as vanished:
             vanished.read()
             vanished.process.send_signal(signal.SIGSTOP)
-            wait_for(lambda: place.heard("nothing came for 3 s"), "the end of it noticed", PATIENCE)
+            wait_for(lambda: place.heard("nothing came for 5 s"), "the end of it noticed", PATIENCE)
             vanished.process.send_signal(signal.SIGCONT)
             self.assertEqual(vanished.read()["op"], "gone")
         place = self.begin("--silence", "8s")
@@ -385,14 +385,14 @@ class Strangers(unittest.TestCase):
 
     def test_a_place_that_vanishes(self):
         place = self.begin()
-        with Relay(place, "--silence", "3s") as relay:
+        with Relay(place, "--silence", "5s") as relay:
             relay.read()
             gates = place.gates()
             for pid in gates:
                 os.kill(pid, signal.SIGSTOP)
             said = relay.read()
             self.assertEqual((said["op"], said["away"]), ("gone", True))
-            self.assertIn("nothing came for 3 s", said["message"])
+            self.assertIn("nothing came for 5 s", said["message"])
             for pid in gates:
                 os.kill(pid, signal.SIGCONT)
 
