@@ -108,13 +108,13 @@ class Ends(Kube):
         study = pod_study("one", image, trials=1, parallel=1, retries=retries,
                           infrastructure_retries=infrastructure, **more)
         self.submit(study)
-        base.wait_final(self.daemon, "one", 180)
+        base.wait_final(self.daemon, "one")
         return self.trials("one")[0]
 
     def test_success(self):
         study = self.submit(pod_study("s", trials=12, parallel=6))
         self.assertTrue(study["runs_trials"])
-        found = base.wait_final(self.daemon, "s", 180)
+        found = base.wait_final(self.daemon, "s")
         self.assertEqual(found["state"], "succeeded")
         rows = self.trials("s")
         self.assertEqual(len(rows), 12)
@@ -175,7 +175,7 @@ class Ends(Kube):
         study = pod_study("bad", trials=1)
         study["trial"]["kubernetes"]["labels"] = {"team": "not a label!"}
         self.submit(study)
-        base.wait_final(self.daemon, "bad", 180)
+        base.wait_final(self.daemon, "bad")
         row = self.trials("bad")[0]
         self.assertEqual((row["state"], row["reason"]), ("failed", "start_failed"))
         self.assertIn("metadata.labels", row["message"])
@@ -187,11 +187,11 @@ class Ends(Kube):
         def waits():
             row = self.trials("big")
             return row and row[0]["attempts"] and row[0]["attempts"][0]["message"]
-        message = base.wait_for(waits, "why it waits", 90)
+        message = base.wait_for(waits, "why it waits")
         self.assertIn("Unschedulable: 0/1 nodes are available: 1 Insufficient nvidia.com/gpu.",
                       message)
         base.call(self.daemon, "POST", f"{base.STUDIES}/big/cancel")
-        found = base.wait_final(self.daemon, "big", 180)
+        found = base.wait_final(self.daemon, "big")
         self.assertEqual(found["state"], "cancelled")
         self.wait_no_pods()
 
@@ -199,9 +199,9 @@ class Ends(Kube):
         self.image("long", lambda c: (c.print("loss=1"), c.stopped.wait(300))[0])
         self.submit(pod_study("c", "long", trials=8, parallel=4))
         base.wait_for(lambda: sum(p["status"]["phase"] == "Running"
-                                  for p in self.cluster.pods()) == 4, "four pods run", 90)
+                                  for p in self.cluster.pods()) == 4, "four pods run")
         base.call(self.daemon, "POST", f"{base.STUDIES}/c/cancel")
-        self.assertEqual(base.wait_final(self.daemon, "c", 180)["state"], "cancelled")
+        self.assertEqual(base.wait_final(self.daemon, "c")["state"], "cancelled")
         self.wait_no_pods()
 
     def test_pause_leaves_nothing(self):
@@ -210,16 +210,16 @@ class Ends(Kube):
         self.image("held", lambda c: (c.print("loss=1"), go.is_set() or c.stopped.wait(300))[0])
         self.submit(pod_study("p", "held", trials=4, parallel=2, grace="1s"))
         running = lambda: sum(p["status"]["phase"] == "Running" for p in self.cluster.pods()) == 2
-        base.wait_for(running, "two pods run", 90)
+        base.wait_for(running, "two pods run")
         found = base.call(self.daemon, "POST", f"{base.STUDIES}/p/pause")
         self.assertEqual(found["trials"]["running"], 2)  # without it they go on
         base.call(self.daemon, "POST", f"{base.STUDIES}/p/pause?requeue=true")
         base.wait_for(lambda: base.call(self.daemon, "GET", f"{base.STUDIES}/p")["trials"][
-            "queued"] == 2, "two trials wait", 90)
+            "queued"] == 2, "two trials wait")
         self.wait_no_pods()
         go.set()
         base.call(self.daemon, "POST", f"{base.STUDIES}/p/resume")
-        self.assertEqual(base.wait_final(self.daemon, "p", 180)["state"], "succeeded")
+        self.assertEqual(base.wait_final(self.daemon, "p")["state"], "succeeded")
         rows = self.trials("p")
         self.assertEqual([row["state"] for row in rows], ["succeeded"] * 4, rows)
         self.assertEqual([len(row["attempts"]) for row in rows], [2, 2, 1, 1])
@@ -231,16 +231,16 @@ class Ends(Kube):
         self.image("deaf", lambda c: (c.print("loss=1"), go.wait(300))[0])
         self.submit(pod_study("k", "deaf", trials=2, parallel=2, grace="2s"))
         base.wait_for(lambda: sum(p["status"]["phase"] == "Running"
-                                  for p in self.cluster.pods()) == 2, "two pods run", 90)
+                                  for p in self.cluster.pods()) == 2, "two pods run")
         base.call(self.daemon, "POST", f"{base.STUDIES}/k/pause?requeue=true")
         self.daemon.kill()
         self.daemon.start()
         base.wait_for(lambda: base.call(self.daemon, "GET", f"{base.STUDIES}/k")["trials"][
-            "queued"] == 2, "two trials wait", 90)
+            "queued"] == 2, "two trials wait")
         self.wait_no_pods()
         go.set()
         base.call(self.daemon, "POST", f"{base.STUDIES}/k/resume")
-        self.assertEqual(base.wait_final(self.daemon, "k", 180)["state"], "succeeded")
+        self.assertEqual(base.wait_final(self.daemon, "k")["state"], "succeeded")
         for row in self.trials("k"):
             self.assertEqual([attempt["reason"] for attempt in row["attempts"]], [None, None], row)
 
@@ -250,7 +250,7 @@ class Ends(Kube):
         study["early_stopping"] = {"name": "median", "settings": {"min_trials": 3,
                                                                   "warmup_steps": 3}}
         self.submit(study)
-        self.assertEqual(base.wait_final(self.daemon, "e", 180)["state"], "succeeded")
+        self.assertEqual(base.wait_final(self.daemon, "e")["state"], "succeeded")
         self.assertEqual([row["state"] for row in self.trials("e")],
                          ["succeeded"] * 4 + ["stopped"] * 8)
         self.wait_no_pods()
@@ -260,10 +260,10 @@ class Ends(Kube):
         self.submit(pod_study("m", "nowhere/none:1", trials=1))
         message = base.wait_for(
             lambda: (self.trials("m") or [{"attempts": []}])[0]["attempts"] and
-            self.trials("m")[0]["attempts"][0]["message"], "why it waits", 90)
+            self.trials("m")[0]["attempts"][0]["message"], "why it waits")
         self.assertRegex(message, "ImagePullBackOff|ErrImagePull")
         base.call(self.daemon, "POST", f"{base.STUDIES}/m/cancel")
-        base.wait_final(self.daemon, "m", 180)
+        base.wait_final(self.daemon, "m")
         self.wait_no_pods()
 
     def test_command_beside_a_template(self):
@@ -283,10 +283,10 @@ class Queues(Kube):
             found = [r["number"] for r in self.trials(study) if r["attempts"] and
                      text in (r["attempts"][0]["message"] or "")]
             return len(found) >= trials and found
-        return base.wait_for(says, f"{trials} trials say: {text}", 90)
+        return base.wait_for(says, f"{trials} trials say: {text}")
 
     def all_succeed(self, study, trials):
-        found = base.wait_final(self.daemon, study, 180)
+        found = base.wait_final(self.daemon, study)
         self.assertEqual(found["state"], "succeeded", found)
         rows = self.trials(study)
         self.assertEqual([len(r["attempts"]) for r in rows], [1] * trials)
@@ -310,7 +310,7 @@ class Queues(Kube):
         self.submit(pod_study("n", trials=4, parallel=3))
         self.waiting("n", "exceeded quota")
         base.call(self.daemon, "POST", f"{base.STUDIES}/n/cancel")
-        self.assertEqual(base.wait_final(self.daemon, "n", 180)["state"], "cancelled")
+        self.assertEqual(base.wait_final(self.daemon, "n")["state"], "cancelled")
         self.assertEqual(self.cluster.pods(), [])
 
     def test_scheduling_gate(self):
@@ -345,7 +345,7 @@ class Queues(Kube):
         study = pod_study("v", trials=2, parallel=2)
         study["trial"]["kubernetes"]["scheduler"] = "volcano"
         self.submit(study)
-        base.wait_for(lambda: len(self.cluster.pods()) == 2, "two pods", 90)
+        base.wait_for(lambda: len(self.cluster.pods()) == 2, "two pods")
         self.cluster.schedulers.add("volcano")
         self.cluster.wake.set()
         self.all_succeed("v", 2)
@@ -373,14 +373,14 @@ class Rights(Kube):
     def test_enough(self):
         self.image("slow", lambda c: (c.print("loss=1"), c.stopped.wait(300))[0])
         self.submit(pod_study("a", trials=4))
-        self.assertEqual(base.wait_final(self.daemon, "a", 180)["state"], "succeeded")
+        self.assertEqual(base.wait_final(self.daemon, "a")["state"], "succeeded")
         self.submit(pod_study("b", "slow", trials=2))
         base.wait_for(lambda: any(p["status"]["phase"] == "Running"
-                                  for p in self.cluster.pods()), "a pod runs", 90)
+                                  for p in self.cluster.pods()), "a pod runs")
         self.daemon.kill()
         self.daemon.start()
         base.call(self.daemon, "POST", f"{base.STUDIES}/b/cancel")
-        self.assertEqual(base.wait_final(self.daemon, "b", 180)["state"], "cancelled")
+        self.assertEqual(base.wait_final(self.daemon, "b")["state"], "cancelled")
         self.wait_no_pods()
 
     def test_away_for_a_moment(self):
@@ -388,10 +388,10 @@ class Rights(Kube):
         if REAL:
             self.skipTest("needs the API double")
         self.submit(pod_study("a", trials=2))
-        base.wait_final(self.daemon, "a", 180)
+        base.wait_final(self.daemon, "a")
         self.away = 4  # two tries of each of two pods: they have waited for more than a second
         self.submit(pod_study("b", trials=2, parallel=2))
-        found = base.wait_final(self.daemon, "b", 180)
+        found = base.wait_final(self.daemon, "b")
         self.assertEqual(found["state"], "succeeded", found)
         self.assertEqual(self.away, 0)
         self.assertEqual([len(r["attempts"]) for r in self.trials("b")], [1, 1])
@@ -403,7 +403,7 @@ class Rights(Kube):
         study = pod_study("f", trials=1)
         study["trial"]["kubernetes"]["namespace"] = "kube-system"
         self.submit(study)
-        base.wait_final(self.daemon, "f", 180)
+        base.wait_final(self.daemon, "f")
         row = self.trials("f")[0]
         self.assertEqual((row["state"], row["reason"]), ("failed", "start_failed"))
         self.assertIn('cannot create resource "pods"', row["message"])
@@ -422,13 +422,13 @@ class Restarts(Kube):
             container.print("loss=0.25")
         self.image("counted", counted)
         self.submit(pod_study("r", "counted", trials=4, parallel=4))
-        base.wait_for(lambda: len(runs) == 4, "four pods run", 90)
+        base.wait_for(lambda: len(runs) == 4, "four pods run")
         time.sleep(0.5)
         self.daemon.kill()
         self.daemon.start()
         time.sleep(0.5)
         go.set()
-        self.assertEqual(base.wait_final(self.daemon, "r", 180)["state"], "succeeded")
+        self.assertEqual(base.wait_final(self.daemon, "r")["state"], "succeeded")
         self.assertEqual(len(runs), 4)
         for row in self.trials("r"):
             self.assertEqual(row["state"], "succeeded", row)
@@ -448,12 +448,12 @@ class Restarts(Kube):
         self.image("waits", waits)
         self.submit(pod_study("o", "waits", trials=2, parallel=2))
         base.wait_for(lambda: sum(p["status"]["phase"] == "Running"
-                                  for p in self.cluster.pods()) == 2, "two pods run", 90)
+                                  for p in self.cluster.pods()) == 2, "two pods run")
         self.assertFalse(self.daemon.stop())
         self.assertEqual(len(self.cluster.pods()), 2)
         go.set()
         self.daemon.start()
-        self.assertEqual(base.wait_final(self.daemon, "o", 180)["state"], "succeeded")
+        self.assertEqual(base.wait_final(self.daemon, "o")["state"], "succeeded")
         self.assertEqual([len(r["attempts"]) for r in self.trials("o")], [1, 1])
         self.wait_no_pods()
 

@@ -130,7 +130,7 @@ class Log(Kube):
             container.print("loss=0.5")
         self.image("chatty", chatty)
         self.submit(pod_study("log", "chatty", trials=2, parallel=2))
-        found = base.wait_final(self.daemon, "log", 180)
+        found = base.wait_final(self.daemon, "log")
         self.assertEqual(found["state"], "succeeded", found)
         self.assertGreater(self.double.counts.of("get", "pods/log"), 4)
         wanted = [i for i in range(lines) if i % 3] + [0.5]

@@ -76,17 +76,17 @@ class Contexts(unittest.TestCase):
         for cluster, n in zip(self.clusters, (4, 2)):
             base.wait_for(lambda cluster=cluster, n=n: len(
                 [p for p in cluster.pods() if p["status"]["phase"] == "Running"]) == n,
-                f"{n} pods run", 90)
+                f"{n} pods run")
         self.daemon.kill()  # the next one finds all of them
         self.daemon.start()
         self.go.set()
         for name in ("here", "there", "too"):
-            found = base.wait_final(self.daemon, name, 180)
+            found = base.wait_final(self.daemon, name)
             self.assertEqual(found["state"], "succeeded", found)
             for row in base.all_trials(self.daemon, name):
                 self.assertEqual(len(row["attempts"]), 1, row)
         for cluster in self.clusters:
-            base.wait_for(lambda cluster=cluster: not cluster.pods(), "no pod left", 120)
+            base.wait_for(lambda cluster=cluster: not cluster.pods(), "no pod left")
         with self.assertRaises(base.Refused) as caught:
             self.submit("nowhere", "three")
         self.assertEqual(caught.exception.status, 422)
@@ -97,7 +97,7 @@ class Contexts(unittest.TestCase):
     def test_leftovers_in_another_context(self):
         self.start()
         self.submit("there", "two", "waits")
-        base.wait_for(lambda: len(self.clusters[1].pods()) == 2, "two pods", 90)
+        base.wait_for(lambda: len(self.clusters[1].pods()) == 2, "two pods")
         kept = {pod["metadata"]["name"] for pod in self.clusters[1].pods()}
         self.daemon.kill()
         owner = (self.daemon.data / "kubernetes-owner").read_text().strip()
@@ -108,7 +108,7 @@ class Contexts(unittest.TestCase):
         self.doubles[1].store.create(PODS, "assay", left)
         self.daemon.start()
         base.wait_for(lambda: {pod["metadata"]["name"] for pod in self.clusters[1].pods()} == kept,
-                      "the leftover is gone, and it alone", 120)
+                      "the leftover is gone, and it alone")
 
     def test_namespace_for_each_project(self):
         for name in ("tune-default", "tune-team-b-2"):
@@ -117,7 +117,7 @@ class Contexts(unittest.TestCase):
         base.call(self.daemon, "POST", "/v1/projects", {"name": "team_b.2"})
         self.submit("a", image="waits")
         self.submit("b", image="waits", project="team_b.2", namespace="tune-team-b-2")
-        base.wait_for(lambda: len(self.clusters[0].pods()) == 4, "four pods", 90)
+        base.wait_for(lambda: len(self.clusters[0].pods()) == 4, "four pods")
         self.assertEqual(sorted(p["metadata"]["namespace"] for p in self.clusters[0].pods()),
                          ["tune-default"] * 2 + ["tune-team-b-2"] * 2)
         for namespace in ("tune-team-b-2", "assay"):
@@ -126,7 +126,7 @@ class Contexts(unittest.TestCase):
             self.assertEqual(caught.exception.problem["errors"][0]["pointer"],
                              "/trial/kubernetes/namespace")
         self.go.set()
-        self.assertEqual(base.wait_final(self.daemon, "a", 180)["state"], "succeeded")
+        self.assertEqual(base.wait_final(self.daemon, "a")["state"], "succeeded")
 
 
 if __name__ == "__main__":

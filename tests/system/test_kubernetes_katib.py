@@ -251,7 +251,7 @@ class Katib(unittest.TestCase):
             kept = {"03-median-stop": "Job", "01-argo-workflow": "Workflow",
                     "31-tekton-pipeline-run": "PipelineRun"}
             base.wait_for(lambda: not [o for o in self.cluster.objects("PyTorchJob") +
-                                       self.cluster.objects("TrainJob")], "others are gone", 120)
+                                       self.cluster.objects("TrainJob")], "others are gone")
             for form, kind in kept.items():
                 name = started[form][0]["metadata"]["name"]
                 self.assertTrue([o for o in self.cluster.objects(kind) if o["metadata"][
@@ -353,7 +353,7 @@ class ConfigMaps(unittest.TestCase):
         if not REAL:
             cls.unanswered = Posted(cls.daemon, "POST", base.STUDIES,
                                     cls.experiment(cls, "unanswered", configMapName="silent"))
-            base.wait_for(lambda: cls.double.counts.of("get", "configmaps"), "it is asked", 90)
+            base.wait_for(lambda: cls.double.counts.of("get", "configmaps"), "it is asked")
 
     def start_daemon(self, *options):
         daemon = Assayd(base.BUILD, "--kube-qps", "2000", "--kube-burst", "500", *options)
@@ -432,7 +432,7 @@ class ConfigMaps(unittest.TestCase):
                        f"{made['metadata']['resourceVersion']}): what becomes of it there changes "
                        "nothing in the study"}, checked["notes"])
         study = self.post(experiment)
-        base.wait_for(lambda: printed, "the first trial runs", 90)
+        base.wait_for(lambda: printed, "the first trial runs")
         self.put("kept", {"other": ""})
         going_on.set()
         found = base.wait_final(self.daemon, "keeps")

@@ -149,13 +149,13 @@ class Runner(unittest.TestCase):
     def wait_log(self, study, number, text):
         """The runner tells a trial's end sooner than its last lines have come from the cluster."""
         base.wait_for(lambda: re.search(text, self.log(study, number)),
-                      f"{text!r} in the log of trial {number}", 120)
+                      f"{text!r} in the log of trial {number}")
 
     def wait_nothing_left(self):
         base.wait_for(lambda: not self.cluster.pods() and
                       not self.double.store.list(SECRETS, None,
                                                  lambda o: o["type"] == "Opaque")[0],
-                      "neither pod nor Secret left", 120)
+                      "neither pod nor Secret left")
 
 
 class Metrics(Runner):
@@ -210,9 +210,9 @@ class Metrics(Runner):
                 "command": [sys.executable, "-c", textwrap.dedent(command).strip()]})
             base.call(self.daemon, "POST", base.STUDIES, study)
             base.wait_for(lambda: [row for row in base.all_trials(self.daemon, name)
-                                   if row["steps"] == 3], "its metrics", 120)
+                                   if row["steps"] == 3], "its metrics")
             (self.folder / name).touch()  # until then there is somebody to ask
-            base.wait_final(self.daemon, name, 180)
+            base.wait_final(self.daemon, name)
             row = base.all_trials(self.daemon, name)[0]
             self.assertEqual(row["state"], "succeeded", row)
             self.assertEqual(self.curve(name, 1)[3], 0.25 if name == "prometheus" else 1 / 3)
@@ -235,9 +235,9 @@ class Metrics(Runner):
         base.call(self.daemon, "POST", base.STUDIES,
                   self.study("user", "file", "metrics.log", "10000", 0.05, trials=1))
         base.wait_for(lambda: (base.all_trials(self.daemon, "user") or [{}])[0].get("steps"),
-                      "the first step", 120)
+                      "the first step")
         base.call(self.daemon, "POST", f"{base.STUDIES}/user/trials/1/stop")
-        base.wait_final(self.daemon, "user", 180)
+        base.wait_final(self.daemon, "user")
         row = base.all_trials(self.daemon, "user")[0]
         self.assertEqual((row["state"], row["reason"]), ("stopped", "stopped_by_user"))
         self.wait_log("user", 1, "saved at")
@@ -383,9 +383,9 @@ class Templates(Runner):
         base.call(self.daemon, "POST", base.STUDIES, self.job(
             "u", "file", "/var/log/out/metrics.log", trials=1, trial={"infrastructure_retries": 50}))
         base.wait_for(lambda: any(a["state"] == "lost" for row in base.all_trials(self.daemon, "u")
-                                  for a in row["attempts"]), "a lost attempt", 120)
+                                  for a in row["attempts"]), "a lost attempt")
         self.cluster.image_folders[IMAGE] = {"/usr/local/libexec/assay": good}
-        self.assertEqual(base.wait_final(self.daemon, "u", 240)["state"], "succeeded")
+        self.assertEqual(base.wait_final(self.daemon, "u")["state"], "succeeded")
         row = base.all_trials(self.daemon, "u")[0]
         self.assertEqual(row["state"], "succeeded", row)
         self.assertIn("MetricsUnavailable", row["attempts"][0]["message"])
@@ -405,10 +405,10 @@ class Crashes(Runner):
         for n in (1, 4):
             base.wait_for(lambda: sum(bool(row["steps"])
                                       for row in base.all_trials(self.daemon, "k")) >= n,
-                          "first steps", 120)
+                          "first steps")
             self.daemon.kill()
             self.daemon.start()
-        self.assertEqual(base.wait_final(self.daemon, "k", 300)["state"], "succeeded")
+        self.assertEqual(base.wait_final(self.daemon, "k")["state"], "succeeded")
         for row in base.all_trials(self.daemon, "k"):
             self.assertEqual((row["state"], len(row["attempts"])), ("succeeded", 1), row)
             self.assertEqual(sorted(self.curve("k", row["number"])), list(range(1, 21)))
@@ -424,12 +424,12 @@ class Crashes(Runner):
         hold.touch()  # so that the first attempt is under way when its node goes
         base.call(self.daemon, "POST", base.STUDIES, study)
         base.wait_for(lambda: [row for row in base.all_trials(self.daemon, "n")
-                               if row["steps"] == 4], "what it does before it is held", 120)
+                               if row["steps"] == 4], "what it does before it is held")
         self.cluster.lose_node(self.cluster.pods()[0]["spec"]["nodeName"])
         base.wait_for(lambda: len(base.all_trials(self.daemon, "n")[0]["attempts"]) == 2,
-                      "another attempt", 120)
+                      "another attempt")
         hold.unlink()
-        self.assertEqual(base.wait_final(self.daemon, "n", 240)["state"], "succeeded")
+        self.assertEqual(base.wait_final(self.daemon, "n")["state"], "succeeded")
         row = base.all_trials(self.daemon, "n")[0]
         self.assertEqual([a["state"] for a in row["attempts"]], ["lost", "exited"], row)
         self.assertEqual(max(self.curve("n", 1)), 40)  # what was never told went with the node
@@ -461,12 +461,12 @@ class Rights(Runner):
         base.call(self.daemon, "POST", base.STUDIES,
                   self.study("u", "file", "metrics.log", "10000", 0.05, trials=1))
         base.wait_for(lambda: (base.all_trials(self.daemon, "u") or [{}])[0].get("steps"),
-                      "the first step", 120)
-        base.wait_for(lambda: ("get", "pods/log", "") in self.asked, "its log is read", 120)
+                      "the first step")
+        base.wait_for(lambda: ("get", "pods/log", "") in self.asked, "its log is read")
         self.daemon.kill()
         self.daemon.start()
         base.call(self.daemon, "POST", f"{base.STUDIES}/u/cancel")
-        base.wait_final(self.daemon, "u", 180)
+        base.wait_final(self.daemon, "u")
         self.wait_nothing_left()
         self.assertLessEqual(pods - {("get", "pods", "")}, self.asked)  # a get only after a 409
         self.assertLessEqual(self.asked, self.granted())

@@ -131,7 +131,7 @@ class Shared(unittest.TestCase):
 
     def run_text(self, text):
         self.call("POST", "", text)
-        found = base.wait_final(self.daemon, text["name"], 180)
+        found = base.wait_final(self.daemon, text["name"])
         return found, self.trials(text["name"])
 
     def run_one(self, name, template, make=study, **more):
@@ -144,7 +144,7 @@ class Shared(unittest.TestCase):
         def told():
             rows = self.trials(name)
             return rows and rows[0]["attempts"] and rows[0]["attempts"][0]["message"]
-        return base.wait_for(told, "why it waits", 120)
+        return base.wait_for(told, "why it waits")
 
     def objects(self, kind, name):
         """The objects of a study."""
@@ -254,7 +254,7 @@ class Examples(Shared):
             self.call("POST", "", text)
             names.append(text["name"])
         for name in names:
-            found = base.wait_final(self.daemon, name, 180)
+            found = base.wait_final(self.daemon, name)
             self.assertEqual((found["state"], found["best"]["value"]), ("succeeded", 0.9), found)
         self.assertEqual(len(self.trials("digits-distributed")[0]["attempts"][0]["gpus"]), 4)
         stop.set()
@@ -266,7 +266,7 @@ class Examples(Shared):
         text = (ROOT / "docs/kubernetes.md").read_text()
         study = yaml.safe_load(text.split("```yaml\n")[1].split("```")[0])
         self.call("POST", "", study)
-        found = base.wait_final(self.daemon, "first", 180)
+        found = base.wait_final(self.daemon, "first")
         self.assertEqual((found["state"], found["trials"]["succeeded"]), ("succeeded", 10), found)
 
 
@@ -376,7 +376,7 @@ class Ends(Shared):
         text["early_stopping"] = {"name": "median", "settings": {"min_trials": 3,
                                                                  "warmup_steps": 3}}
         self.call("POST", "", text)
-        self.assertEqual(base.wait_final(self.daemon, "stopped", 180)["state"], "succeeded")
+        self.assertEqual(base.wait_final(self.daemon, "stopped")["state"], "succeeded")
         self.assertEqual([row["state"] for row in self.trials("stopped")],
                          ["succeeded"] * 4 + ["stopped"] * 8)
 
@@ -393,9 +393,9 @@ class Ends(Shared):
         self.image("slow", slow)
         self.call("POST", "", study("cancelled", job("slow"), trials=3, parallel=3))
         base.wait_for(lambda: sum(p["status"]["phase"] == "Running"
-                                  for p in self.pods("cancelled")) == 3, "its pods run", 120)
+                                  for p in self.pods("cancelled")) == 3, "its pods run")
         self.call("POST", "/cancelled/cancel")
-        self.assertEqual(base.wait_final(self.daemon, "cancelled", 180)["state"], "cancelled")
+        self.assertEqual(base.wait_final(self.daemon, "cancelled")["state"], "cancelled")
         self.assertEqual(len(ended), 3)
 
 
@@ -407,7 +407,7 @@ class Waits(Shared):
         self.assertRegex(self.message_of("queued"), "^Suspended: the Job waits in the queue small")
         self.assertEqual(self.pods("queued"), [])
         self.cluster.admit(self.objects("Job", "queued")[0])
-        self.assertEqual(base.wait_final(self.daemon, "queued", 180)["state"], "succeeded")
+        self.assertEqual(base.wait_final(self.daemon, "queued")["state"], "succeeded")
 
     def test_no_pod(self):
         """Why a Job makes none is said by its events."""
@@ -418,7 +418,7 @@ class Waits(Shared):
         self.call("POST", "", study("none", template, trials=1, parallel=1))
         self.assertIn(wanted, self.message_of("none"))
         self.call("POST", "/none/cancel")
-        base.wait_final(self.daemon, "none", 180)
+        base.wait_final(self.daemon, "none")
 
     def test_preempted_by_its_queue(self):
         """Suspended while it runs: its pods go, and come again when it is admitted."""
@@ -433,7 +433,7 @@ class Waits(Shared):
             return 143 if len(runs) == 1 else 0
         self.image("run", run)
         self.call("POST", "", study("preempted", job("run", suspend=False), trials=1, parallel=1))
-        base.wait_for(lambda: runs, "it runs", 120)
+        base.wait_for(lambda: runs, "it runs")
         item = self.objects("Job", "preempted")[0]
         meta = item["metadata"]
 
@@ -442,9 +442,9 @@ class Waits(Shared):
             return fresh
         self.double.store.update(JOBS, meta["namespace"], meta["name"], suspend)
         go.set()
-        base.wait_for(lambda: not self.pods("preempted"), "its pod is gone", 120)
+        base.wait_for(lambda: not self.pods("preempted"), "its pod is gone")
         self.cluster.admit(item)
-        self.assertEqual(base.wait_final(self.daemon, "preempted", 180)["state"], "succeeded")
+        self.assertEqual(base.wait_final(self.daemon, "preempted")["state"], "succeeded")
         row = self.trials("preempted")[0]
         self.assertEqual((len(row["attempts"]), row["metrics"]["loss"]), (1, 2.0), row)
 
@@ -456,7 +456,7 @@ class Waits(Shared):
         self.assertIn("Unschedulable: 0/1 nodes are available: 1 Insufficient nvidia.com/gpu.",
                       self.message_of("big"))
         self.call("POST", "/big/cancel")
-        base.wait_final(self.daemon, "big", 180)
+        base.wait_final(self.daemon, "big")
 
     def test_restart(self):
         """A daemon that is killed finds its objects again, and what it left behind."""
@@ -470,13 +470,13 @@ class Waits(Shared):
         self.image("held", held)
         self.call("POST", "", study("restarted", job("held")))
         self.call("POST", "", study("before", job("quick")))
-        base.wait_final(self.daemon, "before", 180)
-        base.wait_for(lambda: len(runs) == 2, "two pods run", 120)
+        base.wait_final(self.daemon, "before")
+        base.wait_for(lambda: len(runs) == 2, "two pods run")
         self.daemon.kill()
         left = self.objects("Job", "before")
         self.daemon.start()
         go.set()
-        self.assertEqual(base.wait_final(self.daemon, "restarted", 180)["state"], "succeeded")
+        self.assertEqual(base.wait_final(self.daemon, "restarted")["state"], "succeeded")
         self.assertEqual(len(runs), 2)
         for row in self.trials("restarted"):
             self.assertEqual((row["state"], len(row["attempts"])), ("succeeded", 1), row)
@@ -574,7 +574,7 @@ class Refusals(Shared):
                          'the namespace "kube-system"')
         for what in ("pods", "jobs.batch"):  # nobody needs them any more
             base.wait_for(lambda: f"{what} of namespace kube-system are not asked for any more" in
-                          self.daemon.log.read_text(), f"{what} are given up", 120)
+                          self.daemon.log.read_text(), f"{what} are given up")
 
     def test_forbidden_kind(self):
         message = self.refused("forbidden", {
@@ -607,7 +607,7 @@ class Refusals(Shared):
         finally:
             write(kept)
         for name in ("expired", "expired-pods"):
-            self.assertEqual(base.wait_final(self.daemon, name, 180)["state"], "succeeded")
+            self.assertEqual(base.wait_final(self.daemon, name)["state"], "succeeded")
 
     def test_metrics_without_pods(self):
         errors = self.invalid(study("blind", {"apiVersion": "batch/v1", "kind": "Job",
