@@ -5,10 +5,11 @@ import pathlib
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
+
+from .ports import reserved_port
 
 TOKEN = "a token of more than sixteen characters"
 
@@ -42,16 +43,6 @@ def make_certificate(folder, name, names, authority="ca"):
 def openssl(folder, *arguments):
     subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
 
-
-
-def reserved_port():
-    """(socket, port): while the socket is open, nobody else on 127.0.0.1 is given the port, also not
-    while the server that is to come and go there is away: connecting is refused then.  The server
-    has to set SO_REUSEADDR, as servers do."""
-    kept = socket.socket()
-    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    kept.bind(("127.0.0.1", 0))
-    return kept, kept.getsockname()[1]
 
 
 class Place:

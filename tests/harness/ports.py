@@ -24,3 +24,13 @@ def free_port():
                 continue
             return probe.getsockname()[1]
     raise RuntimeError("no free port")
+
+
+def reserved_port():
+    """(socket, port): while the socket is open, nobody else on 127.0.0.1 is given the port, also not
+    while the server that is to come and go there is away: connecting is refused then.  The server
+    has to set SO_REUSEADDR, as servers do."""
+    kept = socket.socket()
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    kept.bind(("127.0.0.1", 0))
+    return kept, kept.getsockname()[1]
