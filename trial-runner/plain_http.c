@@ -515,10 +515,11 @@ receive_answer(struct assay_plain_http *http, int *ret_code, struct assay_buffer
     } else {
         /* The body ends with the connection; nothing of ours is that long. */
         head.close = true;
-        while (receive(http, NULL) == ASSAY_OK &&
-               http->in.length <= ASSAY_PLAIN_HTTP_ANSWER_BYTES_MAX)
-            ;
-        rc = receive_bytes(http, http->in.length, body, err);
+        do
+            rc = receive(http, err);
+        while (rc == ASSAY_OK && http->in.length <= ASSAY_PLAIN_HTTP_ANSWER_BYTES_MAX);
+        if (rc != ASSAY_E_TIMEOUT) /* then there is more of it to come */
+            rc = receive_bytes(http, http->in.length, body, err);
     }
     if (rc < 0)
         return rc;
