@@ -305,7 +305,8 @@ assay_cli_set_cancelled(struct assay_cli *cli, bool (*cancelled)(void *arg))
         assay_http_set_cancelled(cli->http, cancelled, NULL);
 }
 
-/* A private daemon that was restarted listens on another port: follow it. */
+/* A private daemon that was restarted listens on another port: follow it.  While it starts there
+ * is no address. */
 static bool
 has_moved(struct assay_cli *cli)
 {
@@ -314,7 +315,7 @@ has_moved(struct assay_cli *cli)
 
     if (cli->target.data == NULL || assay_cli_connect(cli, &ignored) < 0)
         return false;
-    return strcmp(old, cli->target.url) != 0;
+    return old == NULL || strcmp(old, cli->target.url) != 0;
 }
 
 assay_status

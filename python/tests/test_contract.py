@@ -45,10 +45,18 @@ class ContractTest(unittest.TestCase):
 
     @staticmethod
     def forget(study: assay.Study) -> None:
-        try:
-            study.delete(force=True)
-        except assay.NotFoundError:
-            pass
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                study.delete(force=True)
+            except assay.NotFoundError:
+                pass
+            except assay.ConflictError:  # it has ended, its last processes end yet
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+                continue
+            return
 
     def trial(self, code: str) -> Dict[str, Any]:
         return {"command": [sys.executable, "-c", code],

@@ -499,9 +499,21 @@ class Server(WithStudies):
         self.assertIn("step=2 loss=", self.assay("logs", name, 1).stdout)
         self.assertEqual(self.assay("logs", name, 1, "--tail", 1).stdout.count("\n"), 1)
         self.assertIn("step=0", self.json("logs", name, 1)["log"])
-        self.assay("delete", name)
+        self.delete(name)
         done = self.assay("show", name, code=2)
         self.assertIn(name, done.stderr)
+
+    def delete(self, name):
+        """A study that has ended; its last processes may take a moment longer."""
+        deadline = time.monotonic() + 90
+        while True:
+            done = subprocess.run([ASSAY, "delete", name], env=self.environment, text=True,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=120)
+            if "still ending" not in done.stderr:
+                break
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.05)
+        self.assertEqual(done.returncode, 0, done.stderr)
 
     def told(self, n, objective="objective: {metric: loss, goal: minimize}", metrics=None):
         """A study without trials of its own, with n finished ones."""
@@ -801,6 +813,9 @@ class PrivateDaemon(WithStudies):
         os.kill(self.json("server", "status")["pid"], signal.SIGKILL)
         with open(self.folder / "data" / "assayd.lock") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # all of its threads have ended
+        # No address, as while one starts, for longer than "assay run" takes between two looks.
+        (self.folder / "data" / "url").unlink()
+        time.sleep(2.5)
         # It comes back at another address.
         self.assertEqual(self.json("server", "start")["state"], "started")
         out, _ = process.communicate(timeout=120)
