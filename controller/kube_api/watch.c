@@ -23,10 +23,10 @@
 /* A watch that told something, or held so long, has not failed when it is cut. */
 #define HELD_US ASSAY_SECOND_US
 
-/* An object that was put. */
+/* An object that is there. */
 struct known {
     char *name;
-    uint64_t list; /* number of the list that last had it */
+    uint64_t list; /* number of the list that last had it, or that was the last when it came */
     UT_hash_handle hh;
 };
 
@@ -107,14 +107,11 @@ name_of(const json_t *object)
     return json_string_value(json_object_get(json_object_get(object, "metadata"), "name"));
 }
 
-static void
-put(struct assay_kube_watch *watch, const json_t *object)
+void
+assay_kube_watch_know(struct assay_kube_watch *watch, const char *name)
 {
-    const char *name = name_of(object);
     struct known *known;
 
-    if (name == NULL)
-        return;
     HASH_FIND_STR(watch->objects, name, known);
     if (known == NULL) {
         known = ASSAY_NEW(struct known);
@@ -122,6 +119,16 @@ put(struct assay_kube_watch *watch, const json_t *object)
         HASH_ADD_KEYPTR(hh, watch->objects, known->name, strlen(known->name), known);
     }
     known->list = watch->lists;
+}
+
+static void
+put(struct assay_kube_watch *watch, const json_t *object)
+{
+    const char *name = name_of(object);
+
+    if (name == NULL)
+        return;
+    assay_kube_watch_know(watch, name);
     watch->options.events.put(watch->options.events.arg, object);
 }
 

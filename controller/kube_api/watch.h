@@ -33,6 +33,9 @@ struct assay_kube_watch_options {
 };
 
 struct assay_kube_watch *assay_kube_watch_new(const struct assay_kube_watch_options *options);
+/* An object is there by another answer than this watch's: a list begun from now on that lacks it
+ * tells it as gone, though it was never put. */
+void assay_kube_watch_know(struct assay_kube_watch *watch, const char *name);
 /* What the last list that failed was answered with (HTTP); 0 = no answer, or none failed. */
 long assay_kube_watch_code(const struct assay_kube_watch *watch);
 /* No callback comes any more; frees itself on the loop.  NULL allowed; returns NULL.

@@ -285,6 +285,16 @@ assay__kube_missing(struct assay_kube_attempt *attempt)
     }
 }
 
+/* By an answer; the watch may not know of it yet. */
+static void
+told_to_be_there(struct assay_kube_attempt *attempt, const json_t *object)
+{
+    assay_kube_watch_know(attempt->space->watch, attempt->name);
+    assay__kube_seen(attempt, object);
+    if (attempt->stopping)
+        assay__kube_send_delete(attempt);
+}
+
 static void
 on_got(void *arg, const struct assay_kube_answer *answer)
 {
@@ -294,9 +304,7 @@ on_got(void *arg, const struct assay_kube_answer *answer)
     if (attempt->seen || attempt->gone || attempt->done)
         return;
     if (answer->code == 200 && is_ours(attempt, answer->json)) {
-        assay__kube_seen(attempt, answer->json);
-        if (attempt->stopping)
-            assay__kube_send_delete(attempt);
+        told_to_be_there(attempt, answer->json);
     } else if (answer->code == 200) {
         collision(attempt);
     } else if (answer->code == 404) {
@@ -375,9 +383,7 @@ on_created(void *arg, const struct assay_kube_answer *answer)
     if (attempt->seen || attempt->gone || attempt->done || attempt->ending)
         return; /* the watch was faster */
     if (answer->code == 200 || answer->code == 201) {
-        assay__kube_seen(attempt, answer->json);
-        if (attempt->stopping)
-            assay__kube_send_delete(attempt);
+        told_to_be_there(attempt, answer->json);
     } else if (answer->code == 409) {
         assay__kube_send_get(attempt);
     } else if (answer->code == 401) {

@@ -409,6 +409,36 @@ class Rights(Kube):
         self.assertIn('cannot create resource "pods"', row["message"])
 
 
+class Unheard(Kube):
+    needs_double = True
+
+    def test_deleted_before_the_watch_told_of_it(self):
+        """Somebody deletes a pod while nobody is told of anything, and the server forgets it."""
+        runs = []
+
+        def first_waits(container):
+            runs.append(container.pod["metadata"]["name"])
+            if len(runs) == 1:
+                container.stopped.wait(300)
+                return 143
+            container.print("loss=0.5")
+            return 0
+        self.image("first", first_waits)
+        self.double.chaos.silent = "watch=1"
+        self.double.cut()
+        self.submit(pod_study("u", "first", trials=1, parallel=1, infrastructure_retries=1))
+        base.wait_for(lambda: runs, "a pod runs")
+        base.wait_for(lambda: self.trials("u")[0]["attempts"], "its creation was answered")
+        self.double.store.remove(PODS, "assay", runs[0])
+        self.double.store.compact()
+        self.double.chaos.silent = ""  # the watch that waits is told that it is too old
+        self.assertEqual(base.wait_final(self.daemon, "u")["state"], "succeeded")
+        row = base.call(self.daemon, "GET", f"{base.STUDIES}/u/trials/1")
+        self.assertEqual([a["state"] for a in row["attempts"]], ["lost", "exited"])
+        self.assertEqual(row["attempts"][0]["message"], "its pod was deleted by somebody else")
+        self.wait_no_pods()
+
+
 class Restarts(Kube):
     def test_restart_adopts(self):
         """A daemon that is killed finds its pods again; none runs twice."""

@@ -179,7 +179,7 @@ class Digits(Kube):
         self.assertTrue(study["runs_trials"])
         found = base.wait_final(self.daemon, "digits", 400)
         self.assertEqual(found["state"], "succeeded", found)
-        self.assertGreaterEqual(found["best"]["value"], 0.9)  # 0.98 or so; it trains, that is
+        self.assertGreaterEqual(found["best"]["value"], 0.97)  # 0.98 or more in whatever order
         self.assertLessEqual(self.cluster.most_scheduled, 4)
         print(f"best {found['best']['value']:.4f}, at most {self.cluster.most_scheduled} pods "
               "scheduled", file=sys.stderr)

@@ -31,6 +31,7 @@ struct stage {
     struct assay_kube_watch *watch;
     struct assay_buffer told; /* "+a -b * !sentence" */
     const char *wanted;
+    const char *known; /* by another answer, as soon as something is put */
 };
 
 static void
@@ -38,6 +39,9 @@ on_put(void *arg, const json_t *object)
 {
     struct stage *stage = arg;
 
+    if (stage->known != NULL)
+        assay_kube_watch_know(stage->watch, stage->known);
+    stage->known = NULL;
     assay_buffer_printf(
         &stage->told, "+%s ",
         json_string_value(json_object_get(json_object_get(object, "metadata"), "name")));
@@ -197,6 +201,28 @@ too_old(void **state)
     stage_close(&stage);
 }
 
+/* Made during the first list, which may miss it, and deleted before the watch told of either:
+ * what it would have told is too old, and the second list lacks it. */
+static void
+gone_before_it_was_told(void **state)
+{
+    struct kube_step steps[] = {
+        {.match = LIST, .body = PAGE("10", "", ITEM("a"))},
+        {.match = WATCH, .body = ERROR("410"), .stream = true, .then = KUBE_HOLD},
+        {.match = LIST, .body = PAGE("50", "", ITEM("a"))},
+        {.match = "resourceVersion=50", .stream = true, .then = KUBE_HOLD},
+    };
+    struct stage stage;
+
+    (void)state;
+    stage_open(&stage, steps, ASSAY_COUNT(steps));
+    stage.known = "b";
+    stage.wanted = "+a * +a -b * ";
+    kube_run_until(&stage.loop, as_wanted, &stage);
+    assert_string_equal(stage.told.data, stage.wanted);
+    stage_close(&stage);
+}
+
 static void
 page_too_old(void **state)
 {
@@ -334,7 +360,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pages_then_events), cmocka_unit_test(cut_and_resumed),
-        cmocka_unit_test(too_old),           cmocka_unit_test(page_too_old),
+        cmocka_unit_test(too_old),
+        cmocka_unit_test(gone_before_it_was_told),           cmocka_unit_test(page_too_old),
         cmocka_unit_test(rubbish),           cmocka_unit_test(endless_line),
         cmocka_unit_test(refused),           cmocka_unit_test(asked_to_wait),
         cmocka_unit_test(backs_off),
