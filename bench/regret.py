@@ -168,6 +168,13 @@ class Comparison:
     def mean(self, one, names=None):
         return self.result.mean(one, 2, names)
 
+    def curve(self, one):
+        """Mean regret after each evaluation."""
+        class EachEvaluation(self.report.Result):
+            at = property(lambda self: range(1, self.budget + 1), lambda self, _: None)
+        found = EachEvaluation(self.data, self.result.pool, self.names, self.budget)
+        return [found.mean(one, k) for k in range(self.budget)]
+
     def best_peer(self, name, one=""):
         """(regret, name) of the best recorded optimizer of the algorithm's kind."""
         known = [(self.regret(name, peer), peer) for peer in self.peers + self.partial
@@ -392,16 +399,18 @@ def summarise_parallel(options, hpo, names, algorithms, paths, notes):
             lib.figure(f"mean_regret_{algorithm}_sequential", a, "of random's", "lower"),
             lib.figure(f"mean_regret_{algorithm}_parallel", b, "of random's", "lower"),
         ]
+        as_one = [k for k, regret in enumerate(compared.curve(alone), 1) if regret <= b]
         rows.append([algorithm, compared.seeds(many), f"{a:.3f}", f"{b:.3f}", f"{b / a:.2f}",
-                     twice[many]])
+                     as_one[0] if as_one else f"> {options.budget}", twice[many]])
     shown = [pair for pair in zip(one_by_one, at_once) if all(o in compared.ours for o in pair)]
     text = "\n".join([
         f"## {options.parallel} workers at once, set `{options.set}`", "",
         f"{len(compared.names)} problems, {options.budget} evaluations each: by one worker, and by "
         f"{options.parallel} simulated ones whose trials take 0.5 to 1.5 of a unit of time, so that "
-        f"{options.parallel - 1} points are pending at each ask.", "",
+        f"{options.parallel - 1} points are pending at each ask.  \"As one's\": the number of "
+        f"evaluations after which one worker is where {options.parallel} are at the end.", "",
         lib.markdown_table(["algorithm", "seeds", "regret, one", f"regret, {options.parallel}",
-                            "ratio", "points twice"], rows),
+                            "ratio", "as one's", "points twice"], rows),
         f"Regret per problem, one worker / {options.parallel}:", "",
         lib.markdown_table(
             ["problem"] + [pair[0] for pair in shown],
