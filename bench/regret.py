@@ -170,7 +170,7 @@ class Comparison:
 
     def curve(self, one):
         """Mean regret after each evaluation."""
-        class EachEvaluation(self.report.Result):
+        class EachEvaluation(self.report.Result):  # and not at three of them
             at = property(lambda self: range(1, self.budget + 1), lambda self, _: None)
         found = EachEvaluation(self.data, self.result.pool, self.names, self.budget)
         return [found.mean(one, k) for k in range(self.budget)]

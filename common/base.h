@@ -18,6 +18,18 @@
 #define ASSAY_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define ASSAY_MAX(a, b) ((a) > (b) ? (a) : (b))
 
+/* Whether a sanitizer's work is in what runs: 0 or 1. */
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#define ASSAY_SANITIZED 1
+#elif defined __has_feature
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define ASSAY_SANITIZED 1
+#endif
+#endif
+#ifndef ASSAY_SANITIZED
+#define ASSAY_SANITIZED 0
+#endif
+
 /* Kept in release builds: an invariant that does not hold is our bug, and with
  * PostgreSQL as the only state an abort costs a restart, never data. */
 #define ASSAY_ASSERT(cond) \

@@ -248,13 +248,8 @@ limit_memory(const char *text)
         fprintf(stderr, "assay-suggest: --memory-limit %s is not a number of bytes\n", text);
         return false;
     }
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    return true; /* its shadow takes more address space than any limit leaves */
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-    return true;
-#endif
-#endif
+    if (ASSAY_SANITIZED)
+        return true; /* its shadow takes more address space than any limit leaves */
     limit.rlim_cur = limit.rlim_max = (rlim_t)bytes;
     if (setrlimit(RLIMIT_AS, &limit) == 0) {
         memory_limit_bytes = bytes;

@@ -13,16 +13,7 @@
 
 /* On average.  A report runs on the thread that serves everyone, and 99 % are promised within a
  * millisecond; `auto` takes 36 us, on a slow or busy machine several times that. */
-#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
-#define REPORT_US_MAX 2000.0 /* a sanitizer's work is not the rule's */
-#elif defined __has_feature
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define REPORT_US_MAX 2000.0
-#endif
-#endif
-#ifndef REPORT_US_MAX
-#define REPORT_US_MAX 200.0
-#endif
+#define REPORT_US_MAX (ASSAY_SANITIZED ? 2000.0 : 200.0) /* a sanitizer's work is not the rule's */
 /* Of memory, for each report. */
 #define GROWTH_BYTES_MAX 28
 /* Of a study whose cost is looked at: long trials first, so many that what a rule keeps is

@@ -158,7 +158,8 @@ slope_of(const double *x, const double *y, size_t n)
     }
     if (n_slopes == 0)
         return 1.0;
-    return (fmax(gsl_stats_median(slopes, 1, n_slopes), 0.0) * known + SLOPE_TRIALS) / (known + SLOPE_TRIALS);
+    return (fmax(gsl_stats_median(slopes, 1, n_slopes), 0.0) * known + SLOPE_TRIALS) /
+           (known + SLOPE_TRIALS);
 }
 
 double

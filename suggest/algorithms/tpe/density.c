@@ -20,15 +20,7 @@ typedef int32_t masks __attribute__((vector_size(ASSAY_TPE_LANES * sizeof(int32_
 /* The wider registers give the same bits: every lane is on its own, and nothing is
  * fused.  Sanitizers and clones do not go together: clones are chosen before the
  * sanitizer is up. */
-#if defined __has_feature
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED
-#endif
-#endif
-#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
-#define SANITIZED
-#endif
-#if defined __x86_64__ && defined __GLIBC__ && !defined SANITIZED
+#if defined __x86_64__ && defined __GLIBC__ && !ASSAY_SANITIZED
 #define WIDER_REGISTERS __attribute__((target_clones("avx2", "default")))
 #else
 #define WIDER_REGISTERS

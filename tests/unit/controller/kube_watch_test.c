@@ -361,9 +361,12 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pages_then_events), cmocka_unit_test(cut_and_resumed),
         cmocka_unit_test(too_old),
-        cmocka_unit_test(gone_before_it_was_told),           cmocka_unit_test(page_too_old),
-        cmocka_unit_test(rubbish),           cmocka_unit_test(endless_line),
-        cmocka_unit_test(refused),           cmocka_unit_test(asked_to_wait),
+        cmocka_unit_test(gone_before_it_was_told),
+        cmocka_unit_test(page_too_old),
+        cmocka_unit_test(rubbish),
+        cmocka_unit_test(endless_line),
+        cmocka_unit_test(refused),
+        cmocka_unit_test(asked_to_wait),
         cmocka_unit_test(backs_off),
     };
 

@@ -55,16 +55,7 @@ static const struct {
 
 /* What an ask may cost on average with 10,000 trials: tpe takes 200, and more on a slow processor
  * or one that two share.  Sanitizers take their time. */
-#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
-#define ASK_US_MAX 50000
-#elif defined __has_feature
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define ASK_US_MAX 50000
-#endif
-#endif
-#ifndef ASK_US_MAX
-#define ASK_US_MAX 5000
-#endif
+#define ASK_US_MAX (ASSAY_SANITIZED ? 50000 : 5000)
 
 static const char *const algorithms[] = {"random", "grid",     "nsga2", "sobol", "tpe",
                                          "cmaes",  "bayesian", "auto"};

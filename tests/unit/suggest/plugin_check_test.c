@@ -12,18 +12,6 @@
 #include "suggest/plugin_check.h"
 #include "suggest/registry.h"
 
-/* A sanitizer ends a crashing check in its own way and has another heap. */
-#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
-#define SANITIZED 1
-#elif defined __has_feature
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
 static json_t *
 check_plugins(void)
 {
@@ -103,7 +91,8 @@ test_flaws_are_found(void **state ASSAY_UNUSED)
     struct assay_error err = {0};
     json_t *results;
 
-    if (SANITIZED)
+    /* A sanitizer ends a crashing check in its own way and has another heap. */
+    if (ASSAY_SANITIZED)
         skip();
     assert_true(readlink("/proc/self/exe", self, sizeof self - 1) > 0);
     path = assay_format("%s/flawed_plugin.so", dirname(self));

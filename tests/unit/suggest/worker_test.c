@@ -563,19 +563,11 @@ test_options(void **state ASSAY_UNUSED)
     }
 }
 
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-
 /* A worker over its limit ends by itself; the daemon would start another. */
 static void
 test_memory_limit(void **state ASSAY_UNUSED)
 {
-#ifdef SANITIZED
+#if ASSAY_SANITIZED
     skip(); /* the sanitizer's shadow memory is larger than any limit */
 #endif
     struct process process = start((char[]){"--memory-limit"}, (char[]){"48Mi"});
