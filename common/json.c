@@ -64,6 +64,19 @@ assay_json_text_given(const json_t *object, const char *key)
     return *text != '\0' ? text : NULL;
 }
 
+json_t *
+assay_json_named(const json_t *array, const char *name)
+{
+    json_t *item;
+    size_t i;
+
+    json_array_foreach (array, i, item) {
+        if (strcmp(assay_json_text_at(item, "name"), name) == 0)
+            return item;
+    }
+    return NULL;
+}
+
 struct printer {
     struct assay_buffer *buffer;
     unsigned indent;

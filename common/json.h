@@ -23,6 +23,8 @@ void assay_json_print(const json_t *json, unsigned indent, struct assay_buffer *
 const char *assay_json_text_at(const json_t *object, const char *key);
 /* NULL also for "". */
 const char *assay_json_text_given(const json_t *object, const char *key);
+/* The object of an array whose member "name" is this, borrowed; NULL = none. */
+json_t *assay_json_named(const json_t *array, const char *name);
 
 /* New references: null for no text, for ASSAY_TIME_NONE. */
 json_t *assay_json_text(const char *text);

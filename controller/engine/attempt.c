@@ -9,6 +9,13 @@
 /* What became of an attempt that was ended to be queued again. */
 #define INTERRUPTED "ended for the pause of its study"
 
+/* The trial whose checkpoint it starts from; 0 = none. */
+static int64_t
+parent_of(const struct assay__trial *trial)
+{
+    return json_integer_value(json_object_get(trial->row.why, "parent"));
+}
+
 struct assay__executor *
 assay__executor_for(struct assay_engine *engine, const struct assay_trial_spec *trial)
 {
@@ -49,6 +56,22 @@ assay__attempt_is_to_end(const struct assay__trial *trial)
     return trial->executing && (trial->row.state == ASSAY_TRIAL_STOPPING ||
                                 (trial->row.state == ASSAY_TRIAL_RUNNING &&
                                  trial->attempt.interrupted));
+}
+
+bool
+assay__attempt_is_to_be_copied(const struct assay__trial *trial)
+{
+    const struct assay__trial *other;
+
+    if (trial->attempt.number == 0)
+        return false;
+    for (other = trial->study->trials; other != NULL; other = other->hh.next) {
+        if (!other->begun &&
+            (other->row.state == ASSAY_TRIAL_QUEUED || other->row.state == ASSAY_TRIAL_RUNNING) &&
+            parent_of(other) == trial->row.number)
+            return true;
+    }
+    return false;
 }
 
 bool
@@ -118,7 +141,7 @@ with_launch(struct assay__trial *trial, bool adopt)
         .spec = study->spec,
         .parameters = trial->row.parameters,
         .budget = trial->row.budget,
-        .parent = json_integer_value(json_object_get(trial->row.why, "parent")),
+        .parent = parent_of(trial),
         .token = token,
         .started = adopt && trial->attempt.state == ASSAY_ATTEMPT_RUNNING,
     };

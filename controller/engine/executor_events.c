@@ -26,6 +26,8 @@ on_started(void *arg, const struct assay_attempt_key *key, int64_t pid, const js
 
     if (trial == NULL)
         return;
+    trial->begun = true;
+    assay__study_due(trial->study); /* its parent may have waited for this */
     if (trial->claimed_us > 0) {
         pthread_mutex_lock(&engine->lock);
         engine->stats.turnover_count++;

@@ -58,6 +58,7 @@ struct assay__trial {
     bool started;                  /* the stopping rule knows what it tries */
     bool slot;                     /* counts against `parallel` and the machine */
     bool executing;                /* the executor has not told its end yet */
+    bool begun;                    /* its command has run: what it starts from was brought to it */
     bool promised;                 /* its attempt is decided and not with the executor yet */
     int writes;                    /* commits under way that mention it */
     int64_t failures, losses;      /* attempts of the command / of the infrastructure that failed */
@@ -238,6 +239,9 @@ void assay__attempt_interrupt(struct assay__trial *trial, struct assay__commit *
 /* Whether it was asked to end. */
 bool assay__attempt_is_to_end(const struct assay__trial *trial);
 bool assay__attempt_fits(const struct assay__study *study);
+/* Whether a trial that starts from this one's checkpoint has yet to get it: until then it
+ * must not go on, as its command would write over it. */
+bool assay__attempt_is_to_be_copied(const struct assay__trial *trial);
 /* Counts the attempt's resources as promised, or no more. */
 void assay__attempt_promise(struct assay__trial *trial, bool promised);
 /* The next attempt of a trial that is running already: its row, its launch. */

@@ -58,6 +58,7 @@ load_attempts(struct assay__trial *trial, const struct assay_trial *row)
                  row->attempts[i].reason != ASSAY_TRIAL_REASON_NONE)
             trial->failures++;
     }
+    trial->begun = last->state == ASSAY_ATTEMPT_RUNNING || row->last_step >= 0;
     trial->attempt = *last;
     trial->attempt.message = assay_strdup(last->message);
     trial->attempt.gpus = json_incref(last->gpus);

@@ -131,7 +131,7 @@ start_queued(struct assay__study *study, int64_t *room)
         if (*room <= 0)
             break;
         if (trial->row.state != ASSAY_TRIAL_QUEUED || trial->executing ||
-            trial->not_before_us > now_us ||
+            trial->not_before_us > now_us || assay__attempt_is_to_be_copied(trial) ||
             !assay__attempt_fits(study))
             continue;
         if (commit == NULL)

@@ -349,12 +349,6 @@ add_volumes(json_t *pod_spec, json_t *container, const struct assay_launch *laun
         add_volume(volumes, mounts, ASSAY_KUBE_CHECKPOINT_PATH, json_pack("{s:{}}", "emptyDir"),
                    NULL, false);
     }
-    if (spec->checkpoint_claim != NULL && launch->parent > 0) {
-        assay_auto_free char *folder = checkpoint_folder(owner, launch, launch->parent);
-
-        add_volume(volumes, mounts, ASSAY_KUBE_PARENT_PATH,
-                   claim_source(spec->checkpoint_claim, false), folder, true);
-    }
     add_volume(volumes, mounts, ASSAY_KUBE_OUTPUT_PATH, json_pack("{s:{}}", "emptyDir"), NULL,
                false);
     if (places != NULL)
@@ -507,6 +501,25 @@ build_container(const struct assay_launch *launch, const struct assay_kubernetes
     return ASSAY_OK;
 }
 
+/* The checkpoint of the trial that this one goes on from. */
+static assay_status
+bring_checkpoint(const struct assay_launch *launch, const struct assay_kube_pod_options *options,
+                 json_t *pod_spec, const json_t *container, struct assay_error *err)
+{
+    assay_auto_free char *from = checkpoint_folder(options->owner, launch, launch->parent);
+    assay_auto_free char *to =
+        checkpoint_folder(options->owner, launch, launch->key.trial_number);
+    struct assay_kube_bring bring = {.from = from, .to = to};
+    const json_t *mount;
+    size_t i;
+
+    json_array_foreach (json_object_get(container, "volumeMounts"), i, mount) {
+        if (strcmp(assay_json_text_at(mount, "mountPath"), ASSAY_KUBE_CHECKPOINT_PATH) == 0)
+            bring.volume = assay_json_text_at(mount, "name");
+    }
+    return assay_kube_runner_bring(pod_spec, container, options->reach.runner_image, &bring, err);
+}
+
 static assay_status
 build_from(const struct assay_launch *launch, const struct assay_kubernetes_spec *spec,
            const struct assay_kube_pod_options *options, const json_t *values,
@@ -522,15 +535,14 @@ build_from(const struct assay_launch *launch, const struct assay_kubernetes_spec
         .parameters = ASSAY_KUBE_PARAMETERS_PATH "/" PARAMETERS_FILE,
         .ca = reach->ca != NULL ? ASSAY_KUBE_CA_PATH "/" ASSAY_KUBE_CA_KEY : NULL,
     };
-    bool wraps = assay_kube_runner_wraps(launch->spec->trial, spec, launch->parent, reach);
+    bool wraps = assay_kube_runner_wraps(launch->spec->trial, spec, reach);
     json_t *container, *labels, *pod_spec, *secret = NULL;
     assay_status rc;
 
     if (wraps && (reach->url == NULL || reach->runner_image == NULL))
         return assay_fail(err, ASSAY_E_INVALID_VALUE,
-                          "this trial needs assay-runner in its pod%s; this service was started "
+                          "this trial needs assay-runner in its pod; this service was started "
                           "without the option %s",
-                          launch->parent > 0 ? " to bring the checkpoint it goes on from" : "",
                           reach->runner_image == NULL ? "--kube-runner-image" : "--kube-url");
     rc = build_container(launch, spec, wraps ? NULL : &places, values, &container, err);
     if (rc < 0)
@@ -546,6 +558,14 @@ build_from(const struct assay_launch *launch, const struct assay_kubernetes_spec
     pod_spec = build_pod_spec(launch, options->owner, spec, container, wraps ? NULL : &places);
     if (wraps)
         assay_kube_runner_wrap(launch, reach->runner_image, name, pod_spec, container);
+    if (launch->parent > 0 && spec->checkpoint_claim != NULL)
+        rc = bring_checkpoint(launch, options, pod_spec, container, err);
+    if (rc < 0) {
+        json_decref(pod_spec);
+        json_decref(labels);
+        json_decref(secret);
+        return rc;
+    }
     ret_built->secret = secret;
     ret_built->reports = wraps;
     ret_built->pod = json_pack("{s:s, s:s, s:{s:s, s:o, s:o}, s:o}", "apiVersion", "v1", "kind",

@@ -11,21 +11,6 @@
 #define SIGNAL_BASE 128
 #define SIGNAL_MAX 64
 
-/* The status of a container by name, also among the init containers; NULL = none. */
-static const json_t *
-container_status(const json_t *statuses, const char *name)
-{
-    const json_t *status;
-    size_t i;
-
-    json_array_foreach(statuses, i, status)
-    {
-        if (strcmp(assay_json_text_at(status, "name"), name) == 0)
-            return status;
-    }
-    return NULL;
-}
-
 static const json_t *
 condition(const json_t *status, const char *type)
 {
@@ -155,7 +140,7 @@ static void
 read_end(const json_t *status, const char *container,
          struct assay_kube_pod_status *ret)
 {
-    const json_t *own = container_status(json_object_get(status, "containerStatuses"), container);
+    const json_t *own = assay_json_named(json_object_get(status, "containerStatuses"), container);
     const json_t *end = json_object_get(json_object_get(own, "state"), "terminated");
 
     ret->phase = ASSAY_KUBE_ENDED;
@@ -186,7 +171,7 @@ read_end(const json_t *status, const char *container,
 static const json_t *
 sidecar_state(const json_t *status)
 {
-    return json_object_get(container_status(json_object_get(status, "initContainerStatuses"),
+    return json_object_get(assay_json_named(json_object_get(status, "initContainerStatuses"),
                                             ASSAY_KUBE_RUNNER_SIDECAR),
                            "state");
 }
@@ -274,7 +259,7 @@ assay_kube_pod_read(const json_t *pod, const char *container,
                     struct assay_kube_pod_status *ret_status)
 {
     const json_t *status = json_object_get(pod, "status");
-    const json_t *own = container_status(json_object_get(status, "containerStatuses"), container);
+    const json_t *own = assay_json_named(json_object_get(status, "containerStatuses"), container);
     const json_t *state = json_object_get(own, "state");
     const json_t *end = json_object_get(state, "terminated");
     const char *phase = assay_json_text_at(status, "phase");

@@ -32,13 +32,12 @@ reads_beside_output(const struct assay_trial_spec *trial)
 
 bool
 assay_kube_runner_wraps(const struct assay_trial_spec *trial,
-                        const struct assay_kubernetes_spec *spec, int64_t parent,
+                        const struct assay_kubernetes_spec *spec,
                         const struct assay_kube_reach *reach)
 {
     bool can = reach->url != NULL && reach->runner_image != NULL;
 
     return reads_beside_output(trial) || trial->git_url != NULL || spec->runner ||
-           (parent > 0 && spec->checkpoint_claim != NULL) ||
            (trial->metrics_from == ASSAY_METRICS_PUSH && can);
 }
 
@@ -106,11 +105,20 @@ add_mount(json_t *container, const char *volume, const char *path, bool read_onl
 }
 
 static void
+add_run_volume(json_t *pod_spec)
+{
+    json_t *volumes = list_of(pod_spec, "volumes");
+
+    if (assay_json_named(volumes, RUN_VOLUME) == NULL)
+        json_array_append_new(volumes, json_pack("{s:s, s:{}}", "name", RUN_VOLUME, "emptyDir"));
+}
+
+static void
 add_volumes(json_t *pod_spec, const char *secret)
 {
     json_t *volumes = list_of(pod_spec, "volumes");
 
-    json_array_append_new(volumes, json_pack("{s:s, s:{}}", "name", RUN_VOLUME, "emptyDir"));
+    add_run_volume(pod_spec);
     json_array_append_new(volumes, json_pack("{s:s, s:{s:s, s:[{s:s, s:s}]}}", "name", JOB_VOLUME,
                                              "secret", "secretName", secret, "items", "key",
                                              JOB_FILE, "path", JOB_FILE));
@@ -191,18 +199,9 @@ assay_kube_runner_wrap(const struct assay_launch *launch, const char *runner_ima
 static json_t *
 find_container(const json_t *pod_spec, const char *name)
 {
-    json_t *containers = json_object_get(pod_spec, "containers"), *item;
-    size_t i;
+    const json_t *containers = json_object_get(pod_spec, "containers");
 
-    if (name == NULL)
-        return json_array_get(containers, 0);
-    json_array_foreach (containers, i, item) {
-        const char *own = json_string_value(json_object_get(item, "name"));
-
-        if (own != NULL && strcmp(own, name) == 0)
-            return item;
-    }
-    return NULL;
+    return name != NULL ? assay_json_named(containers, name) : json_array_get(containers, 0);
 }
 
 /* Whether `path` is `folder` or below it. */
@@ -322,21 +321,63 @@ assay_kube_runner_add_sidecar(const struct assay_launch *launch, const char *run
 
 /* --- checkpoints --- */
 
-void
-assay_kube_runner_bring(json_t *pod_spec, const char *runner_image, const char *volume,
-                        const char *from, const char *to)
+static void
+copy_member(json_t *object, const json_t *from, const char *key)
 {
-    json_t *init = bare_container(ASSAY_KUBE_RUNNER_BRING, runner_image,
-                                  json_pack("[s, s, s, s]", ASSAY_KUBE_RUNNER_IN_IMAGE, "--bring",
-                                            ASSAY_KUBE_PARENT_PATH, ASSAY_KUBE_CHECKPOINT_PATH));
+    const json_t *value = json_object_get(from, key);
 
-    json_array_append_new(list_of(init, "volumeMounts"),
-                          json_pack("{s:s, s:s, s:s, s:b}", "name", volume, "mountPath",
-                                    ASSAY_KUBE_PARENT_PATH, "subPath", from, "readOnly", 1));
-    json_array_append_new(list_of(init, "volumeMounts"),
-                          json_pack("{s:s, s:s, s:s}", "name", volume, "mountPath",
-                                    ASSAY_KUBE_CHECKPOINT_PATH, "subPath", to));
-    json_array_insert_new(list_of(pod_spec, "initContainers"), 0, init);
+    if (value != NULL)
+        json_object_set_new(object, key, json_deep_copy(value));
+}
+
+/* The place of the init container that installs the runner; one that has only that to do is
+ * added where there is none. */
+static size_t
+place_of_installer(json_t *pod_spec, const char *runner_image)
+{
+    json_t *list = list_of(pod_spec, "initContainers"), *init;
+    size_t i;
+
+    json_array_foreach (list, i, init) {
+        if (strcmp(assay_json_text_at(init, "name"), ASSAY_KUBE_RUNNER_INIT) == 0)
+            return i;
+    }
+    init = bare_container(ASSAY_KUBE_RUNNER_INIT, runner_image,
+                          json_pack("[s, s, s]", ASSAY_KUBE_RUNNER_IN_IMAGE, "--install",
+                                    RUN_PATH));
+    add_mount(init, RUN_VOLUME, RUN_PATH, false);
+    json_array_insert_new(list, 0, init);
+    add_run_volume(pod_spec);
+    return 0;
+}
+
+assay_status
+assay_kube_runner_bring(json_t *pod_spec, const json_t *container, const char *runner_image,
+                        const struct assay_kube_bring *bring, struct assay_error *err)
+{
+    json_t *init, *mounts;
+
+    if (runner_image == NULL)
+        return assay_fail(err, ASSAY_E_INVALID_VALUE,
+                          "this trial needs assay-runner in its pod to bring the checkpoint it "
+                          "goes on from; this service was started without the option "
+                          "--kube-runner-image");
+    init = bare_container(ASSAY_KUBE_RUNNER_BRING, assay_json_text_at(container, "image"),
+                          json_pack("[s, s, s, s]", RUNNER_PATH, "--bring",
+                                    ASSAY_KUBE_PARENT_PATH, ASSAY_KUBE_CHECKPOINT_PATH));
+    json_object_del(init, "securityContext");
+    copy_member(init, container, "securityContext");
+    copy_member(init, container, "imagePullPolicy");
+    add_mount(init, RUN_VOLUME, RUN_PATH, true);
+    mounts = list_of(init, "volumeMounts");
+    json_array_append_new(mounts, json_pack("{s:s, s:s, s:s, s:b}", "name", bring->volume,
+                                            "mountPath", ASSAY_KUBE_PARENT_PATH, "subPath",
+                                            bring->from, "readOnly", 1));
+    json_array_append_new(mounts, json_pack("{s:s, s:s, s:s}", "name", bring->volume, "mountPath",
+                                            ASSAY_KUBE_CHECKPOINT_PATH, "subPath", bring->to));
+    json_array_insert_new(list_of(pod_spec, "initContainers"),
+                          place_of_installer(pod_spec, runner_image) + 1, init);
+    return ASSAY_OK;
 }
 
 /* --- the Secret --- */
@@ -356,10 +397,7 @@ build_job(const struct assay_launch *launch, const char *name,
     json_object_del(job, "command");
     json_object_set_new(job, "environment", json_object());
     json_object_set_new(job, "memory_bytes", json_integer(0));
-    json_object_del(job, "checkpoint_from");
-    if (launch->parent > 0 &&
-        json_object_get(launch->spec->trial->kubernetes, "checkpoint_claim") != NULL)
-        json_object_set_new(job, "checkpoint_from", json_string(ASSAY_KUBE_PARENT_PATH));
+    json_object_del(job, "checkpoint_from"); /* brought by an init container */
     pod = json_pack("{s:s, s:s, s:s, s:s}", "attempt_dir", RUN_PATH, "checkpoint_dir",
                     ASSAY_KUBE_CHECKPOINT_PATH, "output_dir", ASSAY_KUBE_OUTPUT_PATH, "url",
                     reach->url);

@@ -38,10 +38,9 @@ struct assay_kube_reach {
     const char *runner_image; /* NULL = none */
 };
 
-/* Whether the command of such a trial runs under the runner in its pod.  `parent`: a trial
- * whose checkpoint it starts from, 0 = none. */
+/* Whether the command of such a trial runs under the runner in its pod. */
 bool assay_kube_runner_wraps(const struct assay_trial_spec *trial,
-                             const struct assay_kubernetes_spec *spec, int64_t parent,
+                             const struct assay_kubernetes_spec *spec,
                              const struct assay_kube_reach *reach);
 /* Whether a template's primary containers get the sidecar. */
 bool assay_kube_runner_watches(const struct assay_trial_spec *trial);
@@ -69,10 +68,18 @@ ASSAY_MUST_CHECK assay_status assay_kube_runner_add_sidecar(const struct assay_l
                                                             const char *container,
                                                             struct assay_error *err);
 
-/* Adds an init container that copies a checkpoint: `from` and `to` are folders of the pod's
- * volume `volume`. */
-void assay_kube_runner_bring(json_t *pod_spec, const char *runner_image, const char *volume,
-                             const char *from, const char *to);
+/* What is copied before a container starts: folders of a volume of its pod. */
+struct assay_kube_bring {
+    const char *volume, *from, *to;
+};
+/* Adds the init container that copies a checkpoint for `container` of the pod, after the
+ * one that installs the runner.  It has that container's image and security context: the
+ * copy is read and written by whoever works with it then.
+ * ASSAY_E_INVALID_VALUE: `runner_image` is NULL. */
+ASSAY_MUST_CHECK assay_status assay_kube_runner_bring(json_t *pod_spec, const json_t *container,
+                                                      const char *runner_image,
+                                                      const struct assay_kube_bring *bring,
+                                                      struct assay_error *err);
 
 /* The attempt's Secret, without an owner: its token, the authorities to trust, and with
  * `with_job` what the runner has to do. */

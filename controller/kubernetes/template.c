@@ -122,19 +122,6 @@ containers_of(const json_t *json)
     return json_is_array(containers) ? containers : NULL;
 }
 
-static bool
-has_named(const json_t *entries, const char *name)
-{
-    const json_t *entry;
-    size_t i;
-
-    json_array_foreach (entries, i, entry) {
-        if (strcmp(assay_json_text_at(entry, "name"), name) == 0)
-            return true;
-    }
-    return false;
-}
-
 static void
 add_environment(json_t *object, const json_t *env)
 {
@@ -142,7 +129,7 @@ add_environment(json_t *object, const json_t *env)
     size_t i;
 
     json_array_foreach (env, i, variable) {
-        if (!has_named(own, assay_json_text_at(variable, "name")))
+        if (assay_json_named(own, assay_json_text_at(variable, "name")) == NULL)
             json_array_append(own, variable);
     }
 }
@@ -162,7 +149,7 @@ mount_checkpoints(const struct making *m, json_t *pod_spec, json_t *container)
                                                         : CHECKPOINT_PATH;
 
     if (m->spec->checkpoint_claim == NULL ||
-        has_named(list(pod_spec, "volumes"), CHECKPOINT_VOLUME))
+        assay_json_named(list(pod_spec, "volumes"), CHECKPOINT_VOLUME) != NULL)
         return;
     json_array_append_new(list(pod_spec, "volumes"),
                           json_pack("{s:s, s:{s:s}}", "name", CHECKPOINT_VOLUME,
@@ -226,7 +213,7 @@ add_sidecar(struct making *m, json_t *pod, const char *role)
 
     if (m->rc < 0 || !assay_kube_runner_watches(m->launch->spec->trial) ||
         !will_be_primary(m, pod, role) ||
-        (m->container != NULL && !has_named(containers_of(pod), m->container)))
+        (m->container != NULL && assay_json_named(containers_of(pod), m->container) == NULL))
         return;
     m->sidecars++;
     m->rc = assay_kube_runner_add_sidecar(m->launch, m->options->reach.runner_image,
@@ -235,25 +222,16 @@ add_sidecar(struct making *m, json_t *pod, const char *role)
 
 /* The checkpoint of the trial that this one goes on from. */
 static void
-bring_checkpoint(struct making *m, json_t *pod, const char *role)
+bring_checkpoint(struct making *m, json_t *pod, const json_t *container, const char *role)
 {
-    assay_auto_free char *from = NULL, *to = NULL;
-    json_t *pod_spec = json_object_get(pod, "spec");
+    assay_auto_free char *from = checkpoint_folder(m, m->launch->parent);
+    assay_auto_free char *to = checkpoint_folder(m, m->launch->key.trial_number);
+    struct assay_kube_bring bring = {.volume = CHECKPOINT_VOLUME, .from = from, .to = to};
 
-    if (m->rc < 0 || m->launch->parent == 0 ||
-        !has_named(json_object_get(pod_spec, "volumes"), CHECKPOINT_VOLUME) ||
-        !will_be_primary(m, pod, role))
-        return;
-    if (m->options->reach.runner_image == NULL) {
-        m->rc = assay_fail(m->err, ASSAY_E_INVALID_VALUE,
-                           "this trial needs assay-runner in its pod to bring the checkpoint it "
-                           "goes on from; this service was started without the option "
-                           "--kube-runner-image");
-        return;
-    }
-    from = checkpoint_folder(m, m->launch->parent);
-    to = checkpoint_folder(m, m->launch->key.trial_number);
-    assay_kube_runner_bring(pod_spec, m->options->reach.runner_image, CHECKPOINT_VOLUME, from, to);
+    if (m->rc == ASSAY_OK && m->launch->parent != 0 && m->spec->checkpoint_claim != NULL &&
+        will_be_primary(m, pod, role))
+        m->rc = assay_kube_runner_bring(json_object_get(pod, "spec"), container,
+                                        m->options->reach.runner_image, &bring, m->err);
 }
 
 static void
@@ -279,9 +257,9 @@ make_pod(struct making *m, json_t *pod, const char *role, int64_t copies)
         if (json_is_object(container)) {
             add_environment(container, m->env);
             mount_checkpoints(m, pod_spec, container);
+            bring_checkpoint(m, pod, container, role);
         }
     }
-    bring_checkpoint(m, pod, role);
     add_sidecar(m, pod, role);
 }
 

@@ -315,21 +315,14 @@ assay__kube_object_seen(struct assay_kube_attempt *attempt, const json_t *object
 static void
 set_deadline(struct assay_kube_attempt *attempt, const json_t *pod, const char *container)
 {
-    const json_t *item, *at, *state;
-    const char *from = NULL;
+    const json_t *states = json_object_get(json_object_get(pod, "status"), "containerStatuses");
+    const json_t *state = json_object_get(assay_json_named(states, container), "state");
+    const char *from = assay_json_text_at(json_object_get(state, "running"), "startedAt");
     int64_t started_us;
-    size_t i;
 
     if (attempt->timeout_us == 0 || attempt->deadline_us > 0)
         return;
-    json_array_foreach (json_object_get(json_object_get(pod, "status"), "containerStatuses"), i,
-                        item) {
-        state = json_object_get(item, "state");
-        at = json_object_get(state, "running");
-        if (strcmp(assay_json_text_at(item, "name"), container) == 0 && at != NULL)
-            from = json_string_value(json_object_get(at, "startedAt"));
-    }
-    if (from == NULL || !assay_parse_time(from, &started_us))
+    if (!assay_parse_time(from, &started_us))
         started_us = assay_now_us();
     attempt->deadline_us =
         assay_monotonic_us() + attempt->timeout_us - ASSAY_MAX(assay_now_us() - started_us, 0);

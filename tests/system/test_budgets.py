@@ -18,6 +18,8 @@ while epoch < budget:
     epoch, loss = epoch + 1, 0.9 * loss + 0.1 * abs(x - 0.3)
     print(f"step={epoch} loss={loss}", flush=True)
     time.sleep(0.005)
+for i in range(1000 if "much" in sys.argv else 0):
+    open(os.path.join(os.environ["ASSAY_CHECKPOINT_DIR"], f"part-{i}"), "w").close()
 with open(path + ".new", "w") as file:
     json.dump([epoch, loss], file)
 os.replace(path + ".new", path)
@@ -34,14 +36,14 @@ class BudgetTest(DaemonTest):
         self.script = pathlib.Path(folder.name) / "train.py"
         self.script.write_text(TRAINER)
 
-    def run_study(self, name, algorithm, trials, *words, checkpoints=False, parallel=3):
+    def run_study(self, name, algorithm, trials, *words, checkpoints=False):
         command = ["/usr/bin/python3", str(self.script), "${x}", "${budget}"]
         self.call("POST", STUDIES, {
             "name": name, "objective": {"metric": "loss", "goal": "minimize"},
             "parameters": [{"name": "x", "type": "double", "min": 0, "max": 1}],
             "algorithm": algorithm, "seed": 4,
             "budget": {"name": "epochs", "min": 1, "max": 27, "eta": 3},
-            "limits": {"trials": trials, "parallel": parallel},
+            "limits": {"trials": trials, "parallel": 3},
             "trial": {"command": [*command, *words],
                       "checkpoints": checkpoints, "infrastructure_retries": 100}})
         study = wait_final(self.daemon, name)
@@ -53,10 +55,11 @@ class BudgetTest(DaemonTest):
         return [point["step"] for point in points["measurements"]]
 
     def test_a_population_copies_checkpoints(self):
-        # One at a time: the parent does not go on, and save again, before its copy has begun.
+        """What the parent had when it was chosen, though it wants to go on at once and copying
+        takes a while."""
         rows = self.run_study(
             "pbt", {"name": "pbt", "settings": {"population": 4, "interval": 3}}, 30, "keep",
-            checkpoints=True, parallel=1)
+            "much", checkpoints=True)
         copies = [row for row in rows.values() if "parent" in row["why"]]
         self.assertGreater(len(copies), 0)
         self.assertEqual(len(rows), 4 + len(copies))

@@ -354,8 +354,6 @@ class Templates(Runner):
                          algorithm={"name": "pbt", "settings": {"population": 4, "interval": 3}},
                          budget={"name": "epochs", "min": 1, "max": 12},
                          trial={"checkpoints": True})
-        # One at a time: the parent does not go on, and save again, before its copy has begun.
-        study["limits"]["parallel"] = 1
         kubernetes = study["trial"]["kubernetes"]
         kubernetes["checkpoint_claim"] = "kept"
         spec = kubernetes["template"]["spec"]["template"]["spec"]

@@ -145,9 +145,19 @@ round_a_command(void **state)
     expect(pod, "spec/activeDeadlineSeconds", NULL);
     expect(pod, "spec/terminationGracePeriodSeconds", "10");
     expect(pod, "spec/shareProcessNamespace", NULL);
-    expect(pod, "spec/containers/@trial/volumeMounts/1",
-           "{\"mountPath\":\"/assay/parent\",\"name\":\"volume-1\",\"readOnly\":true,"
-           "\"subPath\":\"assay-abc/7/3\"}");
+    expect(pod, "spec/initContainers/0/name", "\"assay-install\"");
+    expect(pod, "spec/initContainers/1/name", "\"assay-checkpoint\"");
+    expect(pod, "spec/initContainers/1/image", "\"train\"");
+    expect(pod, "spec/initContainers/1/command",
+           "[\"/assay/run/assay-runner\",\"--bring\",\"/assay/parent\",\"/assay/checkpoint\"]");
+    expect(pod, "spec/initContainers/1/securityContext",
+           "{\"allowPrivilegeEscalation\":false,\"capabilities\":{\"drop\":[\"ALL\"]}}");
+    expect(pod, "spec/initContainers/1/volumeMounts",
+           "[{\"mountPath\":\"/assay/run\",\"name\":\"assay-run\",\"readOnly\":true},"
+           "{\"mountPath\":\"/assay/parent\",\"name\":\"volume-0\",\"readOnly\":true,"
+           "\"subPath\":\"assay-abc/7/3\"},"
+           "{\"mountPath\":\"/assay/checkpoint\",\"name\":\"volume-0\","
+           "\"subPath\":\"assay-abc/7/12\"}]");
     /* The token is in the Secret alone. */
     all = json_dumps(pod, 0);
     assert_null(strstr(all, "secret-token"));
@@ -157,7 +167,7 @@ round_a_command(void **state)
     expect(secret, "stringData/token", "\"secret-token\"");
     job = job_of(secret);
     expect(job, "metrics/path", "\"out/12.log\"");
-    expect(job, "checkpoint_from", "\"/assay/parent\"");
+    expect(job, "checkpoint_from", NULL);
     expect(job, "timeout_us", "90000000");
     expect(job, "pod",
            "{\"attempt_dir\":\"/assay/run\",\"ca\":\"PEM\",\"checkpoint_dir\":"
@@ -236,16 +246,13 @@ only_where_needed(void **state)
 {
     static const struct {
         const char *trial;
-        int64_t parent;
         bool wraps, wraps_without_image;
     } cases[] = {
-        {"\"kubernetes\":{\"image\":\"i\"}", 0, false, false},
-        {"\"kubernetes\":{\"image\":\"i\",\"runner\":true}", 0, true, true},
-        {"\"kubernetes\":{\"image\":\"i\"},\"metrics\":{\"from\":\"push\"}", 0, true, false},
+        {"\"kubernetes\":{\"image\":\"i\"}", false, false},
+        {"\"kubernetes\":{\"image\":\"i\",\"runner\":true}", true, true},
+        {"\"kubernetes\":{\"image\":\"i\"},\"metrics\":{\"from\":\"push\"}", true, false},
         {"\"kubernetes\":{\"image\":\"i\"},\"metrics\":{\"from\":\"tensorboard\",\"path\":\"tb\"}",
-         0, true, true},
-        {"\"kubernetes\":{\"image\":\"i\"}", 4, false, false},
-        {"\"kubernetes\":{\"image\":\"i\",\"checkpoint_claim\":\"c\"}", 4, true, true},
+         true, true},
     };
     struct assay_kube_reach no_image = {.url = reach.url};
 
@@ -258,15 +265,13 @@ only_where_needed(void **state)
 
         open_fixture(&f, trial);
         spec = assay_kubernetes_spec_decode(f.spec->trial->kubernetes, "", &faults);
-        assert_int_equal(
-            assay_kube_runner_wraps(f.spec->trial, spec, cases[i].parent, &reach), cases[i].wraps);
-        assert_int_equal(
-            assay_kube_runner_wraps(f.spec->trial, spec, cases[i].parent, &no_image),
-            cases[i].wraps_without_image);
+        assert_int_equal(assay_kube_runner_wraps(f.spec->trial, spec, &reach), cases[i].wraps);
+        assert_int_equal(assay_kube_runner_wraps(f.spec->trial, spec, &no_image),
+                         cases[i].wraps_without_image);
         assay_kube_runner_check(f.spec->trial, spec, &reach, "/trial", &faults);
         assert_int_equal(faults.count, 0);
         assay_kube_runner_check(f.spec->trial, spec, &no_image, "/trial", &faults);
-        assert_int_equal(faults.count, cases[i].wraps_without_image && cases[i].parent == 0);
+        assert_int_equal(faults.count, cases[i].wraps_without_image);
         if (faults.count > 0)
             assert_non_null(strstr(faults.items[0].message, "--kube-runner-image"));
         assay_faults_done(&faults);

@@ -211,9 +211,13 @@ a_checkpoint_is_brought(void **state)
     assert_int_equal(build(spec, &template, NULL), ASSAY_OK);
     parent = 0;
     init = at(template->manifest, "/spec/template/spec/initContainers/0");
+    assert_string_equal(text_at(init, "/name"), ASSAY_KUBE_RUNNER_INIT);
+    assert_string_equal(text_at(init, "/image"), "runner:1");
+    init = at(template->manifest, "/spec/template/spec/initContainers/1");
+    assert_string_equal(text_at(init, "/image"), "i:s");
     assert_string_equal(text_at(init, "/command/1"), "--bring");
-    assert_string_equal(text_at(init, "/volumeMounts/0/subPath"), "assay-0a1b2c3d/7/5");
-    assert_string_equal(text_at(init, "/volumeMounts/1/subPath"), "assay-0a1b2c3d/7/12");
+    assert_string_equal(text_at(init, "/volumeMounts/1/subPath"), "assay-0a1b2c3d/7/5");
+    assert_string_equal(text_at(init, "/volumeMounts/2/subPath"), "assay-0a1b2c3d/7/12");
     assay_kube_template_free(template);
     assay_study_free(spec);
 }
