@@ -101,6 +101,7 @@ struct assay__study {
     bool later;                       /* it has none until a running trial ends */
     double rungs[ASSAY_RUNGS_MAX];    /* budgets at which a multi-fidelity algorithm compares */
     size_t n_rungs;                   /* 0 = it does not */
+    int64_t paused_ended_us;          /* monotonic time when last a paused trial ended */
     int stray_promotions;             /* in a row, of trials that are not paused */
     bool delete_when_ended;
     bool loaded;                      /* false: its creation is not committed yet */

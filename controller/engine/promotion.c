@@ -46,9 +46,9 @@ promote(struct assay__study *study, const json_t *suggestion, struct assay__comm
     double budget = NAN;
     json_t *list, *why;
 
-    /* A user may have stopped it while the answer was on its way. */
     if (trial == NULL || trial->row.state != ASSAY_TRIAL_PAUSED) {
-        if (++study->stray_promotions < STRAY_MAX)
+        /* A user may have stopped it while the answer was on its way. */
+        if (study->paused_ended_us >= study->asked_us || ++study->stray_promotions < STRAY_MAX)
             return true;
         *ret_fault = assay_format("the algorithm %s wanted trials to go on that are not paused, "
                                   "%d times in a row; the last was trial %lld",

@@ -182,6 +182,8 @@ assay__trial_apply(struct assay__trial *trial, enum assay_trial_event event,
     if (assay_trial_state_is_final(trial->row.state)) {
         trial->row.finished_us = assay_now_us();
         trial->row.lease_expires_us = ASSAY_TIME_NONE;
+        if (from == ASSAY_TRIAL_PAUSED)
+            study->paused_ended_us = assay_monotonic_us();
         study->later = false;
         if (study->stopping != NULL)
             leave_rule(trial);

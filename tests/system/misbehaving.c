@@ -16,18 +16,24 @@ static const struct assay_plugin_host *host;
 struct instance {
     const struct assay_plugin_space *space;
     uint64_t seed;
+    double budget_min, budget_max;
     int64_t after;
-    char how[32];
+    uint64_t paused; /* a bit for each of the first trials */
+    char how[32], gate[256];
 };
 
 static void
 read_settings(const char *settings, struct instance *ret_instance)
 {
     const char *how = strstr(settings, "\"how\": \""), *after = strstr(settings, "\"after\": ");
+    const char *gate = strstr(settings, "\"gate\": \"");
 
     ret_instance->how[0] = '\0';
     if (how != NULL)
         sscanf(how, "\"how\": \"%31[a-z_]", ret_instance->how);
+    ret_instance->gate[0] = '\0';
+    if (gate != NULL)
+        sscanf(gate, "\"gate\": \"%255[^\"]", ret_instance->gate);
     ret_instance->after = after != NULL ? strtoll(after + 9, NULL, 10) : 0;
 }
 
@@ -88,6 +94,9 @@ mis_create(const struct assay_plugin_study *study, void **ret_instance, char *er
     read_settings(study->settings, instance);
     instance->space = study->space;
     instance->seed = study->seed;
+    instance->budget_min = study->budget_min;
+    instance->budget_max = study->budget_max;
+    instance->paused = 0;
     *ret_instance = instance;
     if (is(instance, "create_fail")) {
         snprintf(error, error_size, "the moon is in the wrong place");
@@ -101,9 +110,16 @@ static int32_t
 mis_update(void *cookie, const struct assay_plugin_trial *const *trials, uint64_t n_trials,
            char *error, uint64_t error_size)
 {
-    const struct instance *instance = cookie;
+    struct instance *instance = cookie;
 
-    (void)trials, (void)error, (void)error_size;
+    (void)error, (void)error_size;
+    for (uint64_t i = 0; i < n_trials; i++) {
+        uint64_t bit = trials[i]->number < 64 ? (uint64_t)1 << trials[i]->number : 0;
+
+        instance->paused &= ~bit;
+        if (trials[i]->state == ASSAY_PLUGIN_PAUSED)
+            instance->paused |= bit;
+    }
     if (is(instance, "update_crash") && n_trials > 0)
         crash();
     return ASSAY_PLUGIN_OK;
@@ -132,6 +148,39 @@ misbehave(const struct instance *instance, char *error, uint64_t error_size, int
         snprintf(error, error_size, "no luck today");
         *ret_result = ASSAY_PLUGIN_ERROR;
     }
+}
+
+/* Makes GATE/asked and waits for GATE/go. */
+static void
+wait_at(const char *gate)
+{
+    char asked[300], go[300];
+    FILE *file;
+
+    snprintf(asked, sizeof asked, "%s/asked", gate);
+    snprintf(go, sizeof go, "%s/go", gate);
+    file = fopen(asked, "w");
+    if (file != NULL)
+        fclose(file);
+    while (unlink(go) != 0)
+        usleep(2000);
+}
+
+/* The trial that is to go on: the first that was paused when it was asked, or ("stray")
+ * always the first; 0 = none. */
+static int64_t
+promoted(const struct instance *instance)
+{
+    int64_t first = 1;
+
+    if (is(instance, "stray"))
+        return 1;
+    if (!is(instance, "promote") || instance->paused == 0)
+        return 0;
+    while ((instance->paused >> first & 1) == 0)
+        first++;
+    wait_at(instance->gate);
+    return first;
 }
 
 static int32_t
@@ -163,6 +212,11 @@ mis_suggest(void *cookie, const int64_t *numbers, uint64_t n,
             if (now && is(instance, "nan"))
                 point[i] = NAN;
         }
+        *suggestions[k]->budget = instance->budget_min;
+        if (now && k == 0)
+            *suggestions[k]->resume = promoted(instance);
+        if (*suggestions[k]->resume > 0)
+            *suggestions[k]->budget = instance->budget_max;
         if (now && is(instance, "why"))
             memset(suggestions[k]->why, 'x', suggestions[k]->why_size);
     }
@@ -180,8 +234,9 @@ static const struct assay_plugin_algorithm misbehaving = {
     .struct_size = sizeof misbehaving,
     .name = "misbehaving",
     .description = "Does what it must not, for tests.",
-    .caps = ASSAY_PLUGIN_CAP_CONDITIONS,
+    .caps = ASSAY_PLUGIN_CAP_CONDITIONS | ASSAY_PLUGIN_CAP_BUDGET,
     .settings_schema = "{\"type\": \"object\", \"additionalProperties\": false, \"properties\": {"
+                       "\"gate\": {\"type\": \"string\", \"default\": \"\"},"
                        "\"how\": {\"type\": \"string\", \"default\": \"not\"},"
                        "\"after\": {\"type\": \"integer\", \"minimum\": 0, \"default\": 0}}}",
     .check = mis_check,

@@ -254,6 +254,52 @@ class LoopTest(MischiefBase):
         self.assertLess(max(bystander.asks + bystander.reads), 9)
 
 
+class PromotionTest(DaemonTest):
+    """Trials that are to go on and can not."""
+
+    options = ("--plugin", MISCHIEF)
+
+    def begin(self, name, how, gate=""):
+        """Three trials of the study are paused."""
+        study = bad_study(name, how, after=3, budget={"name": "epochs", "min": 1, "max": 9,
+                                                      "eta": 3})
+        study["algorithm"]["settings"]["gate"] = gate
+        self.submit(study)
+        for number in (1, 2, 3):
+            self.call("POST", f"{STUDIES}/{name}/suggestions", {"count": 1})
+            told = self.call("POST", f"{STUDIES}/{name}/trials/{number}/complete",
+                             {"state": "succeeded", "metrics": {"loss": number}})
+            self.assertEqual((told["state"], told["budget"]), ("paused", 1))
+
+    def test_stopped_while_the_algorithm_chose_them(self):
+        """That is nobody's fault, however often it happens."""
+        with tempfile.TemporaryDirectory() as gate:
+            self.begin("late", "promote", gate)
+            asked = pathlib.Path(gate) / "asked"
+            box = []
+            thread = threading.Thread(target=lambda: box.append(self.call(
+                "POST", f"{STUDIES}/late/suggestions", {"count": 1})))
+            thread.start()
+            for number in (1, 2, 3):
+                wait_for(asked.exists, "the algorithm's choice")
+                asked.unlink()
+                stopped = self.call("POST", f"{STUDIES}/late/trials/{number}/stop")
+                self.assertEqual(stopped["state"], "stopped")
+                (pathlib.Path(gate) / "go").touch()
+            thread.join()
+        self.assertEqual([trial["number"] for trial in box[0]["trials"]], [4])
+        self.assertEqual(self.call("GET", f"{STUDIES}/late")["state"], "running")
+
+    def test_never_paused(self):
+        self.begin("stray", "stray")
+        self.call("POST", f"{STUDIES}/stray/trials/1/stop")
+        self.call("POST", f"{STUDIES}/stray/suggestions", {"count": 1})
+        found = wait_final(self.daemon, "stray")
+        self.assertEqual((found["state"], found["reason"]), ("failed", "suggestion_failed"))
+        self.assertIn("misbehaving wanted trials to go on that are not paused, 3 times in a row; "
+                      "the last was trial 1", found["message"])
+
+
 class KilledWorkerTest(DaemonTest):
     options = ("--plugin", MISCHIEF)
 
