@@ -77,8 +77,7 @@ deleted(void *arg, assay_status status, const struct assay_error *err,
     if (assay_request_call_failed(request, status, err, answer))
         return;
     assay_study_names_forget(request->server->names, request->path.project, request->path.study);
-    /* A study that lived is only being cancelled so far. */
-    request->answer.status = assay_study_state_is_final(request->study_state) ? 204 : 202;
+    request->answer.status = answer->later ? 202 : 204;
     assay_request_finish(request);
 }
 

@@ -256,7 +256,7 @@ run_delete(struct assay_cli *cli)
 }
 
 static const struct assay_option delete_options[] = {
-    {"force", 0, NULL, "cancel the study first if it has not ended", false},
+    {"force", 0, NULL, "cancel the study first; it goes when its last process has", false},
     {"yes", 'y', NULL, "do not ask on a terminal", false},
     {0},
 };

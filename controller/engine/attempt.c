@@ -55,7 +55,8 @@ assay__attempt_is_to_end(const struct assay__trial *trial)
 {
     return trial->executing && (trial->row.state == ASSAY_TRIAL_STOPPING ||
                                 (trial->row.state == ASSAY_TRIAL_RUNNING &&
-                                 trial->attempt.interrupted));
+                                 trial->attempt.interrupted) ||
+                                trial->study->delete_when_ended);
 }
 
 bool
@@ -175,6 +176,13 @@ assay__adopt(struct assay__trial *trial)
     with_launch(trial, true);
     if (assay__attempt_is_to_end(trial))
         assay__attempt_stop(trial);
+}
+
+void
+assay__attempts_forget(struct assay_engine *engine, int64_t study_id)
+{
+    for (size_t i = 0; i < ASSAY__EXECUTORS; i++)
+        engine->executors[i].type->forget(engine->executors[i].handle, study_id);
 }
 
 void

@@ -40,6 +40,22 @@ assay__study_live(const struct assay__study *study)
            study->trials_in[ASSAY_TRIAL_PAUSED] + study->trials_in[ASSAY_TRIAL_STOPPING];
 }
 
+bool
+assay__trial_has_process(const struct assay__trial *trial)
+{
+    return trial->executing || trial->promised;
+}
+
+int64_t
+assay__study_processes(const struct assay__study *study)
+{
+    int64_t count = 0;
+
+    for (const struct assay__trial *trial = study->trials; trial != NULL; trial = trial->hh.next)
+        count += assay__trial_has_process(trial);
+    return count;
+}
+
 int64_t
 assay__study_room(const struct assay__study *study)
 {

@@ -60,6 +60,7 @@ struct assay_engine_answer {
     bool stop;              /* report: the trial should end */
     enum assay_trial_reason stop_reason;
     const char *stop_message;
+    bool later;             /* delete: it goes when its last process has */
     const struct assay_faults *faults; /* NULL = none; else what is wrong */
     const char *text, *text_version; /* read_text */
     const struct assay_study_record *study; /* create: as it is stored, for the key's answer only */
@@ -113,8 +114,10 @@ void assay_engine_study_verb(struct assay_engine *engine, int64_t study_id,
 /* `patch` is the body of a PATCH (taken); faults in the answer. */
 void assay_engine_study_patch(struct assay_engine *engine, int64_t study_id, json_t *patch,
                               assay_engine_fn done, void *arg);
-/* ASSAY_E_CONFLICT while it is live, unless `force`: then it is cancelled and
- * deleted when its last process has ended. */
+/* ASSAY_E_CONFLICT while it is live or a process of its is there, unless `force`: then
+ * it is cancelled, what runs is asked to end, and it is deleted when the last process has
+ * (the answer's `later`).  A daemon that ends before that leaves the study, to be deleted
+ * again. */
 void assay_engine_study_delete(struct assay_engine *engine, int64_t study_id, bool force,
                                assay_engine_fn done, void *arg);
 

@@ -118,7 +118,7 @@ on_ended(void *arg, const struct assay_attempt_key *key, const struct assay_atte
         bool waits = trial->row.state == ASSAY_TRIAL_QUEUED; /* for another attempt */
 
         assay__trial_settle(trial);
-        if (waits)
+        if (waits || study->delete_when_ended)
             assay__study_due(study);
         return;
     }

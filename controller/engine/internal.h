@@ -103,7 +103,8 @@ struct assay__study {
     size_t n_rungs;                   /* 0 = it does not */
     int64_t paused_ended_us;          /* monotonic time when last a paused trial ended */
     int stray_promotions;             /* in a row, of trials that are not paused */
-    bool delete_when_ended;
+    bool delete_when_ended;           /* and when its last process is gone */
+    bool deleting;                    /* the set that deletes it is under way */
     bool loaded;                      /* false: its creation is not committed yet */
     int64_t *freed_us;                /* monotonic times at which slots fell free, oldest first */
     size_t n_freed, freed_capacity;
@@ -186,6 +187,7 @@ struct assay__commit {
     size_t n_launches, launches_capacity;
     int64_t *stops; /* numbers whose attempt is asked to end after the commit */
     size_t n_stops, stops_capacity;
+    bool deletes; /* the study: what it has on disk goes after the commit */
     /* A failure that is the request's fault (name taken, key used): the answer says
      * so and `undo` repairs the cache; without it the study is loaded afresh. */
     void (*undo)(struct assay__study *study);
@@ -209,6 +211,10 @@ struct assay__trial *assay__trial_find(struct assay__study *study, int64_t numbe
 /* A copy for answers. */
 void assay__trial_copy(const struct assay_trial *from, struct assay_trial *ret_copy);
 int64_t assay__study_live(const struct assay__study *study);
+/* Whether a process of the trial, which may have ended, is there or decided on; and how many
+ * of the study's trials have one. */
+bool assay__trial_has_process(const struct assay__trial *trial);
+int64_t assay__study_processes(const struct assay__study *study);
 /* Trials that count against limits.trials and are still to be made; INT64_MAX = no limit. */
 int64_t assay__study_room(const struct assay__study *study);
 /* How many paused trials the algorithm could promote. */
@@ -252,6 +258,8 @@ void assay__attempt_ended(struct assay__trial *trial, const struct assay_attempt
                           struct assay__commit *commit);
 void assay__launch(struct assay__trial *trial);
 void assay__adopt(struct assay__trial *trial);
+/* Removes what the attempts of a deleted study left. */
+void assay__attempts_forget(struct assay_engine *engine, int64_t study_id);
 
 /* --- trial.c: trials */
 /* An empty row for the next number, queued now. */
@@ -320,6 +328,9 @@ void assay__study_apply(struct assay__study *study, enum assay_study_event event
 /* No new trial; ends those that live; the study ends when the last has. */
 void assay__study_wind_down(struct assay__study *study, enum assay_study_reason reason,
                             const char *message, struct assay__commit *commit);
+/* It has ended or winds down: it is deleted when the last of its processes, which are asked to
+ * end, is gone. */
+void assay__study_delete_when_ended(struct assay__study *study, struct assay__commit *commit);
 
 /* --- report.c
  * Stores measurements (decoded, in arrival order).  The rule hears them; what it

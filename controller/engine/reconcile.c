@@ -83,6 +83,16 @@ is_done(const struct assay__study *study)
            (assay__rungs_may_promote(study) == 0 || study->later);
 }
 
+/* Its name is free, and nothing of it is left to ask for, from that commit on. */
+static void
+delete_if_wanted(struct assay__study *study, struct assay__commit *commit)
+{
+    if (!study->delete_when_ended || study->deleting || assay__study_processes(study) > 0)
+        return;
+    assay_changes_study_delete(commit->changes, study->id);
+    study->deleting = commit->deletes = true;
+}
+
 static void
 end_study(struct assay__study *study)
 {
@@ -102,9 +112,21 @@ end_study(struct assay__study *study)
 
         assay__study_apply(study, ASSAY_STUDY_EVENT_SUCCEED, reason, commit);
     }
-    if (study->delete_when_ended)
-        assay_changes_study_delete(commit->changes, study->id);
+    delete_if_wanted(study, commit);
     assay__commit_send(commit);
+}
+
+/* Nothing is left to do for it but what a deletion waits for. */
+static void
+reconcile_ended(struct assay__study *study)
+{
+    struct assay__commit *commit = assay__commit_new(study);
+
+    delete_if_wanted(study, commit);
+    if (assay_changes_empty(commit->changes))
+        assay__commit_drop(commit);
+    else
+        assay__commit_send(commit);
 }
 
 /* The queued trial's next attempt: state, attempt row, launch. */
@@ -169,9 +191,13 @@ assay__reconcile(struct assay__study *study)
     enum assay_study_reason reason;
     assay_auto_free char *message = NULL;
 
-    if (study->engine->stopping || !study->loaded ||
-        assay_study_state_is_final(study->record.state))
+    if (study->engine->stopping || !study->loaded)
         return;
+    if (assay_study_state_is_final(study->record.state)) {
+        if (study->delete_when_ended)
+            reconcile_ended(study);
+        return;
+    }
     if (study->record.state == ASSAY_STUDY_STOPPING) {
         if (assay__study_live(study) == 0)
             end_study(study);

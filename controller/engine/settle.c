@@ -44,6 +44,8 @@ assay__settle(struct assay_engine *engine, int64_t study_id, const struct assay_
 {
     struct assay__study *study = assay__study_find(engine, study_id);
 
+    if (status == ASSAY_OK && commit->deletes)
+        assay__attempts_forget(engine, study_id);
     if (study == NULL)
         return;
     if (status == ASSAY_OK) {

@@ -118,3 +118,14 @@ assay__study_wind_down(struct assay__study *study, enum assay_study_reason reaso
         assay__trial_end(trial, trial_reason, NULL, commit);
     }
 }
+
+void
+assay__study_delete_when_ended(struct assay__study *study, struct assay__commit *commit)
+{
+    study->delete_when_ended = true;
+    /* Those of the others were asked when their trials were told to end. */
+    for (const struct assay__trial *trial = study->trials; trial != NULL; trial = trial->hh.next) {
+        if (trial->executing && assay_trial_state_is_final(trial->row.state))
+            assay__attempt_stop_after(trial, commit);
+    }
+}

@@ -1,8 +1,12 @@
 /* The calls about studies: create, pause, resume, cancel, change, delete; texts for new ones. */
 #include <stdlib.h>
 
+#include "common/buffer.h"
 #include "common/memory.h"
 #include "controller/engine/call.h"
+
+/* Trials named in a sentence. */
+#define NAMED_MAX 5
 
 /* --- texts */
 
@@ -271,8 +275,7 @@ forget_files(struct assay_engine *engine, struct assay__command *command)
 {
     struct forget *forget = (struct forget *)command;
 
-    for (size_t i = 0; i < ASSAY__EXECUTORS; i++)
-        engine->executors[i].type->forget(engine->executors[i].handle, forget->study_id);
+    assay__attempts_forget(engine, forget->study_id);
     free(forget);
 }
 
@@ -293,15 +296,62 @@ on_deleted(void *arg, assay_status status, const struct assay_error *err)
     free(deletion);
 }
 
-/* What a commit on its way leaves to do is done before a deletion is, which comes behind it. */
-static bool
-has_processes(const struct assay__study *study)
+/* "trial 3", "trials 3, 4": those whose processes are there.  Caller frees. */
+static char *
+name_trials(const struct assay__study *study)
 {
+    struct assay_buffer names = {0};
+    int named = 0;
+
+    assay_buffer_puts(&names, assay__study_processes(study) == 1 ? "trial" : "trials");
     for (const struct assay__trial *trial = study->trials; trial != NULL; trial = trial->hh.next) {
-        if (trial->executing || trial->promised)
-            return true;
+        if (!assay__trial_has_process(trial))
+            continue;
+        if (named++ == NAMED_MAX) {
+            assay_buffer_puts(&names, ", …");
+            break;
+        }
+        assay_buffer_printf(&names, "%s%lld", named > 1 ? ", " : " ", (long long)trial->row.number);
     }
-    return false;
+    return assay_buffer_steal(&names);
+}
+
+/* What is awaited, and how to have it awaited. */
+static void
+refuse_deletion(const struct assay__study *study, struct assay__reply *reply)
+{
+    const char *state = assay_study_state_name(study->record.state);
+    assay_auto_free char *names = NULL;
+
+    if (!assay_study_state_is_final(study->record.state)) {
+        assay__reply_fail(reply, ASSAY_E_CONFLICT,
+                          "the study is %s; cancel it first, or delete it with force=true, which "
+                          "cancels it and waits for its end by itself",
+                          state);
+        return;
+    }
+    names = name_trials(study);
+    assay__reply_fail(reply, ASSAY_E_CONFLICT,
+                      "the study is %s, but %s of %s %s still ending; try again when that is gone, "
+                      "or delete it with force=true, which waits for it by itself",
+                      state, assay__study_processes(study) == 1 ? "a process" : "processes", names,
+                      assay__study_processes(study) == 1 ? "is" : "are");
+}
+
+static void
+delete_later(struct assay__study *study, struct assay__reply *reply)
+{
+    struct assay__commit *commit = assay__commit_new(study);
+
+    if (!assay_study_state_is_final(study->record.state) &&
+        study->record.state != ASSAY_STUDY_STOPPING)
+        assay__study_wind_down(study, ASSAY_STUDY_REASON_CANCELLED_BY_USER, NULL, commit);
+    assay__study_delete_when_ended(study, commit);
+    assay__answer_state(study, reply);
+    reply->answer.later = true;
+    assay__commit_reply(commit, reply);
+    assay__commit_send(commit);
+    assay__study_due(study);
 }
 
 static void
@@ -310,28 +360,14 @@ handle_delete(struct assay_engine *engine, struct assay__call *call, struct assa
     struct assay_changes *changes;
     struct deletion *deletion;
 
-    if (study != NULL && !assay_study_state_is_final(study->record.state)) {
-        struct assay__commit *commit;
-
-        if (!call->force) {
-            assay__reply_fail(call->reply, ASSAY_E_CONFLICT,
-                              "the study is %s; cancel it first, or delete it with force=true",
-                              assay_study_state_name(study->record.state));
-            return;
-        }
-        study->delete_when_ended = true;
-        commit = assay__commit_new(study);
-        if (study->record.state != ASSAY_STUDY_STOPPING)
-            assay__study_wind_down(study, ASSAY_STUDY_REASON_CANCELLED_BY_USER, NULL, commit);
-        assay__answer_state(study, call->reply);
-        assay__commit_reply(commit, call->reply);
-        assay__commit_send(commit);
-        assay__study_due(study);
-        return;
-    }
-    if (study != NULL && has_processes(study)) {
-        assay__reply_fail(call->reply, ASSAY_E_CONFLICT,
-                          "the study's last processes are still ending; try again in a moment");
+    /* What a commit on its way leaves to do is done before a deletion is, which comes behind
+     * it. */
+    if (study != NULL && (!assay_study_state_is_final(study->record.state) ||
+                          assay__study_processes(study) > 0)) {
+        if (call->force)
+            delete_later(study, call->reply);
+        else
+            refuse_deletion(study, call->reply);
         return;
     }
     deletion = ASSAY_NEW(struct deletion);

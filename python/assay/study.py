@@ -179,7 +179,8 @@ class Study:
         return self
 
     def delete(self, *, force: bool = False) -> None:
-        """Removes the study and its trials; with `force` even while it runs."""
+        """Removes the study and its trials; with `force` also
+        while it runs: as soon as its last process has ended."""
         self._place.request("DELETE", query={"force": "true" if force else None})
 
     def add(self, trials: Sequence[Mapping[str, Any]]) -> List[int]:

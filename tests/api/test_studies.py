@@ -1,5 +1,8 @@
 """Studies: submit, list, show, change, end, delete."""
 
+import pathlib
+import shutil
+import tempfile
 import threading
 import time
 
@@ -196,6 +199,51 @@ class Change(ApiTest):
         self.assertEqual(self.api.request("DELETE", self.api.path(name)).status, 404)
         self.api.create(name=name)
         self.assertEqual(self.api.ask(name)[0]["number"], 1)
+
+    def until(self, condition, what):
+        deadline = time.monotonic() + 120
+        while not condition():
+            self.assertLess(time.monotonic(), deadline, what)
+            time.sleep(0.02)
+
+    def test_delete_waits_for_the_last_process(self):
+        """Of a study that has ended and of one that lives: a process that takes its time to end
+        is awaited, and without force told of."""
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="assay-api-"))
+        folder.chmod(0o777)
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        trials = self.daemon.data.resolve() / "trials"
+        for ended in (True, False):
+            begun, asked, gate = (folder / f"{word}-{ended}" for word in ("begun", "asked", "gate"))
+            name = self.api.create(limits={"trials": 1}, trial={"grace": "1h", "command": [
+                "/bin/sh", "-c", f"trap 'touch {asked}' TERM; "
+                f"echo $ASSAY_OUTPUT_DIR > {begun}.new; mv {begun}.new {begun}; until test -e {gate}; do sleep 0.05; done"]})
+            self.addCleanup(gate.touch)
+            path = self.api.path(name)
+            self.until(begun.exists, "the trial has begun")
+            kept = trials / pathlib.Path(begun.read_text().strip()).relative_to(trials).parts[0]
+            self.assertTrue(kept.exists())
+            if ended:  # somebody else has told its result; its process does not know
+                self.api.tell(name, 1, 0.5)
+                self.assertEqual(self.api.get(path + "?until=final&wait=60s").json["state"],
+                                 "succeeded")
+            answer = self.api.request("DELETE", path)
+            self.refused(answer, 409, "conflict")
+            self.assertIn("force=true", answer.json["detail"])
+            if ended:
+                self.assertIn("a process of trial 1 is still ending", answer.json["detail"])
+            self.assertFalse(asked.exists())
+            self.assertEqual(self.api.request("DELETE", path + "?force=true").status, 202)
+            self.until(asked.exists, "the process is asked to end")
+            self.assertEqual(self.api.request("DELETE", path + "?force=true").status, 202)
+            self.refused(self.api.request("DELETE", path), 409, "conflict")
+            self.assertEqual(self.api.get(path).json["state"],
+                             "succeeded" if ended else "stopping")
+            gate.touch()
+            self.until(lambda: self.api.get(path).status == 404, "the study is deleted")
+            self.until(lambda: not kept.exists(), "its folder is removed")
+            self.assertEqual(self.api.request("DELETE", path + "?force=true").status, 404)
+            self.api.create(name=name)
 
     def test_verbs_take_no_body(self):
         name = self.api.create()

@@ -130,6 +130,32 @@ time.sleep(600)
                                  (None, "exited", 0), row)
                 self.assertIsNotNone(first["finished_at"], row)
 
+    def test_killed_while_a_deletion_waits_for_a_process(self):
+        """The study is there, whole, and can be deleted again."""
+        asked, gate = self.daemon.folder / "asked", self.daemon.folder / "gate"
+        self.addCleanup(gate.touch)
+        path = f"{STUDIES}/going"
+        code = f"trap 'touch {asked}' TERM; echo loss=1; until test -e {gate}; do sleep 0.05; done"
+        self.submit(quick_study("going", trials=1, trial={"command": ["/bin/sh", "-c", code],
+                                                          "grace": "1h"}))
+        wait_for(lambda: any(row["steps"] for row in all_trials(self.daemon, "going")),
+                 "the trial has begun")
+        self.call("POST", path + "/trials/1/complete", {"state": "succeeded"})
+        self.assertEqual(wait_final(self.daemon, "going")["state"], "succeeded")
+        self.call("DELETE", path + "?force=true")
+        wait_for(asked.exists, "its process is asked to end")
+        self.daemon.kill()
+        self.daemon.start()
+        self.assertEqual(self.call("GET", path)["state"], "succeeded")
+        self.assertEqual([row["metrics"] for row in all_trials(self.daemon, "going")],
+                         [{"loss": 1}])
+        self.call("DELETE", path + "?force=true")
+        gate.touch()
+        wait_for(lambda: not self.call("GET", STUDIES)["studies"], "the study is deleted")
+        wait_for(lambda: not trial_processes_of(self.daemon), "no process is left")
+        self.submit(quick_study("going", trials=1))
+        self.assertEqual(wait_final(self.daemon, "going")["trials"]["succeeded"], 1)
+
     def test_lost_runner_is_tried_again_and_its_command_ended(self):
         # Only the attempt that is lost lasts.
         code = "test $ASSAY_ATTEMPT != 1 || exec sleep 6000; echo loss=1"
