@@ -16,7 +16,7 @@ check-layers:
 	$(PYTHON) tests/layers.py
 
 ## hdr-check        each header compiles alone
-HEADERS := $(foreach r,$(ROOMS),$(wildcard $(r)/*.h $(r)/*/*.h))
+HEADERS := $(foreach r,$(ROOMS),$(wildcard $(r)/*.h $(r)/*/*.h $(r)/*/*/*.h))
 hdr-check:
 	@for h in $(HEADERS); do \
 	    echo '#include "'$$h'"' | $(CC) $(filter-out -MMD -MP,$(ASSAY_CFLAGS)) -Werror -fsyntax-only -x c - || exit 1; \
