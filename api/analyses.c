@@ -53,7 +53,9 @@ answer_from(struct assay_request *request, const char *question, analyse_fn *ana
     int64_t later_us;
     assay_status status;
 
-    switch (assay_analysis_cache_get(cache, &key, &answer, &later_us)) {
+    /* Of an answer that is given again though trials have come, the version is the older one:
+     * who waits for another is told of these, too. */
+    switch (assay_analysis_cache_get(cache, &key, &answer, &request->read_version, &later_us)) {
     case ASSAY_ANALYSIS_KNOWN:
         return assay_answer_json(request, 200, answer);
     case ASSAY_ANALYSIS_LATER:

@@ -19,6 +19,7 @@ struct answer {
     int64_t study_id;
     char *question; /* NULL: the place is free */
     uint64_t version;
+    bool final;                         /* the study had ended when it was worked out */
     json_t *json;                       /* NULL: there is none yet */
     bool at_work;                       /* someone works it out */
     int64_t began_us, took_us, used_us; /* monotonic */
@@ -99,7 +100,8 @@ is_good(const struct answer *answer, const struct assay_analysis_key *key, int64
 {
     if (answer->json == NULL)
         return false;
-    if (answer->version == key->version)
+    /* The end is in the store a moment before the version tells of it. */
+    if (answer->version == key->version && (answer->final || !key->final))
         return true;
     return !key->final && !key->patient && answer->took_us >= SLOW_US &&
            rest_us(answer, now_us) > 0;
@@ -107,7 +109,7 @@ is_good(const struct answer *answer, const struct assay_analysis_key *key, int64
 
 enum assay_analysis_turn
 assay_analysis_cache_get(struct assay_analysis_cache *cache, const struct assay_analysis_key *key,
-                         json_t **ret_answer, int64_t *ret_later_us)
+                         json_t **ret_answer, uint64_t *ret_version, int64_t *ret_later_us)
 {
     enum assay_analysis_turn turn = ASSAY_ANALYSIS_LATER;
     int64_t now_us = assay_monotonic_us();
@@ -119,6 +121,7 @@ assay_analysis_cache_get(struct assay_analysis_cache *cache, const struct assay_
     if (answer != NULL && is_good(answer, key, now_us)) {
         answer->used_us = now_us;
         *ret_answer = json_deep_copy(answer->json);
+        *ret_version = answer->version;
         turn = ASSAY_ANALYSIS_KNOWN;
     } else if (answer != NULL && key->patient && !key->final && rest_us(answer, now_us) > 0) {
         *ret_later_us = rest_us(answer, now_us);
@@ -146,6 +149,7 @@ assay_analysis_cache_put(struct assay_analysis_cache *cache, const struct assay_
     json_decref(answer->json);
     answer->json = json != NULL ? json_deep_copy(assay_json_unconst(json)) : NULL;
     answer->version = key->version;
+    answer->final = key->final;
     answer->took_us = assay_monotonic_us() - answer->began_us;
     answer->at_work = false;
     cache->at_work--;

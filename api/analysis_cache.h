@@ -3,7 +3,8 @@
  *
  * An answer of more than 50 ms of work may be given again for 20 times as long as it took,
  * at most 10 s, though trials have come since; not once the study has ended.  Who waits
- * for changes is told of the next after 20 times as long in any case.  Any thread. */
+ * for changes is told of the next after 20 times as long in any case, of those that came
+ * before the question, too.  Any thread. */
 #ifndef ASSAY_API_ANALYSIS_CACHE_H
 #define ASSAY_API_ANALYSIS_CACHE_H
 
@@ -25,13 +26,15 @@ struct assay_analysis_key {
 };
 
 enum assay_analysis_turn {
-    ASSAY_ANALYSIS_KNOWN, /* *ret_answer is the answer, a reference of the caller's own */
+    ASSAY_ANALYSIS_KNOWN, /* *ret_answer is the answer, a reference of the caller's own, and
+                             *ret_version the version that it is of */
     ASSAY_ANALYSIS_OURS,  /* work it out, then assay_analysis_cache_put */
     ASSAY_ANALYSIS_LATER, /* ask again in *ret_later_us: others are at work, or it is too soon */
 };
 enum assay_analysis_turn assay_analysis_cache_get(struct assay_analysis_cache *cache,
                                                   const struct assay_analysis_key *key,
-                                                  json_t **ret_answer, int64_t *ret_later_us);
+                                                  json_t **ret_answer, uint64_t *ret_version,
+                                                  int64_t *ret_later_us);
 /* Ends the turn.  `answer` is copied; NULL: it failed. */
 void assay_analysis_cache_put(struct assay_analysis_cache *cache,
                               const struct assay_analysis_key *key, const json_t *answer);

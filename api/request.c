@@ -251,11 +251,8 @@ watched_study(const struct assay_request *request)
 static enum assay_step
 run_read(struct assay_request *request)
 {
-    struct assay_notifier *notifier = request->service->notifier;
-    int64_t watched = watched_study(request);
     int64_t left_us;
 
-    request->read_version = assay_notifier_version(notifier, watched);
     request->reads++;
     request->answer.final =
         request->path.study != NULL && assay_study_state_is_final(request->study_state);
@@ -274,16 +271,31 @@ run_read(struct assay_request *request)
         return ASSAY_ANSWERED;
     /* Thousands may wait; none of them holds a page in memory meanwhile. */
     drop_answer(&request->answer);
-    assay_notifier_wait(notifier, watched, request->read_version, left_us, wait_over, request);
+    assay_notifier_wait(request->service->notifier, watched_study(request), request->read_version,
+                        left_us, wait_over, request);
     return ASSAY_PENDING;
 }
 
-/* The study may have ended or gone meanwhile. */
+static void
+take_version(struct assay_request *request)
+{
+    request->read_version =
+        assay_notifier_version(request->service->notifier, watched_study(request));
+}
+
+/* The study may have ended or gone meanwhile.  The version before its state, too: an end that
+ * comes between the two would be the last change, and nobody would wake for it. */
 static enum assay_step
 read_again(struct assay_request *request)
 {
-    if (request->path.study != NULL && find_study(request) == ASSAY_ANSWERED)
-        return ASSAY_ANSWERED;
+    int64_t watched;
+
+    do {
+        watched = watched_study(request);
+        take_version(request);
+        if (request->path.study != NULL && find_study(request) == ASSAY_ANSWERED)
+            return ASSAY_ANSWERED;
+    } while (watched_study(request) != watched); /* another has its name now */
     return run_read(request);
 }
 
@@ -330,8 +342,12 @@ assay_request_run(struct assay_request *request)
         if (look_up_key(request) == ASSAY_ANSWERED)
             return ASSAY_ANSWERED;
     }
-    if (route->kind == ASSAY_ROUTE_READ)
+    if (route->kind == ASSAY_ROUTE_READ && request->query.wait_us != 0)
+        return read_again(request);
+    if (route->kind == ASSAY_ROUTE_READ) {
+        take_version(request);
         return run_read(request);
+    }
     return route->handler(request);
 }
 

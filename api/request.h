@@ -100,7 +100,7 @@ struct assay_request {
     struct assay_job job;
     int64_t wait_until_us; /* monotonic; 0 = not waiting */
     int64_t last_read_us;
-    uint64_t read_version;
+    uint64_t read_version; /* of what is watched; what was read is no older */
     unsigned reads;
 
     struct assay_answer answer;

@@ -1182,7 +1182,7 @@ const char assay_openapi_json[] =
     "    ],\n"
     "    \"operationId\": \"get_importance\",\n"
     "    \"summary\": \"How much each parameter mattered\",\n"
-    "    \"description\": \"`ped_anova` compares where the best tenth of the trials lies with where all lie; `fanova` fits a forest to the values and takes the variance of the whole space apart. Over all ended trials, or a sample of them, which `message` then says.\",\n"
+    "    \"description\": \"`ped_anova` compares where the best tenth of the trials lies with where all lie; `fanova` fits a forest to the values and takes the variance of the whole space apart. Over all ended trials, or a sample of them, which `message` then says. An answer that takes long to work out is given again for some seconds, at most ten, though trials have ended since; `wait` with `If-None-Match` answers once they are in.\",\n"
     "    \"parameters\": [\n"
     "     {\n"
     "      \"name\": \"method\",\n"

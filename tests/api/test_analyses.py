@@ -2,6 +2,8 @@
 
 import math
 import random
+import shutil
+import subprocess
 import threading
 import time
 import unittest
@@ -161,6 +163,59 @@ class Analyses(ApiTest):
         answer = self.api.get(path + "?wait=60s", headers={"If-None-Match": tag})
         timer.join()
         self.assertEqual((answer.status, answer.json["trials"]), (200, 21))
+
+    def look_slowly(self, path):
+        """An answer that took long enough to be given again for a while: its trials can not be
+        read for a moment.  Not a matter of chance."""
+        if shutil.which("psql") is None:
+            self.skipTest("there is no psql")
+        session = subprocess.Popen(
+            ["psql", "-qAtX", "-h", str(self.daemon.data / "database" / "data"), "-U", "assay",
+             "postgres"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        found = []
+
+        def say(line):
+            session.stdin.write(line + "\n")
+            session.stdin.flush()
+            return session.stdout.readline().strip()
+        looker = threading.Thread(target=lambda client: found.append(client.get(path)),
+                                  args=(self.client(),))
+        with session:
+            self.assertEqual(say("BEGIN; LOCK TABLE trial; SELECT 'held';"), "held")
+            looker.start()
+            deadline = time.monotonic() + 60
+            while say("SELECT count(*) FROM pg_locks WHERE NOT granted AND pid IN (SELECT pid FROM "
+                      "pg_stat_activity WHERE application_name = 'assayd read');") == "0":
+                self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.06)
+            session.stdin.close()
+        looker.join()
+        self.assertEqual(found[0].status, 200)
+        return found[0].etag
+
+    def test_waits_though_the_answer_is_kept(self):
+        """Changed before the question, while it waits, and not at all."""
+        name = self.study(20, limits={"trials": 2})
+        path = self.api.path(name, "/importance")
+        tag = self.look_slowly(path)
+        numbers = [trial["number"] for trial in self.api.ask(name, 2)]
+        self.api.tell(name, numbers[0], 0.5)
+        start = time.monotonic()
+        answer = self.api.get(path + "?wait=60s", headers={"If-None-Match": tag})
+        self.assertEqual((answer.status, answer.json["trials"]), (200, 21))
+        self.assertLess(time.monotonic() - start, 59)
+        timer = threading.Timer(0.3, self.client().tell, (name, numbers[1], 0.5))
+        timer.start()
+        start = time.monotonic()
+        answer = self.api.get(path + "?wait=60s", headers={"If-None-Match": answer.etag})
+        timer.join()
+        self.assertEqual((answer.status, answer.json["trials"]), (200, 22))
+        self.assertLess(time.monotonic() - start, 59)
+        start = time.monotonic()
+        again = self.api.get(path + "?wait=300ms", headers={"If-None-Match": answer.etag})
+        self.assertEqual(again.status, 304)
+        self.assertGreaterEqual(time.monotonic() - start, 0.29)
+        self.assertEqual(self.api.get(path + "?wait=60s&until=final").json["trials"], 22)
 
     def test_many_at_once(self):
         name = self.study(1000)
