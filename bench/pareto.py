@@ -100,10 +100,12 @@ def play(job):
 
 def able(client, chosen):
     """({algorithm: capabilities} of those for several objectives, sentences on the others).
-    A grid of a continuous space says nothing, so `grid` has to be asked for."""
+    A grid of a continuous space says nothing, and `remote` is somebody else's: these two have to
+    be asked for."""
     listed = {one["name"]: one["capabilities"]
               for one in client.call("GET", "/v1/algorithms")["algorithms"]}
-    names = chosen.split(",") if chosen else [name for name in listed if name != "grid"]
+    names = chosen.split(",") if chosen else [name for name in listed
+                                                if name not in ("grid", "remote")]
     notes = [f"{name} takes one objective only" if name in listed else
              f"there is no algorithm {name}" for name in names
              if chosen and "multi_objective" not in listed.get(name, [])]

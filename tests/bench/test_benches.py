@@ -16,6 +16,7 @@ sys.path.insert(0, str(ROOT / "bench"))
 import asktell  # noqa: E402
 import biobjective  # noqa: E402
 import lib  # noqa: E402
+import pareto  # noqa: E402
 
 SPEC = {"objective": {"metric": "loss", "goal": "minimize"}, "seed": 11, "parameters": [
     {"name": "lr", "type": "double", "min": 1e-5, "max": 1.0, "scale": "log"},
@@ -178,6 +179,19 @@ class Figures(unittest.TestCase):
             text = pathlib.Path(page).read_text()
             self.assertEqual(text.count("## Two objectives"), 1)
             self.assertTrue(text.startswith("# Quality\n"))
+
+    def test_pareto_plays_what_needs_nothing_more(self):
+        with lib.Assayd(BUILD) as running:
+            client = lib.Client(running)
+            self.addCleanup(client.close)
+            algorithms, notes = pareto.able(client, None)
+            self.assertEqual(notes, [])
+            self.assertLessEqual({"auto", "bayesian", "tpe", "nsga2", "random"}, set(algorithms))
+            self.assertNotIn("remote", algorithms)
+            algorithms, notes = pareto.able(client, "cmaes,nsga2,nobody")
+            self.assertEqual(list(algorithms), ["nsga2"])
+            self.assertEqual(notes, ["cmaes takes one objective only",
+                                     "there is no algorithm nobody"])
 
     def test_quality_says_what_it_needs(self):
         done = subprocess.run([str(ROOT / "bench" / "quality"), "--build", str(BUILD)],
