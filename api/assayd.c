@@ -38,6 +38,8 @@
 #define LOCK_WAIT_US (2 * ASSAY_SECOND_US)
 #define DRAIN_US (15 * ASSAY_SECOND_US)
 #define RETRY_US ASSAY_SECOND_US
+#define RETRY_MS 1000
+#define DOWN_LOOK_MS 50
 #define RESTART_PAUSE_MAX_US (30 * ASSAY_SECOND_US)
 /* A database that ran so long is started again at once. */
 #define STEADY_US (60 * ASSAY_SECOND_US)
@@ -339,6 +341,14 @@ on_lost(void *arg)
         assay_log(ASSAY_LOG_ERROR, "the main thread can not be woken: %s", strerror(errno));
 }
 
+static bool
+is_lost(const struct daemon *daemon)
+{
+    struct pollfd lost = {.fd = daemon->lost, .events = POLLIN};
+
+    return poll(&lost, 1, 0) > 0;
+}
+
 static assay_status
 take_database(struct daemon *daemon, struct assay_error *err)
 {
@@ -359,9 +369,66 @@ take_database(struct daemon *daemon, struct assay_error *err)
     if (status == ASSAY_OK && daemon->trial_token_key == NULL)
         status = assay_store_setting(daemon->store, "trial_token_key", fresh,
                                      &daemon->trial_token_key, err);
-    if (status == ASSAY_OK)
+    if (status == ASSAY_OK && daemon->writer == NULL)
         status = assay_writer_start(&options, LOCK_WAIT_US, &daemon->writer, err);
     return status;
+}
+
+static void
+restart_database(struct daemon *daemon)
+{
+    struct assay_error err = {0};
+
+    if (assay_cluster_restart(daemon->cluster, &err) == ASSAY_OK) {
+        assay_log(ASSAY_LOG_INFO, "the database runs again, process %ld",
+                  (long)assay_cluster_pid(daemon->cluster));
+        daemon->cluster_started_us = assay_monotonic_us();
+        daemon->restart_at_us = 0;
+        return;
+    }
+    daemon->restart_pause_us = ASSAY_MIN(ASSAY_MAX(daemon->restart_pause_us * 2, RETRY_US),
+                                         RESTART_PAUSE_MAX_US);
+    daemon->restart_at_us = assay_monotonic_us() + daemon->restart_pause_us;
+    assay_log(ASSAY_LOG_ERROR, "the database can not be started, next try in %lld s: %s",
+              (long long)(daemon->restart_pause_us / ASSAY_SECOND_US), err.message);
+}
+
+static void
+on_database_end(struct daemon *daemon)
+{
+    int64_t now_us = assay_monotonic_us();
+
+    assay_log(ASSAY_LOG_WARNING, "the database has ended, starting it again");
+    if (now_us - daemon->cluster_started_us > STEADY_US)
+        daemon->restart_pause_us = 0;
+    daemon->restart_at_us = now_us + daemon->restart_pause_us;
+    daemon->restart_pause_us = ASSAY_MIN(ASSAY_MAX(daemon->restart_pause_us * 2, RETRY_US),
+                                         RESTART_PAUSE_MAX_US);
+}
+
+/* Waits for so long, and on the database, which is started again when it ends.  True: told to
+ * end. */
+static bool
+tend_database(struct daemon *daemon, int time_ms)
+{
+    bool is_down = daemon->restart_at_us != 0;
+    struct pollfd waits[] = {
+        {.fd = daemon->signals, .events = POLLIN},
+        {.fd = daemon->lost, .events = POLLIN},
+        {.fd = daemon->cluster != NULL && !is_down ? assay_cluster_pidfd(daemon->cluster) : -1,
+         .events = POLLIN},
+    };
+
+    if (poll(waits, ASSAY_COUNT(waits), is_down ? ASSAY_MIN(time_ms, DOWN_LOOK_MS) : time_ms) < 0 &&
+        errno != EINTR)
+        assay_log(ASSAY_LOG_ERROR, "waiting for events: %s", strerror(errno));
+    if (told_to_end(daemon))
+        return true;
+    if (waits[2].revents != 0)
+        on_database_end(daemon);
+    if (daemon->restart_at_us != 0 && assay_monotonic_us() >= daemon->restart_at_us)
+        restart_database(daemon);
+    return false;
 }
 
 /* Waits for a database that is away or another daemon's, saying so on /readyz;
@@ -372,9 +439,9 @@ await_database(struct daemon *daemon, bool *ret_ended, struct assay_error *err)
     char told[ASSAY_ERROR_MESSAGE_BYTES] = "";
 
     *ret_ended = false;
-    daemon->store = assay_store_new(daemon->database_url, "assayd main");
+    if (daemon->store == NULL)
+        daemon->store = assay_store_new(daemon->database_url, "assayd main");
     for (;;) {
-        struct pollfd wait = {.fd = daemon->signals, .events = POLLIN};
         assay_status status = take_database(daemon, err);
 
         if (status != ASSAY_E_UNAVAILABLE && status != ASSAY_E_CONFLICT &&
@@ -385,11 +452,12 @@ await_database(struct daemon *daemon, bool *ret_ended, struct assay_error *err)
             assay_log(ASSAY_LOG_WARNING, "waiting for the database: %s", err->message);
         snprintf(told, sizeof(told), "%s", err->message);
         *err = (struct assay_error){0};
-        poll(&wait, 1, (int)(RETRY_US / 1000));
-        if (told_to_end(daemon)) {
+        if (tend_database(daemon, RETRY_MS)) {
             *ret_ended = true;
             return ASSAY_OK;
         }
+        if (is_lost(daemon))
+            return assay_fail(err, ASSAY_E_CONFLICT, "another daemon has taken over the database");
     }
 }
 
@@ -438,7 +506,8 @@ open_service(struct daemon *daemon, struct assay_error *err)
     assay_auto_free char *pid = assay_format("%ld", (long)getpid());
     assay_status status;
 
-    daemon->notifier = assay_notifier_new();
+    if (daemon->notifier == NULL)
+        daemon->notifier = assay_notifier_new();
     assay_server_hold(daemon->server);
     status = assay_data_dir_write(&daemon->dir, "pid", pid, err);
     if (status == ASSAY_OK)
@@ -462,39 +531,28 @@ open_service(struct daemon *daemon, struct assay_error *err)
     return ASSAY_OK;
 }
 
-/* --- watching */
-
-static void
-restart_database(struct daemon *daemon)
+/* The database may go again before the engine has read all that it needs; as await_database. */
+static assay_status
+open_with_database(struct daemon *daemon, bool *ret_ended, struct assay_error *err)
 {
-    struct assay_error err = {0};
+    for (;;) {
+        assay_status status = await_database(daemon, ret_ended, err);
 
-    if (assay_cluster_restart(daemon->cluster, &err) == ASSAY_OK) {
-        assay_log(ASSAY_LOG_INFO, "the database runs again, process %ld",
-                  (long)assay_cluster_pid(daemon->cluster));
-        daemon->cluster_started_us = assay_monotonic_us();
-        daemon->restart_at_us = 0;
-        return;
+        if (status != ASSAY_OK || *ret_ended)
+            return status;
+        status = open_service(daemon, err);
+        if (status != ASSAY_E_UNAVAILABLE)
+            return status;
+        assay_log(ASSAY_LOG_WARNING, "the engine can not start, trying again: %s", err->message);
+        *err = (struct assay_error){0};
+        if (tend_database(daemon, RETRY_MS)) {
+            *ret_ended = true;
+            return ASSAY_OK;
+        }
     }
-    daemon->restart_pause_us = ASSAY_MIN(ASSAY_MAX(daemon->restart_pause_us * 2, RETRY_US),
-                                         RESTART_PAUSE_MAX_US);
-    daemon->restart_at_us = assay_monotonic_us() + daemon->restart_pause_us;
-    assay_log(ASSAY_LOG_ERROR, "the database can not be started, next try in %lld s: %s",
-              (long long)(daemon->restart_pause_us / ASSAY_SECOND_US), err.message);
 }
 
-static void
-on_database_end(struct daemon *daemon)
-{
-    int64_t now_us = assay_monotonic_us();
-
-    assay_log(ASSAY_LOG_WARNING, "the database has ended, starting it again");
-    if (now_us - daemon->cluster_started_us > STEADY_US)
-        daemon->restart_pause_us = 0;
-    daemon->restart_at_us = now_us + daemon->restart_pause_us;
-    daemon->restart_pause_us = ASSAY_MIN(ASSAY_MAX(daemon->restart_pause_us * 2, RETRY_US),
-                                         RESTART_PAUSE_MAX_US);
-}
+/* --- watching */
 
 static void
 expire_answers(struct daemon *daemon)
@@ -515,26 +573,12 @@ static int
 watch(struct daemon *daemon)
 {
     for (;;) {
-        bool is_down = daemon->restart_at_us != 0;
-        struct pollfd waits[] = {
-            {.fd = daemon->signals, .events = POLLIN},
-            {.fd = daemon->lost, .events = POLLIN},
-            {.fd = daemon->cluster != NULL && !is_down ? assay_cluster_pidfd(daemon->cluster) : -1,
-             .events = POLLIN},
-        };
-
-        if (poll(waits, ASSAY_COUNT(waits), is_down ? 50 : SWEEP_MS) < 0 && errno != EINTR)
-            assay_log(ASSAY_LOG_ERROR, "waiting for events: %s", strerror(errno));
-        if (told_to_end(daemon))
+        if (tend_database(daemon, SWEEP_MS))
             return 0;
-        if (waits[1].revents != 0) {
+        if (is_lost(daemon)) {
             assay_log(ASSAY_LOG_ERROR, "another daemon has taken over the database; ending");
             return 1;
         }
-        if (waits[2].revents != 0)
-            on_database_end(daemon);
-        if (daemon->restart_at_us != 0 && assay_monotonic_us() >= daemon->restart_at_us)
-            restart_database(daemon);
         assay_server_sweep(daemon->server);
         if (daemon->restart_at_us == 0)
             expire_answers(daemon);
@@ -587,6 +631,10 @@ serve(struct daemon *daemon)
 
     if (status == ASSAY_OK)
         status = assay_data_dir_open(daemon->config.data, &daemon->dir, &err);
+    if (status == ASSAY_E_CONFLICT) {
+        assay_log(ASSAY_LOG_ERROR, "%s", err.message);
+        return ASSAY_DAEMON_EXIT_TAKEN;
+    }
     if (status == ASSAY_OK) {
         /* What a killed daemon left behind points nowhere. */
         assay_data_dir_remove(&daemon->dir, "url");
@@ -598,11 +646,9 @@ serve(struct daemon *daemon)
     if (status == ASSAY_OK)
         status = start_database(daemon, &err);
     if (status == ASSAY_OK)
-        status = await_database(daemon, &ended, &err);
+        status = open_with_database(daemon, &ended, &err);
     if (status == ASSAY_OK && ended)
         return 0;
-    if (status == ASSAY_OK)
-        status = open_service(daemon, &err);
     if (status != ASSAY_OK) {
         assay_log(ASSAY_LOG_ERROR, "%s", err.message);
         return 1;

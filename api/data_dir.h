@@ -1,6 +1,6 @@
 /* The daemon's data directory and the small files in it.
  *
- *   assayd.lock  held by the daemon that uses the directory
+ *   assayd.lock  held by the daemon that uses the directory, and who that is
  *   token        administrator's token, 0600, made once
  *   url, pid     while a daemon serves
  *   trials-url   likewise: where trials on this machine report
@@ -17,8 +17,9 @@ struct assay_data_dir {
     int lock_fd; /* held */
 };
 
-/* Makes the directory (0700) if need be and takes its lock.  `path` NULL: the
- * user's own.  ASSAY_E_CONFLICT names the daemon that has the lock. */
+/* Makes the directory (0700) if need be and takes its lock, once a daemon that was killed is
+ * wholly gone.  `path` NULL: the user's own.  ASSAY_E_CONFLICT names the daemon that has the
+ * lock. */
 ASSAY_MUST_CHECK assay_status assay_data_dir_open(const char *path, struct assay_data_dir *ret_dir,
                                                   struct assay_error *err);
 void assay_data_dir_close(struct assay_data_dir *dir);

@@ -14,11 +14,11 @@
 #include "common/file.h"
 #include "common/memory.h"
 #include "common/number.h"
+#include "schemas/config.h"
 
 /* A first start makes a database, which takes seconds on a slow disk. */
 #define START_PATIENCE_US (120 * ASSAY_SECOND_US)
-/* A daemon that ends at once may have lost the race against another that serves. */
-#define RACE_PATIENCE_US (10 * ASSAY_SECOND_US)
+#define LOG_TAIL_BYTES 8192
 
 static void
 wait_ms(int64_t ms)
@@ -97,19 +97,37 @@ parent_of(pid_t pid)
     return (pid_t)parent;
 }
 
+/* The number in the file that a daemon writes when it serves, whoever has it now; 0: none. */
+static pid_t
+pid_in_file(const char *data)
+{
+    assay_auto_free char *path = assay_format("%s/pid", data);
+    assay_auto_free char *line = NULL;
+    int64_t pid;
+
+    return assay_file_read_line(path, &line, NULL) == ASSAY_OK &&
+                   assay_parse_int(line, 1, INT32_MAX, &pid)
+               ? (pid_t)pid
+               : 0;
+}
+
+/* One that serves comes before one that waits for it to end. */
 pid_t
 assay_daemon_find(const char *data)
 {
-    DIR *proc = opendir("/proc");
+    DIR *proc;
     struct stat wanted;
-    pid_t found = 0;
+    pid_t found = pid_in_file(data);
     const struct dirent *entry;
 
-    if (proc == NULL || stat(data, &wanted) < 0) {
-        if (proc != NULL)
-            closedir(proc);
+    if (stat(data, &wanted) < 0)
         return 0;
-    }
+    if (found > 0 && serves(found, &wanted))
+        return found;
+    found = 0;
+    proc = opendir("/proc");
+    if (proc == NULL)
+        return 0;
     while ((entry = readdir(proc)) != NULL) {
         int64_t pid;
 
@@ -225,49 +243,109 @@ spawn(const char *data, const char *const *extra, const char *log, pid_t *ret_pi
     return ASSAY_OK;
 }
 
-/* The last line of the log, "" when there is none.  Caller frees. */
-static char *
-last_line(const char *log)
+static int64_t
+size_of(const char *path)
 {
-    assay_auto_free char *text = NULL;
-    size_t length = 0;
-    char *line;
+    struct stat info;
 
-    if (assay_file_read(log, (size_t)16 << 20, &text, &length, NULL) < 0)
-        return assay_strdup("");
-    while (length > 0 && text[length - 1] == '\n')
-        text[--length] = '\0';
-    line = strrchr(text, '\n');
-    return assay_strdup(line != NULL ? line + 1 : text);
+    return stat(path, &info) == 0 ? (int64_t)info.st_size : 0;
 }
 
-/* Waits for readiness of the daemon just started as `pid` (0: by someone else). */
+/* What the daemon said is wrong: its last error, else its last line, "" when it said nothing.
+ * `from`: what is before in the log is of earlier ones.  Caller frees. */
+static char *
+last_word(const char *log, int64_t from)
+{
+    static const char *const marks[] = {" error assayd: ", "assayd: "};
+    int64_t begin = ASSAY_MAX(from, size_of(log) - LOG_TAIL_BYTES);
+    assay_auto_close int fd = open(log, O_RDONLY | O_CLOEXEC);
+    char text[LOG_TAIL_BYTES + 1];
+    ssize_t n = fd >= 0 ? pread(fd, text, LOG_TAIL_BYTES, begin) : -1;
+    const char *found[] = {"", "", ""};
+    char *rest = text, *line;
+
+    text[ASSAY_MAX(n, 0)] = '\0';
+    while ((line = strsep(&rest, "\n")) != NULL) {
+        if (line[0] != '\0')
+            found[2] = line;
+        for (size_t i = 0; i < ASSAY_COUNT(marks); i++) {
+            const char *mark = strstr(line, marks[i]);
+
+            if (mark != NULL)
+                found[i] = mark + strlen(marks[i]);
+        }
+    }
+    for (size_t i = 0; i < ASSAY_COUNT(found); i++) {
+        if (found[i][0] != '\0')
+            return assay_strdup(found[i]);
+    }
+    return assay_strdup("");
+}
+
+/* A daemon's start. */
+struct start {
+    const char *data, *log;
+    int64_t log_from;
+    pid_t pid; /* of the one that we have started; 0: none, or it has ended */
+};
+
 static assay_status
-await_ready(struct assay_cli *cli, pid_t pid, const char *log, struct assay_error *err)
+fail_ended(const struct start *start, int status, struct assay_error *err)
+{
+    assay_auto_free char *word = last_word(start->log, start->log_from);
+
+    if (WIFSIGNALED(status))
+        return assay_fail(err, ASSAY_E_IO,
+                          "the daemon ended at once: signal %d (%s) ended it (its log is %s)",
+                          WTERMSIG(status), strsignal(WTERMSIG(status)), start->log);
+    return assay_fail(err, ASSAY_E_IO, "the daemon ended at once: %s (its log is %s)",
+                      word[0] != '\0' ? word : "it said nothing", start->log);
+}
+
+static assay_status
+fail_slow(const struct start *start, struct assay_error *err)
+{
+    assay_auto_free char *word = last_word(start->log, start->log_from);
+
+    return assay_fail(err, ASSAY_E_TIMEOUT, "the daemon is not ready after %d s%s%s; its log is %s",
+                      (int)(START_PATIENCE_US / ASSAY_SECOND_US), word[0] != '\0' ? ": " : "", word,
+                      start->log);
+}
+
+/* Whether the one that serves the directory is ours. */
+static bool
+is_ours(const struct start *start)
+{
+    return start->pid > 0 && pid_in_file(start->data) == start->pid;
+}
+
+/* Starts a daemon when there is none, again when the one that was there, and kept ours from the
+ * directory, has gone: it was killed or told to end just before.  Until one is ready. */
+static assay_status
+start_until_ready(struct assay_cli *cli, const char *const *extra, struct start *start,
+                  struct assay_error *err)
 {
     int64_t end_us = assay_monotonic_us() + START_PATIENCE_US;
-    bool ended = false;
 
-    while (assay_monotonic_us() < end_us) {
+    while (!assay_daemon_ready(cli)) {
+        assay_status rc = ASSAY_OK;
         int status;
 
-        if (assay_daemon_ready(cli))
-            return ASSAY_OK;
-        if (!ended && pid > 0 && waitpid(pid, &status, WNOHANG) == pid) {
-            ended = true;
-            end_us = assay_monotonic_us() +
-                     (assay_daemon_find(cli->target.data) > 0 ? RACE_PATIENCE_US : 0);
+        if (start->pid > 0 && waitpid(start->pid, &status, WNOHANG) == start->pid) {
+            if (!WIFEXITED(status) || WEXITSTATUS(status) != ASSAY_DAEMON_EXIT_TAKEN)
+                return fail_ended(start, status, err);
+            start->pid = 0;
         }
+        if (assay_monotonic_us() > end_us)
+            return fail_slow(start, err);
+        /* One that is starting just now needs no second. */
+        if (start->pid == 0 && assay_daemon_find(start->data) == 0)
+            rc = spawn(start->data, extra, start->log, &start->pid, err);
+        if (rc < 0)
+            return rc;
         wait_ms(50);
     }
-    if (ended) {
-        assay_auto_free char *line = last_line(log);
-
-        return assay_fail(err, ASSAY_E_IO, "the daemon ended at once: %s (its log is %s)",
-                          line[0] != '\0' ? line : "it said nothing", log);
-    }
-    return assay_fail(err, ASSAY_E_TIMEOUT, "the daemon is not ready after %d s; its log is %s",
-                      (int)(START_PATIENCE_US / ASSAY_SECOND_US), log);
+    return ASSAY_OK;
 }
 
 assay_status
@@ -277,7 +355,7 @@ assay_daemon_ensure(struct assay_cli *cli, const char *const *extra, bool *ret_s
     assay_auto_free char *data = NULL;
     assay_auto_free char *log = NULL;
     assay_status rc = assay_cli_find(cli, err);
-    pid_t pid = 0;
+    struct start start = {0};
 
     if (rc < 0)
         return rc;
@@ -294,13 +372,11 @@ assay_daemon_ensure(struct assay_cli *cli, const char *const *extra, bool *ret_s
     if (data == NULL)
         return assay_fail_errno(err, errno, "%s", cli->target.data);
     log = assay_format("%s/assayd.log", data);
-    /* One that is starting just now needs no second. */
-    if (assay_daemon_find(data) == 0) {
-        rc = spawn(data, extra, log, &pid, err);
-        *ret_started = rc == ASSAY_OK;
-    }
-    if (rc == ASSAY_OK)
-        rc = await_ready(cli, pid, log, err);
+    start.data = data;
+    start.log = log;
+    start.log_from = size_of(log);
+    rc = start_until_ready(cli, extra, &start, err);
+    *ret_started = rc == ASSAY_OK && is_ours(&start);
     return rc;
 }
 

@@ -17,8 +17,9 @@ bool assay_daemon_ready(struct assay_cli *cli);
 
 /* Makes sure that a daemon answers for the target's data directory, starting one
  * with `extra` (NULL-terminated further options of assayd) if need be, and connects.
- * Waits until it is ready.  ASSAY_E_IO with the end of its log when it ends first,
- * ASSAY_E_TIMEOUT when it takes too long. */
+ * Waits until it is ready, and before for one that was killed or told to end to be gone.
+ * ASSAY_E_IO with what it said when it ends first, ASSAY_E_TIMEOUT when it takes too
+ * long. */
 ASSAY_MUST_CHECK assay_status assay_daemon_ensure(struct assay_cli *cli, const char *const *extra,
                                                   bool *ret_started, struct assay_error *err);
 

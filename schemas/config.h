@@ -9,6 +9,10 @@
 #include "common/error.h"
 #include "schemas/config_options.h"
 
+/* Exit code of an assayd that another one, or what is left of it, keeps from its data directory:
+ * worth another try when that has gone. */
+#define ASSAY_DAEMON_EXIT_TAKEN 3
+
 /* What the command line asks for instead of a start. */
 enum assay_config_request {
     ASSAY_CONFIG_START,

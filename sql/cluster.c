@@ -19,6 +19,8 @@
 #define STOP_FAST_US (60 * ASSAY_SECOND_US)
 #define STOP_HARD_US (10 * ASSAY_SECOND_US)
 #define PAUSE_US 5000
+/* Starts of a server that somebody kills before it is ready. */
+#define STARTS_MAX 3
 
 /* The server as it is always started.  Errors of statements come to us over the
  * connection, so the log holds only what the server itself has to say and stays
@@ -96,7 +98,7 @@ remove_stale_locks(const struct assay_cluster *cluster)
         assay_auto_free char *path = assay_format("%s/%s", cluster->data, names[i]);
         pid_t pid = assay__cluster_pid_in_file(cluster, names[i]);
 
-        if (pid > 0 && !assay__cluster_is_postgres(pid))
+        if (pid > 0 && !assay__cluster_is_server(cluster, pid))
             unlink(path);
     }
 }
@@ -144,7 +146,11 @@ await_ready(struct assay_cluster *cluster, bool *ret_ended, struct assay_error *
     while (!assay__cluster_ready(cluster) || PQping(cluster->url) != PQPING_OK) {
         if (assay__cluster_wait_end(cluster, PAUSE_US)) {
             *ret_ended = true;
-            return assay__cluster_fail(cluster, "PostgreSQL did not start", err);
+            return assay__cluster_fail(cluster,
+                                       cluster->killed
+                                           ? "PostgreSQL was killed (SIGKILL) before it was ready"
+                                           : "PostgreSQL did not start",
+                                       err);
         }
         if (assay_monotonic_us() > deadline_us)
             return assay__cluster_fail(cluster, "PostgreSQL does not get ready", err);
@@ -157,15 +163,18 @@ launch(struct assay_cluster *cluster, struct assay_error *err)
 {
     bool adopted, ended;
     assay_status status;
+    int starts = 0;
 
     do {
         status = adopt_or_spawn(cluster, err);
         if (status != ASSAY_OK)
             return status;
         adopted = !cluster->child;
+        starts += !adopted;
         status = await_ready(cluster, &ended, err);
         /* One found in the middle of its shutdown is followed by a fresh one. */
-    } while (status != ASSAY_OK && adopted && ended);
+    } while (status != ASSAY_OK && ended &&
+             (adopted || (cluster->killed && starts < STARTS_MAX)));
     return status;
 }
 

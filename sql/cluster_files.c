@@ -19,6 +19,9 @@
 #define LOG_BYTES_MAX (4 << 20)
 #define LOG_TAIL_BYTES 1024
 #define LOCK_WAIT_US (60 * ASSAY_SECOND_US)
+/* A program that a killed daemon was about to start holds what that held until it is started. */
+#define OWNER_WAIT_US (5 * ASSAY_SECOND_US)
+#define PAUSE_US 20000
 #define SOCKET_NAME "/.s.PGSQL.5432"
 
 assay_status
@@ -73,15 +76,19 @@ assay_status
 assay__cluster_claim(struct assay_cluster *cluster, struct assay_error *err)
 {
     assay_status status = set_rights(cluster, err);
+    int64_t deadline_us = assay_monotonic_us() + OWNER_WAIT_US;
 
     if (status != ASSAY_OK)
         return status;
     cluster->owner_fd = open_file(cluster, "owner", O_RDWR);
     if (cluster->owner_fd < 0)
         return assay_fail_errno(err, errno, "opening %s/owner", cluster->directory);
-    if (flock(cluster->owner_fd, LOCK_EX | LOCK_NB) != 0)
-        return assay_fail(err, ASSAY_E_CONFLICT, "another daemon uses the database in %s",
-                          cluster->directory);
+    while (flock(cluster->owner_fd, LOCK_EX | LOCK_NB) != 0) {
+        if (assay_monotonic_us() > deadline_us)
+            return assay_fail(err, ASSAY_E_CONFLICT, "another daemon uses the database in %s",
+                              cluster->directory);
+        usleep(PAUSE_US);
+    }
     cluster->search = cluster->setpriv != NULL &&
                       !assay__cluster_can_enter(cluster->directory, cluster->uid, cluster->gid);
     return ASSAY_OK;
@@ -218,7 +225,7 @@ wait_lock(const struct assay_cluster *cluster, int *ret_fd, struct assay_error *
             return assay_fail(err, ASSAY_E_UNAVAILABLE,
                               "a process that makes the database in %s does not end",
                               cluster->directory);
-        usleep(20000);
+        usleep(PAUSE_US);
     }
 }
 

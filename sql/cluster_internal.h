@@ -25,6 +25,7 @@ struct assay_cluster {
     off_t log_start; /* where the log of the present start begins */
     pid_t pid;       /* of the postmaster; 0: none */
     bool child;      /* it is ours to reap */
+    bool killed;     /* the last of our own that ended got SIGKILL */
     int pidfd;       /* -1: none */
 };
 
@@ -53,8 +54,9 @@ void assay__cluster_signal(int pidfd, int signal_number);
 /* The number in a lock file of data/, whoever has it now; 0: none. */
 #define ASSAY__CLUSTER_PID_FILE "postmaster.pid"
 pid_t assay__cluster_pid_in_file(const struct assay_cluster *cluster, const char *name);
-/* Whether a process of that number lives and is a PostgreSQL server, any. */
-bool assay__cluster_is_postgres(pid_t pid);
+/* Whether a process of that number lives and is a PostgreSQL server that works, as far as can be
+ * seen, in this cluster. */
+bool assay__cluster_is_server(const struct assay_cluster *cluster, pid_t pid);
 /* The postmaster that postmaster.pid names, when it is alive and really that of
  * this cluster: pid and pidfd; 0 and -1 when there is none. */
 void assay__cluster_find_postmaster(const struct assay_cluster *cluster, pid_t *ret_pid,

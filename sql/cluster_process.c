@@ -124,15 +124,35 @@ is_named_postgres(pid_t pid)
     return name != NULL && strncmp(name, "postgres", 8) == 0;
 }
 
+/* Where it works; false when that can not be seen. */
+static bool
+find_folder(pid_t pid, struct stat *ret_folder)
+{
+    assay_auto_free char *path = assay_format("/proc/%ld/cwd", (long)pid);
+
+    return stat(path, ret_folder) == 0;
+}
+
+static bool
+is_same(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
 /* One that has ended but was not reaped, by an init that does not care, counts as
- * gone, though its number still answers. */
+ * gone, though its number still answers; and so does a server of another cluster that has the
+ * number now. */
 bool
-assay__cluster_is_postgres(pid_t pid)
+assay__cluster_is_server(const struct assay_cluster *cluster, pid_t pid)
 {
     assay_auto_close int pidfd = assay__cluster_pidfd_open(pid);
     struct pollfd ended = {.fd = pidfd, .events = POLLIN};
+    struct stat data, folder;
 
-    return pidfd >= 0 && is_named_postgres(pid) && poll(&ended, 1, 0) == 0;
+    return pidfd >= 0 && is_named_postgres(pid) &&
+           (stat(cluster->data, &data) != 0 || !find_folder(pid, &folder) ||
+            is_same(&folder, &data)) &&
+           poll(&ended, 1, 0) == 0;
 }
 
 bool
@@ -148,10 +168,9 @@ assay__cluster_ready(const struct assay_cluster *cluster)
 static bool
 works_in(pid_t pid, const struct stat *data)
 {
-    assay_auto_free char *path = assay_format("/proc/%ld/cwd", (long)pid);
-    struct stat info;
+    struct stat folder;
 
-    return stat(path, &info) == 0 && info.st_dev == data->st_dev && info.st_ino == data->st_ino;
+    return find_folder(pid, &folder) && is_same(&folder, data);
 }
 
 void
@@ -196,9 +215,13 @@ assay__cluster_wait_end(struct assay_cluster *cluster, int64_t time_us)
         if (rc == 0 && left_us <= 0)
             return false;
     }
+    cluster->killed = false;
     if (cluster->child) {
-        while (waitpid(cluster->pid, NULL, 0) < 0 && errno == EINTR)
+        int result = 0;
+
+        while (waitpid(cluster->pid, &result, 0) < 0 && errno == EINTR)
             ;
+        cluster->killed = WIFSIGNALED(result) && WTERMSIG(result) == SIGKILL;
     }
     assay_close(&cluster->pidfd);
     cluster->pid = 0;

@@ -259,6 +259,26 @@ collect_name(void *arg, const struct assay_study_record *record)
     names->name[names->count++] = assay_strdup(record->name);
 }
 
+/* One study that can not be read must not keep the others from running; only a database that is
+ * away is an error, as the study would not run before the daemon's next start. */
+static assay_status
+load_one(struct assay_engine *engine, const char *project, const char *name,
+         struct assay_error *err)
+{
+    struct assay_error local = {0};
+    assay_status status = load_study(engine, project, name, &local);
+
+    if (status == ASSAY_E_UNAVAILABLE) {
+        status = assay_store_ping(engine->store, err);
+        if (status != ASSAY_OK)
+            return status;
+        status = load_study(engine, project, name, &local);
+    }
+    if (status != ASSAY_OK)
+        assay_log(ASSAY_LOG_ERROR, "study=%s/%s: not loaded: %s", project, name, local.message);
+    return ASSAY_OK;
+}
+
 assay_status
 assay__studies_load(struct assay_engine *engine, struct assay_error *err)
 {
@@ -279,13 +299,8 @@ assay__studies_load(struct assay_engine *engine, struct assay_error *err)
     } while (status == ASSAY_OK && page != NULL);
 
     for (size_t i = 0; i < names.count; i++) {
-        struct assay_error one = {0};
-
-        /* One study that can not be read must not keep the others from running. */
-        if (status == ASSAY_OK &&
-            load_study(engine, names.project[i], names.name[i], &one) != ASSAY_OK)
-            assay_log(ASSAY_LOG_ERROR, "study=%s/%s: not loaded: %s", names.project[i],
-                      names.name[i], one.message);
+        if (status == ASSAY_OK)
+            status = load_one(engine, names.project[i], names.name[i], err);
         free(names.project[i]);
         free(names.name[i]);
     }

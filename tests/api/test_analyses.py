@@ -184,8 +184,8 @@ class Analyses(ApiTest):
             self.assertEqual(say("BEGIN; LOCK TABLE trial; SELECT 'held';"), "held")
             looker.start()
             deadline = time.monotonic() + 60
-            while say("SELECT count(*) FROM pg_locks WHERE NOT granted AND pid IN (SELECT pid FROM "
-                      "pg_stat_activity WHERE application_name = 'assayd read');") == "0":
+            while say("SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = "
+                      "'AccessShareLock' AND relation = 'trial'::regclass;") == "0":
                 self.assertLess(time.monotonic(), deadline)
             time.sleep(0.06)
             session.stdin.close()
