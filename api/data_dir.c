@@ -54,8 +54,9 @@ identify(pid_t pid)
     field = strrchr(text, ')'); /* the name in brackets may hold anything */
     for (int i = 0; field != NULL && i < STAT_START - STAT_NAME; i++)
         field = strchr(field + 1, ' ');
-    return field != NULL ? assay_format("%ld%.*s", (long)pid, (int)strcspn(field + 1, " ") + 1, field)
-                         : NULL;
+    if (field == NULL)
+        return NULL;
+    return assay_format("%ld%.*s", (long)pid, (int)strcspn(field + 1, " ") + 1, field);
 }
 
 static pid_t
