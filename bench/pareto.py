@@ -20,6 +20,7 @@ import runs
 FIELDS = ["problem", "optimizer", "seed", "iteration", "f1", "f2", "hypervolume", "ask_ms",
           "tell_ms", "point", "build"]
 PEERS = {"optuna-nsga2": "nsga2", "optuna-nsga2-20": "nsga2-20", "optuna-tpe": "tpe"}
+NOT_JUDGED = {*PEERS, "assay-random", "assay-sobol"}  # the last two see nothing of the results
 
 
 class Job(collections.namedtuple("Job", "problem optimizer seed budget build")):
@@ -166,13 +167,13 @@ def summarise(options, names, paths):
                 row.append("-")
                 continue
             value = medians[name, one]
-            lost = one not in PEERS and one != "assay-random" and best is not None and value < best
+            lost = one not in NOT_JUDGED and best is not None and value < best
             row.append(f"{value:.4f}" + (" ▼" if lost else ""))
             if lost:
                 losses[one].append(f"{name} ({value:.4f}, {max(peers, key=peers.get)} {best:.4f})")
             figures.append(lib.figure(
                 f"hypervolume_{name}_{one.removeprefix('assay-')}", value, "of the best front's",
-                "higher", round(best, 4) if one not in PEERS and one != "assay-random"
+                "higher", round(best, 4) if one not in NOT_JUDGED
                 and best is not None else None))
         rows.append(row)
     known = biobjective.problems()
@@ -191,7 +192,7 @@ def summarise(options, names, paths):
         + [f"- `{one}`: {'; '.join(losses[one]) or 'none'}" + (
             "" if all((name, one) in medians for name in names) else
             " (not run on " + ", ".join(n for n in names if (n, one) not in medians) + ")") + "."
-           for one in everyone if one not in PEERS and one != "assay-random"])
+           for one in everyone if one not in NOT_JUDGED])
     return figures, text
 
 
