@@ -98,10 +98,11 @@ fail_taken(const struct assay_data_dir *dir, const char *holder, struct assay_er
 
     if (holder != NULL && !lives(holder))
         return assay_fail(err, ASSAY_E_CONFLICT,
-                          "the assayd that was here (process %ld) has ended, but something of it "
-                          "still holds the data directory %s after %lld s",
-                          (long)pid_of(holder), dir->path,
-                          (long long)(LEAVING_US / ASSAY_SECOND_US));
+                          "the data directory %s is still held after %lld s: by what is left of "
+                          "an assayd that was killed (process %ld), or by one of another machine "
+                          "or container",
+                          dir->path, (long long)(LEAVING_US / ASSAY_SECOND_US),
+                          (long)pid_of(holder));
     if (holder != NULL)
         return assay_fail(err, ASSAY_E_CONFLICT,
                           "another assayd (process %ld) uses the data directory %s",
@@ -166,7 +167,8 @@ take_lock(struct assay_data_dir *dir, struct assay_error *err)
             return fail_taken(dir, holder, err);
         usleep(LOOK_US);
     }
-    if (assay_file_read_line(path, &former, NULL) == ASSAY_OK) {
+    if (assay_file_read_line(path, &former, NULL) == ASSAY_OK && self != NULL &&
+        strcmp(former, self) != 0) {
         status = await_former(dir, former, err);
         if (status != ASSAY_OK)
             return status;
