@@ -10,7 +10,11 @@ run_call(struct assay_engine *engine, struct assay__command *command)
     struct assay__call *call = (struct assay__call *)command;
     struct assay__study *study = assay__study_find(engine, call->study_id);
 
-    call->handle(engine, call, study);
+    if (assay__study_is_absent(engine, call->study_id))
+        assay__reply_fail(call->reply, ASSAY_E_UNAVAILABLE,
+                          "the database was away; the study is loaded afresh once it is back");
+    else
+        call->handle(engine, call, study);
     free((void *)(uintptr_t)call->key.key);
     free((void *)(uintptr_t)call->key.request_hash);
     assay_study_free(call->spec);
@@ -48,7 +52,7 @@ assay__call_key(struct assay__call *call, const struct assay_engine_key *key)
 }
 
 bool
-assay__refuse_absent(const struct assay__study *study, struct assay__reply *reply)
+assay__refuse_not_held(const struct assay__study *study, struct assay__reply *reply)
 {
     if (study != NULL)
         return false;

@@ -36,7 +36,7 @@ assay__call_new(int64_t study_id,
 /* Copies the key; NULL: none. */
 void assay__call_key(struct assay__call *call, const struct assay_engine_key *key);
 /* Answers a call on a study that is not held: it has ended, or never was. */
-bool assay__refuse_absent(const struct assay__study *study, struct assay__reply *reply);
+bool assay__refuse_not_held(const struct assay__study *study, struct assay__reply *reply);
 /* Puts the study's state into the answer. */
 void assay__answer_state(const struct assay__study *study, struct assay__reply *reply);
 

@@ -113,8 +113,25 @@ struct assay__study {
     UT_hash_handle hh;                /* by id */
 };
 
-struct assay__command;
+/* --- commands: closures from any thread, run in order on the engine's */
+struct assay__command {
+    void (*run)(struct assay_engine *engine, struct assay__command *command); /* frees it */
+    STAILQ_ENTRY(assay__command) link;
+};
+
 struct assay__commit;
+
+/* A study that was dropped because a change of it was refused, until it is loaded afresh. */
+struct assay__absent {
+    struct assay__command command; /* first: the database has answered */
+    struct assay_engine *engine;
+    int64_t study_id;
+    char *project, *name;
+    assay_status status; /* what it answered */
+    bool asking;         /* it was asked, with an empty set */
+    int64_t ask_us;      /* monotonic; asked again then */
+    UT_hash_handle hh;   /* by study_id */
+};
 
 /* One way to run attempts. */
 struct assay__executor {
@@ -139,6 +156,7 @@ struct assay_engine {
     struct assay_suggest_host *host;
     struct assay__executor executors[ASSAY__EXECUTORS];
     struct assay__study *studies;    /* hash by id */
+    struct assay__absent *absent;    /* hash by id */
     TAILQ_HEAD(assay__due_studies, assay__study) due;  /* to be reconciled before the loop sleeps */
     /* What follows a commit; `err` counts when it was refused. */
     void (*settle)(struct assay_engine *engine, int64_t study_id,
@@ -148,11 +166,6 @@ struct assay_engine {
     bool stopping;
 };
 
-/* --- commands: closures from any thread, run in order on the engine's */
-struct assay__command {
-    void (*run)(struct assay_engine *engine, struct assay__command *command); /* frees it */
-    STAILQ_ENTRY(assay__command) link;
-};
 /* Any thread. */
 void assay__post(struct assay_engine *engine, struct assay__command *command);
 /* The next, or NULL.  Any thread. */
@@ -354,7 +367,13 @@ void assay__trial_complete(struct assay__trial *trial, const struct assay_comple
 
 /* --- load.c: studies from the store */
 assay_status assay__studies_load(struct assay_engine *engine, struct assay_error *err);
+/* Drops it and loads it once the database answers and all its sets are settled; until then
+ * it is absent: calls on it are refused as unavailable, not as those on one that has ended. */
 void assay__study_reload(struct assay__study *study);
+bool assay__study_is_absent(const struct assay_engine *engine, int64_t study_id);
+/* On every tick: asks again for those whose time has come. */
+void assay__absent_tick(struct assay_engine *engine);
+void assay__absent_free(struct assay_engine *engine);
 /* What it took over from earlier ones; false when that can not be read now. */
 bool assay__study_sources(struct assay__study *study, json_t **ret_sources);
 /* Says again what every trial is (replay to a fresh suggestion worker); false when

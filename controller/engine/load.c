@@ -7,6 +7,9 @@
 #include "controller/engine/internal.h"
 #include "schemas/point.h"
 
+/* A database that could not be read is asked again after this. */
+#define ABSENT_AGAIN_US ASSAY_SECOND_US
+
 struct loading {
     struct assay__study *study;
     uint8_t *states; /* per trial number: enum assay_trial_state + 1 */
@@ -309,18 +312,111 @@ assay__studies_load(struct assay_engine *engine, struct assay_error *err)
     return status;
 }
 
+/* --- afresh --- */
+
+static void
+absent_free(struct assay__absent *absent)
+{
+    HASH_DEL(absent->engine->absent, absent);
+    free(absent->project);
+    free(absent->name);
+    free(absent);
+}
+
+/* The executors, too, may have told something while the study was not there: its attempts
+ * are adopted as after a restart. */
+static void
+database_answered(struct assay_engine *engine, struct assay__command *command)
+{
+    struct assay__absent *absent = (struct assay__absent *)command;
+    assay_status status = absent->status;
+    struct assay_error err = {0};
+
+    engine->commits--;
+    absent->asking = false;
+    absent->ask_us = assay_monotonic_us() + ABSENT_AGAIN_US;
+    if (engine->stopping)
+        return;
+    if (status == ASSAY_OK)
+        status = load_study(engine, absent->project, absent->name, &err);
+    if (status == ASSAY_E_UNAVAILABLE)
+        return; /* asked again at a later tick */
+    if (status == ASSAY_OK) {
+        assay_log(ASSAY_LOG_INFO, "study=%s/%s: loaded afresh", absent->project, absent->name);
+        assay__study_due(assay__study_find(engine, absent->study_id));
+    } else {
+        assay_log(ASSAY_LOG_ERROR, "study=%s/%s: loading it afresh: %s", absent->project,
+                  absent->name, err.message);
+    }
+    absent_free(absent);
+}
+
+/* Writer's thread. */
+static void
+on_answer(void *arg, assay_status status, const struct assay_error *err ASSAY_UNUSED)
+{
+    struct assay__absent *absent = arg;
+
+    absent->status = status;
+    assay__post(absent->engine, &absent->command);
+}
+
+/* An empty set: it is committed when the database is there, after all sets before it. */
+static void
+ask_database(struct assay__absent *absent)
+{
+    absent->asking = true;
+    absent->engine->commits++;
+    assay_writer_submit(absent->engine->options.writer, assay_changes_new(), on_answer, absent);
+}
+
 void
 assay__study_reload(struct assay__study *study)
 {
     struct assay_engine *engine = study->engine;
-    assay_auto_free char *project = assay_strdup(study->record.project);
-    assay_auto_free char *name = assay_strdup(study->record.name);
-    struct assay_error err = {0};
+    struct assay__absent *absent = ASSAY_NEW(struct assay__absent);
 
+    absent->command.run = database_answered;
+    absent->engine = engine;
+    absent->study_id = study->id;
+    absent->project = assay_strdup(study->record.project);
+    absent->name = assay_strdup(study->record.name);
+    HASH_ADD(hh, engine->absent, study_id, sizeof absent->study_id, absent);
     assay__study_drop(study, "the study is being loaded afresh; ask again");
-    if (load_study(engine, project, name, &err) != ASSAY_OK)
-        assay_log(ASSAY_LOG_ERROR, "study=%s/%s: loading it afresh: %s", project, name,
-                  err.message);
+    ask_database(absent);
+}
+
+bool
+assay__study_is_absent(const struct assay_engine *engine, int64_t study_id)
+{
+    const struct assay__absent *absent;
+
+    HASH_FIND(hh, engine->absent, &study_id, sizeof study_id, absent);
+    return absent != NULL;
+}
+
+void
+assay__absent_tick(struct assay_engine *engine)
+{
+    int64_t now_us = assay_monotonic_us();
+
+    if (engine->stopping)
+        return;
+    for (struct assay__absent *absent = engine->absent; absent != NULL; absent = absent->hh.next) {
+        if (!absent->asking && now_us >= absent->ask_us)
+            ask_database(absent);
+    }
+}
+
+void
+assay__absent_free(struct assay_engine *engine)
+{
+    struct assay__absent *absent, *next;
+
+    HASH_ITER(hh, engine->absent, absent, next)
+    {
+        absent_free(absent);
+    }
 }
 
 static void

@@ -129,6 +129,7 @@ engine_free(struct assay_engine *engine)
 {
     uv_run(&engine->loop, UV_RUN_DEFAULT);
     ASSAY_ASSERT(uv_loop_close(&engine->loop) == 0);
+    assay__absent_free(engine);
     assay_suggest_host_free(engine->host);
     assay_store_free(engine->store);
     pthread_mutex_destroy(&engine->lock);

@@ -263,6 +263,7 @@ assay__tick(uv_timer_t *timer)
     struct assay__study *study, *next;
 
     assay_suggest_host_sweep(engine->host);
+    assay__absent_tick(engine);
     HASH_ITER(hh, engine->studies, study, next)
     {
         held++;

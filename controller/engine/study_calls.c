@@ -164,7 +164,7 @@ handle_verb(struct assay_engine *engine, struct assay__call *call, struct assay_
     bool requeue = call->verb == ASSAY_STUDY_PAUSE_REQUEUE;
 
     (void)engine;
-    if (assay__refuse_absent(study, call->reply))
+    if (assay__refuse_not_held(study, call->reply))
         return;
     if (requeue)
         call->verb = ASSAY_STUDY_PAUSE;
@@ -215,7 +215,7 @@ handle_patch(struct assay_engine *engine, struct assay__call *call, struct assay
     bool reopen;
 
     (void)engine;
-    if (assay__refuse_absent(study, call->reply))
+    if (assay__refuse_not_held(study, call->reply))
         return;
     if (assay_study_state_is_final(study->record.state)) {
         assay__reply_fail(call->reply, ASSAY_E_STUDY_FINISHED, "the study is %s already",

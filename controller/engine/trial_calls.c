@@ -14,7 +14,7 @@ handle_ask(struct assay_engine *engine, struct assay__call *call, struct assay__
 {
     struct assay__ask *ask;
 
-    if (assay__refuse_absent(study, call->reply))
+    if (assay__refuse_not_held(study, call->reply))
         return;
     if (study->spec->trial != NULL) {
         assay__reply_fail(call->reply, ASSAY_E_CONFLICT,
@@ -56,7 +56,7 @@ handle_add(struct assay_engine *engine, struct assay__call *call, struct assay__
     size_t n = json_array_size(call->json);
 
     (void)engine;
-    if (assay__refuse_absent(study, call->reply))
+    if (assay__refuse_not_held(study, call->reply))
         return;
     if (study->record.state != ASSAY_STUDY_RUNNING && study->record.state != ASSAY_STUDY_PAUSED) {
         assay__reply_fail(call->reply, ASSAY_E_STUDY_FINISHED, "the study is %s",

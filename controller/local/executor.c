@@ -235,8 +235,15 @@ static void
 local_adopt(struct assay_executor *handle, const struct assay_launch *launch, const json_t *gpus)
 {
     struct assay__local_executor *executor = local(handle);
-    struct assay__local_attempt *attempt = assay__local_attempt_new(executor, &launch->key);
+    struct assay__local_attempt *attempt = assay__local_attempt_find(executor, &launch->key);
 
+    if (attempt != NULL) { /* the engine loaded its study afresh */
+        attempt->adopted = true;
+        attempt->started = false; /* is told again */
+        assay__local_tick_soon(executor);
+        return;
+    }
+    attempt = assay__local_attempt_new(executor, &launch->key);
     attempt->adopted = true;
     reserve(attempt, launch->spec->trial);
     if (assay__local_gpus_total(executor->gpus) > 0)
