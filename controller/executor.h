@@ -142,6 +142,9 @@ struct assay_executor_type {
     /* The resources of an attempt whose command has ended (told over HTTP) are free from
      * now on, though its runner is still on its way out. */
     void (*release)(struct assay_executor *executor, const struct assay_attempt_key *key);
+    /* (optional) What `ended` tells of the attempt is stored (it may be known before, from
+     * its runner): what was kept to find it out again may go. */
+    void (*stored)(struct assay_executor *executor, const struct assay_attempt_key *key);
     /* Removes what a deleted study left on disk. */
     void (*forget)(struct assay_executor *executor, int64_t study_id);
     /* Closes its handles on the loop (attempts still running are left alone). */

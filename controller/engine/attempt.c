@@ -203,6 +203,9 @@ assay__attempt_ended(struct assay__trial *trial, const struct assay_attempt_end 
     trial->study->gpu_us += (double)json_array_size(attempt->gpus) *
                             (double)(attempt->finished_us - attempt->started_us);
     assay_changes_attempt_put(commit->changes, trial->study->id, trial->row.number, attempt);
+    ASSAY_GROW(commit->ends, commit->n_ends, commit->ends_capacity);
+    commit->ends[commit->n_ends++] =
+        (struct assay_attempt_key){trial->study->id, trial->row.number, attempt->number};
     assay__event(commit, "attempt_ended", trial->row.number,
                  json_pack("{s:I, s:s, s:s?, s:i, s:i}", "attempt", (json_int_t)attempt->number,
                            "state", assay_attempt_state_name(attempt->state), "reason",

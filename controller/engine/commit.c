@@ -130,6 +130,7 @@ commit_free(struct assay__commit *commit)
     free(commit->trials);
     free(commit->launches);
     free(commit->stops);
+    free(commit->ends);
     free(commit);
 }
 

@@ -200,6 +200,8 @@ struct assay__commit {
     size_t n_launches, launches_capacity;
     int64_t *stops; /* numbers whose attempt is asked to end after the commit */
     size_t n_stops, stops_capacity;
+    struct assay_attempt_key *ends; /* attempts whose end it stores */
+    size_t n_ends, ends_capacity;
     bool deletes; /* the study: what it has on disk goes after the commit */
     /* A failure that is the request's fault (name taken, key used): the answer says
      * so and `undo` repairs the cache; without it the study is loaded afresh. */

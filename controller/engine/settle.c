@@ -26,6 +26,15 @@ stop(struct assay__study *study, const struct assay__commit *commit)
 }
 
 static void
+tell_stored(const struct assay__study *study, const struct assay__commit *commit)
+{
+    const struct assay__executor *executor = assay__executor_for(study->engine, study->spec->trial);
+
+    for (size_t i = 0; executor->type->stored != NULL && i < commit->n_ends; i++)
+        executor->type->stored(executor->handle, &commit->ends[i]);
+}
+
+static void
 let_go(struct assay__study *study, const struct assay__commit *commit)
 {
     for (size_t i = 0; i < commit->n_trials; i++) {
@@ -52,6 +61,7 @@ assay__settle(struct assay_engine *engine, int64_t study_id, const struct assay_
         study->loaded = true;
         launch(study, commit);
         stop(study, commit);
+        tell_stored(study, commit);
     }
     let_go(study, commit);
     if (status == ASSAY_OK) {

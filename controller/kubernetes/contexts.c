@@ -218,6 +218,16 @@ contexts_stop(struct assay_executor *handle, const struct assay_attempt_key *key
         assay__kube_stop(context->executor, key, grace_us);
 }
 
+static void
+contexts_stored(struct assay_executor *handle, const struct assay_attempt_key *key)
+{
+    struct assay_kube_contexts *contexts = mine(handle);
+
+    assay__kube_stored(contexts->own, key);
+    for (struct context *context = contexts->others; context != NULL; context = context->hh.next)
+        assay__kube_stored(context->executor, key);
+}
+
 /* From the service's own cluster: a file that refers to a text names no context. */
 static void
 contexts_read_text(struct assay_executor *handle, const char *project,
@@ -277,6 +287,7 @@ const struct assay_executor_type assay_executor_kubernetes = {
     .read_text = contexts_read_text,
     .stop_reading = contexts_stop_reading,
     .release = contexts_release,
+    .stored = contexts_stored,
     .forget = contexts_forget,
     .close = contexts_close,
 };

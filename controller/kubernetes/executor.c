@@ -7,8 +7,9 @@
  * belongs to no attempt is a leftover and is deleted.
  *
  * Metrics are read from the log, from its beginning again after a restart: their steps
- * come out the same, so nothing counts twice.  An object is kept for a while after its end
- * was told, so that a daemon killed before the commit finds it again. */
+ * come out the same, so nothing counts twice.  An object is kept until its end, which was
+ * told, is stored and a while longer: a daemon that is killed before, or whose database is
+ * away, finds it again. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -266,6 +267,15 @@ assay__kube_adopt(struct assay_kube_executor *executor, const struct assay_launc
         attempt->create_at_us = assay_monotonic_us();
     else if (attempt->space->synced)
         assay__kube_send_get(attempt);
+}
+
+void
+assay__kube_stored(struct assay_kube_executor *executor, const struct assay_attempt_key *key)
+{
+    struct assay_kube_attempt *attempt = find(executor, key);
+
+    if (attempt != NULL)
+        attempt->stored = true;
 }
 
 void

@@ -113,6 +113,7 @@ struct assay_kube_attempt {
     bool seen, gone, started, stopping;
     bool ending;      /* the end is known and told at the next tick */
     bool done;        /* it was told; the object is to be deleted */
+    bool stored;      /* what is told is */
     bool log_over;    /* nothing more is read of the log, */
     bool log_missing; /* but not because it was at its end */
     bool over_quota;  /* its create was refused for that */
@@ -332,6 +333,8 @@ void assay__kube_start(struct assay_kube_executor *executor, const struct assay_
 void assay__kube_adopt(struct assay_kube_executor *executor, const struct assay_launch *launch);
 void assay__kube_stop(struct assay_kube_executor *executor, const struct assay_attempt_key *key,
                       int64_t grace_us);
+void assay__kube_stored(struct assay_kube_executor *executor,
+                        const struct assay_attempt_key *key);
 void assay__kube_close(struct assay_kube_executor *executor);
 
 #endif

@@ -12,8 +12,10 @@
 /* Rights that were there: a server that has just started may not know them yet. */
 #define FORBIDDEN_TRIES 4
 #define DELETE_AGAIN_US (2 * ASSAY_SECOND_US)
-/* How long the object of an attempt that has ended is kept: longer than a commit takes. */
+/* How long the object of an attempt that has ended is kept; longer while its end is not
+ * stored, as it is all that tells of it. */
 #define KEEP_US (5 * ASSAY_SECOND_US)
+#define KEEP_UNSTORED_US (600 * ASSAY_SECOND_US)
 /* A pod whose image can not be had is given up after this time. */
 #define STUCK_US (120 * ASSAY_SECOND_US)
 /* So are credentials. */
@@ -468,6 +470,14 @@ is_over(const struct assay_kube_attempt *attempt)
     return attempt->gone || kept || (!attempt->seen && !attempt->asked);
 }
 
+/* Whether its end would have to be read once more, should the daemon or its database go. */
+static bool
+is_needed(const struct assay_kube_attempt *attempt, int64_t now_us)
+{
+    return attempt->done && attempt->started && !attempt->stopping && !attempt->stored &&
+           now_us - attempt->delete_at_us < KEEP_UNSTORED_US;
+}
+
 void
 assay__kube_look_at(struct assay_kube_attempt *attempt, int64_t now_us)
 {
@@ -477,7 +487,8 @@ assay__kube_look_at(struct assay_kube_attempt *attempt, int64_t now_us)
         assay__kube_attempt_free(attempt);
         return;
     }
-    if (attempt->delete_at_us > 0 && attempt->delete_at_us <= now_us) {
+    if (attempt->delete_at_us > 0 && attempt->delete_at_us <= now_us &&
+        !is_needed(attempt, now_us)) {
         if (attempt->done)
             attempt->grace_us = 0;
         assay__kube_send_delete(attempt);

@@ -6,11 +6,15 @@ import pathlib
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
+import time
 
 import base
 from base import STUDIES, all_trials, wait_final, wait_for
 from harness.assayd import Assayd
+from harness.kube.cluster import Cluster
+from harness.kube.double import Double
 
 # Measures until GATE is there; trial 1 until GATE-first is.
 COMMAND = """
@@ -74,6 +78,10 @@ class Road:
 
 
 class AwayTest(base.DaemonTest):
+    """Trials of this machine."""
+
+    more_options, trial = (), {}
+
     def setUp(self):
         owner = Assayd(base.BUILD)  # of the database's server
         self.addCleanup(self.end, owner)
@@ -83,13 +91,16 @@ class AwayTest(base.DaemonTest):
         self.road = Road(next(folder.glob(".s.PGSQL.*[0-9]")))
         self.addCleanup(self.road.listener.close)
         self.options = ("--database", f"host=127.0.0.1 port={self.road.port} user=assay "
-                                      "dbname=elsewhere sslmode=disable")
+                                      "dbname=elsewhere sslmode=disable", *self.more_options)
         super().setUp()
 
     def end(self, daemon):
         fault = daemon.stop()
         daemon.remove()
         self.assertFalse(fault)
+
+    def still_away(self):
+        pass
 
     def test_longer_than_changes_wait(self):
         gate = self.daemon.folder / "gate"
@@ -101,7 +112,7 @@ class AwayTest(base.DaemonTest):
                      "parameters": [{"name": "x", "type": "double", "min": 0, "max": 1}],
                      "algorithm": {"name": "random"}, "limits": {"trials": 5, "parallel": 2},
                      "trial": {"command": [sys.executable, "-c", COMMAND, str(gate)],
-                               "infrastructure_retries": 0}})
+                               "infrastructure_retries": 0, **self.trial}})
         wait_for(lambda: sum(bool(row["steps"]) for row in all_trials(self.daemon, "away")) == 2,
                  "two trials measure")
         process = self.daemon.process
@@ -111,6 +122,7 @@ class AwayTest(base.DaemonTest):
         first.touch()  # this one ends while nobody can write it down
         wait_for(pathlib.Path(f"{gate}-steps-1").exists, "the end of the first command")
         self.assertFalse(pathlib.Path(f"{gate}-steps-2").exists())
+        self.still_away()
         self.road.reopen()
         wait_for(lambda: self.call("GET", path + "/trials/1")["state"] == "succeeded",
                  "the first trial's end is known")
@@ -125,6 +137,36 @@ class AwayTest(base.DaemonTest):
             self.assertEqual([point["step"] for point in told["measurements"]],
                              list(range(1, steps + 1)))
         self.assertIs(self.daemon.process, process)
+
+
+class AwayFromPodsTest(AwayTest):
+    """Pods are all that tells of their end: they stay until it is written down."""
+
+    trial = {"kubernetes": {"image": "user/image"}}
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        double = Double()
+        double.__enter__()
+        self.addCleanup(double.__exit__, None, None, None)
+        self.cluster = Cluster(double, pathlib.Path(folder.name) / "cluster",
+                               {"node-1": {"cpu": "64", "memory": "256Gi", "pods": "100"}})
+        self.cluster.__enter__()
+        self.addCleanup(self.cluster.__exit__, None, None, None)
+        config = double.write_kubeconfig(pathlib.Path(folder.name) / "kubeconfig", None)
+        self.more_options = ("--kubeconfig", str(config), "--kube-qps", "2000")
+        super().setUp()
+
+    def still_away(self):
+        """Longer than pods are kept when all is well."""
+        wait_for(lambda: "Succeeded" in [pod["status"].get("phase") for pod in self.cluster.pods()],
+                 "a pod has ended")
+        time.sleep(7)
+
+    def test_longer_than_changes_wait(self):
+        super().test_longer_than_changes_wait()
+        wait_for(lambda: not self.cluster.pods(), "no pod is left")
 
 
 if __name__ == "__main__":
