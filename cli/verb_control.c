@@ -250,7 +250,8 @@ run_delete(struct assay_cli *cli)
         assay_cli_print_json(document);
         json_decref(document);
     } else {
-        assay_cli_note(cli, "%s deleted", study);
+        assay_cli_note(cli, "%s deleted%s", study,
+                       query != NULL ? ", once its last process has ended" : "");
     }
     return ASSAY_EXIT_DONE;
 }
