@@ -215,8 +215,9 @@ wake_trials(struct assay__study *study)
     }
 }
 
+/* `id`: the one that is meant, should the name be another's by now; 0 = any. */
 static assay_status
-load_study(struct assay_engine *engine, const char *project, const char *name,
+load_study(struct assay_engine *engine, const char *project, const char *name, int64_t id,
            struct assay_error *err)
 {
     struct assay_study_record record = {0};
@@ -227,6 +228,10 @@ load_study(struct assay_engine *engine, const char *project, const char *name,
 
     if (status != ASSAY_OK)
         return status;
+    if (id > 0 && record.id != id) {
+        assay_study_record_done(&record);
+        return ASSAY_E_NOT_FOUND;
+    }
     spec = assay_study_decode(record.document, project, NULL, &faults);
     if (spec == NULL) {
         assay_study_record_done(&record);
@@ -269,13 +274,13 @@ load_one(struct assay_engine *engine, const char *project, const char *name,
          struct assay_error *err)
 {
     struct assay_error local = {0};
-    assay_status status = load_study(engine, project, name, &local);
+    assay_status status = load_study(engine, project, name, 0, &local);
 
     if (status == ASSAY_E_UNAVAILABLE) {
         status = assay_store_ping(engine->store, err);
         if (status != ASSAY_OK)
             return status;
-        status = load_study(engine, project, name, &local);
+        status = load_study(engine, project, name, 0, &local);
     }
     if (status != ASSAY_OK)
         assay_log(ASSAY_LOG_ERROR, "study=%s/%s: not loaded: %s", project, name, local.message);
@@ -338,13 +343,13 @@ database_answered(struct assay_engine *engine, struct assay__command *command)
     if (engine->stopping)
         return;
     if (status == ASSAY_OK)
-        status = load_study(engine, absent->project, absent->name, &err);
+        status = load_study(engine, absent->project, absent->name, absent->study_id, &err);
     if (status == ASSAY_E_UNAVAILABLE)
         return; /* asked again at a later tick */
     if (status == ASSAY_OK) {
         assay_log(ASSAY_LOG_INFO, "study=%s/%s: loaded afresh", absent->project, absent->name);
         assay__study_due(assay__study_find(engine, absent->study_id));
-    } else {
+    } else if (status != ASSAY_E_NOT_FOUND) { /* its creation was not stored, or it is deleted */
         assay_log(ASSAY_LOG_ERROR, "study=%s/%s: loading it afresh: %s", absent->project,
                   absent->name, err.message);
     }

@@ -66,7 +66,7 @@ assay__settle(struct assay_engine *engine, int64_t study_id, const struct assay_
     let_go(study, commit);
     if (status == ASSAY_OK) {
         assay__study_due(study);
-    } else if (commit->undo != NULL) {
+    } else if (commit->undo != NULL && status != ASSAY_E_UNAVAILABLE) { /* else it may be stored */
         commit->undo(study);
     } else {
         assay_log(ASSAY_LOG_ERROR, "study=%s/%s: a change was refused, loading it afresh: %s",

@@ -119,6 +119,7 @@ class AwayTest(base.DaemonTest):
         self.road.close()
         wait_for(lambda: "loading it afresh" in self.daemon.tail(), "a change is given up")
         self.assertEqual(self.refused("POST", path + "/trials/2/stop").status, 503)
+        self.assertEqual(self.refused("POST", STUDIES, base.ask_tell_study("other")).status, 503)
         first.touch()  # this one ends while nobody can write it down
         wait_for(pathlib.Path(f"{gate}-steps-1").exists, "the end of the first command")
         self.assertFalse(pathlib.Path(f"{gate}-steps-2").exists())
@@ -137,6 +138,9 @@ class AwayTest(base.DaemonTest):
             self.assertEqual([point["step"] for point in told["measurements"]],
                              list(range(1, steps + 1)))
         self.assertIs(self.daemon.process, process)
+        self.submit(base.ask_tell_study("other"))
+        self.assertEqual(len(self.call("POST", f"{STUDIES}/other/suggestions",
+                                       {"count": 1})["trials"]), 1)
 
 
 class AwayFromPodsTest(AwayTest):
