@@ -127,10 +127,11 @@ struct assay__absent {
     struct assay_engine *engine;
     int64_t study_id;
     char *project, *name;
-    assay_status status; /* what it answered */
-    bool asking;         /* it was asked, with an empty set */
-    int64_t ask_us;      /* monotonic; asked again then */
-    UT_hash_handle hh;   /* by study_id */
+    assay_status status;    /* what it answered */
+    bool asking;            /* it was asked, with an empty set */
+    bool delete_when_ended; /* the study's */
+    int64_t ask_us;         /* monotonic; asked again then */
+    UT_hash_handle hh;      /* by study_id */
 };
 
 /* One way to run attempts. */

@@ -347,9 +347,15 @@ database_answered(struct assay_engine *engine, struct assay__command *command)
     if (status == ASSAY_E_UNAVAILABLE)
         return; /* asked again at a later tick */
     if (status == ASSAY_OK) {
+        struct assay__study *study = assay__study_find(engine, absent->study_id);
+
         assay_log(ASSAY_LOG_INFO, "study=%s/%s: loaded afresh", absent->project, absent->name);
-        assay__study_due(assay__study_find(engine, absent->study_id));
-    } else if (status != ASSAY_E_NOT_FOUND) { /* its creation was not stored, or it is deleted */
+        study->delete_when_ended = absent->delete_when_ended;
+        assay__study_due(study);
+    } else if (status == ASSAY_E_NOT_FOUND) { /* its creation was not stored, or its deletion was */
+        if (absent->delete_when_ended)
+            assay__attempts_forget(engine, absent->study_id);
+    } else {
         assay_log(ASSAY_LOG_ERROR, "study=%s/%s: loading it afresh: %s", absent->project,
                   absent->name, err.message);
     }
@@ -386,6 +392,7 @@ assay__study_reload(struct assay__study *study)
     absent->study_id = study->id;
     absent->project = assay_strdup(study->record.project);
     absent->name = assay_strdup(study->record.name);
+    absent->delete_when_ended = study->delete_when_ended;
     HASH_ADD(hh, engine->absent, study_id, sizeof absent->study_id, absent);
     assay__study_drop(study, "the study is being loaded afresh; ask again");
     ask_database(absent);
