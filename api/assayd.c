@@ -37,8 +37,8 @@
 #define WRITER_PATIENCE_US (10 * ASSAY_SECOND_US)
 #define LOCK_WAIT_US (2 * ASSAY_SECOND_US)
 #define DRAIN_US (15 * ASSAY_SECOND_US)
-#define RETRY_US ASSAY_SECOND_US
 #define RETRY_MS 1000
+#define RETRY_US (RETRY_MS * INT64_C(1000))
 #define DOWN_LOOK_MS 50
 #define RESTART_PAUSE_MAX_US (30 * ASSAY_SECOND_US)
 /* A database that ran so long is started again at once. */

@@ -299,9 +299,8 @@ volume_source(const struct assay_kubernetes_volume *volume)
     return json_pack("{s:o}", "emptyDir", source);
 }
 
-/* The folder of a trial's checkpoints in the claim.  Caller frees. */
-static char *
-checkpoint_folder(const char *owner, const struct assay_launch *launch, int64_t trial)
+char *
+assay_kube_checkpoint_folder(const char *owner, const struct assay_launch *launch, int64_t trial)
 {
     return assay_format("assay-%s/%" PRId64 "/%" PRId64, owner, launch->key.study_id, trial);
 }
@@ -341,7 +340,8 @@ add_volumes(json_t *pod_spec, json_t *container, const struct assay_launch *laun
         add_volume(volumes, mounts, spec->volumes[i].path, volume_source(&spec->volumes[i]),
                    spec->volumes[i].sub_path, spec->volumes[i].read_only);
     if (spec->checkpoint_claim != NULL) {
-        assay_auto_free char *folder = checkpoint_folder(owner, launch, launch->key.trial_number);
+        assay_auto_free char *folder =
+            assay_kube_checkpoint_folder(owner, launch, launch->key.trial_number);
 
         add_volume(volumes, mounts, ASSAY_KUBE_CHECKPOINT_PATH,
                    claim_source(spec->checkpoint_claim, false), folder, false);
@@ -501,25 +501,6 @@ build_container(const struct assay_launch *launch, const struct assay_kubernetes
     return ASSAY_OK;
 }
 
-/* The checkpoint of the trial that this one goes on from. */
-static assay_status
-bring_checkpoint(const struct assay_launch *launch, const struct assay_kube_pod_options *options,
-                 json_t *pod_spec, const json_t *container, struct assay_error *err)
-{
-    assay_auto_free char *from = checkpoint_folder(options->owner, launch, launch->parent);
-    assay_auto_free char *to =
-        checkpoint_folder(options->owner, launch, launch->key.trial_number);
-    struct assay_kube_bring bring = {.from = from, .to = to};
-    const json_t *mount;
-    size_t i;
-
-    json_array_foreach (json_object_get(container, "volumeMounts"), i, mount) {
-        if (strcmp(assay_json_text_at(mount, "mountPath"), ASSAY_KUBE_CHECKPOINT_PATH) == 0)
-            bring.volume = assay_json_text_at(mount, "name");
-    }
-    return assay_kube_runner_bring(pod_spec, container, options->reach.runner_image, &bring, err);
-}
-
 static assay_status
 build_from(const struct assay_launch *launch, const struct assay_kubernetes_spec *spec,
            const struct assay_kube_pod_options *options, const json_t *values,
@@ -558,8 +539,13 @@ build_from(const struct assay_launch *launch, const struct assay_kubernetes_spec
     pod_spec = build_pod_spec(launch, options->owner, spec, container, wraps ? NULL : &places);
     if (wraps)
         assay_kube_runner_wrap(launch, reach->runner_image, name, pod_spec, container);
-    if (launch->parent > 0 && spec->checkpoint_claim != NULL)
-        rc = bring_checkpoint(launch, options, pod_spec, container, err);
+    if (launch->parent > 0 && spec->checkpoint_claim != NULL) {
+        assay_auto_free char *from =
+            assay_kube_checkpoint_folder(options->owner, launch, launch->parent);
+
+        rc = assay_kube_runner_bring(pod_spec, container, reach->runner_image,
+                                     ASSAY_KUBE_CHECKPOINT_PATH, from, err);
+    }
     if (rc < 0) {
         json_decref(pod_spec);
         json_decref(labels);

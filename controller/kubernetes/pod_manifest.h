@@ -23,6 +23,10 @@ struct assay_kube_pod_options {
  * create finds the first one's pod.  Caller frees. */
 char *assay_kube_pod_name(const char *owner, const struct assay_attempt_key *key);
 
+/* Of a trial of the launch's study: where its checkpoints are in the claim.  Caller frees. */
+char *assay_kube_checkpoint_folder(const char *owner, const struct assay_launch *launch,
+                                   int64_t trial);
+
 /* The manifest.  Secrets stand in it by reference only; every "$" of command and
  * environment is doubled, because the kubelet would expand $(NAME).  `ret_secret`: what is
  * to be created besides, under the pod's name, once the pod is there to own it; NULL =

@@ -353,8 +353,10 @@ place_of_installer(json_t *pod_spec, const char *runner_image)
 
 assay_status
 assay_kube_runner_bring(json_t *pod_spec, const json_t *container, const char *runner_image,
-                        const struct assay_kube_bring *bring, struct assay_error *err)
+                        const char *path, const char *from, struct assay_error *err)
 {
+    const json_t *mount = mount_of(container, path);
+    const char *volume = assay_json_text_at(mount, "name");
     json_t *init, *mounts;
 
     if (runner_image == NULL)
@@ -370,11 +372,12 @@ assay_kube_runner_bring(json_t *pod_spec, const json_t *container, const char *r
     copy_member(init, container, "imagePullPolicy");
     add_mount(init, RUN_VOLUME, RUN_PATH, true);
     mounts = list_of(init, "volumeMounts");
-    json_array_append_new(mounts, json_pack("{s:s, s:s, s:s, s:b}", "name", bring->volume,
-                                            "mountPath", ASSAY_KUBE_PARENT_PATH, "subPath",
-                                            bring->from, "readOnly", 1));
-    json_array_append_new(mounts, json_pack("{s:s, s:s, s:s}", "name", bring->volume, "mountPath",
-                                            ASSAY_KUBE_CHECKPOINT_PATH, "subPath", bring->to));
+    json_array_append_new(mounts, json_pack("{s:s, s:s, s:s, s:b}", "name", volume, "mountPath",
+                                            ASSAY_KUBE_PARENT_PATH, "subPath", from, "readOnly",
+                                            1));
+    json_array_append_new(mounts, json_pack("{s:s, s:s, s:s}", "name", volume, "mountPath",
+                                            ASSAY_KUBE_CHECKPOINT_PATH, "subPath",
+                                            assay_json_text_at(mount, "subPath")));
     json_array_insert_new(list_of(pod_spec, "initContainers"),
                           place_of_installer(pod_spec, runner_image) + 1, init);
     return ASSAY_OK;

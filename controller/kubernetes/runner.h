@@ -68,18 +68,14 @@ ASSAY_MUST_CHECK assay_status assay_kube_runner_add_sidecar(const struct assay_l
                                                             const char *container,
                                                             struct assay_error *err);
 
-/* What is copied before a container starts: folders of a volume of its pod. */
-struct assay_kube_bring {
-    const char *volume, *from, *to;
-};
-/* Adds the init container that copies a checkpoint for `container` of the pod, after the
- * one that installs the runner.  It has that container's image and security context: the
- * copy is read and written by whoever works with it then.
+/* Adds the init container that copies the folder `from` of a volume to what `container` of
+ * the pod has mounted of it at `path`, after the one that installs the runner.  It has that
+ * container's image and security context: the copy is read and written by whoever works with
+ * it then.
  * ASSAY_E_INVALID_VALUE: `runner_image` is NULL. */
 ASSAY_MUST_CHECK assay_status assay_kube_runner_bring(json_t *pod_spec, const json_t *container,
-                                                      const char *runner_image,
-                                                      const struct assay_kube_bring *bring,
-                                                      struct assay_error *err);
+                                                      const char *runner_image, const char *path,
+                                                      const char *from, struct assay_error *err);
 
 /* The attempt's Secret, without an owner: its token, the authorities to trust, and with
  * `with_job` what the runner has to do. */

@@ -14,7 +14,6 @@
 #include "schemas/kubernetes_kind.h"
 
 #define SECTION "/trial/kubernetes"
-#define CHECKPOINT_PATH "/assay/checkpoint"
 #define CHECKPOINT_VOLUME "assay-checkpoint"
 #define COPIES_MAX 1000000
 
@@ -134,19 +133,17 @@ add_environment(json_t *object, const json_t *env)
     }
 }
 
-static char *
-checkpoint_folder(const struct making *m, int64_t trial)
+static const char *
+checkpoint_path(const struct assay_kubernetes_spec *spec)
 {
-    return assay_format("assay-%s/%" PRId64 "/%" PRId64, m->options->owner,
-                        m->launch->key.study_id, trial);
+    return spec->checkpoint_path != NULL ? spec->checkpoint_path : ASSAY_KUBE_CHECKPOINT_PATH;
 }
 
 static void
 mount_checkpoints(const struct making *m, json_t *pod_spec, json_t *container)
 {
-    assay_auto_free char *folder = checkpoint_folder(m, m->launch->key.trial_number);
-    const char *path = m->spec->checkpoint_path != NULL ? m->spec->checkpoint_path
-                                                        : CHECKPOINT_PATH;
+    assay_auto_free char *folder = assay_kube_checkpoint_folder(m->options->owner, m->launch,
+                                                                m->launch->key.trial_number);
 
     if (m->spec->checkpoint_claim == NULL ||
         assay_json_named(list(pod_spec, "volumes"), CHECKPOINT_VOLUME) != NULL)
@@ -157,7 +154,7 @@ mount_checkpoints(const struct making *m, json_t *pod_spec, json_t *container)
                                     m->spec->checkpoint_claim));
     json_array_append_new(list(container, "volumeMounts"),
                           json_pack("{s:s, s:s, s:s}", "name", CHECKPOINT_VOLUME, "mountPath",
-                                    path, "subPath", folder));
+                                    checkpoint_path(m->spec), "subPath", folder));
 }
 
 static int64_t
@@ -224,14 +221,14 @@ add_sidecar(struct making *m, json_t *pod, const char *role)
 static void
 bring_checkpoint(struct making *m, json_t *pod, const json_t *container, const char *role)
 {
-    assay_auto_free char *from = checkpoint_folder(m, m->launch->parent);
-    assay_auto_free char *to = checkpoint_folder(m, m->launch->key.trial_number);
-    struct assay_kube_bring bring = {.volume = CHECKPOINT_VOLUME, .from = from, .to = to};
+    assay_auto_free char *from =
+        assay_kube_checkpoint_folder(m->options->owner, m->launch, m->launch->parent);
 
     if (m->rc == ASSAY_OK && m->launch->parent != 0 && m->spec->checkpoint_claim != NULL &&
         will_be_primary(m, pod, role))
         m->rc = assay_kube_runner_bring(json_object_get(pod, "spec"), container,
-                                        m->options->reach.runner_image, &bring, m->err);
+                                        m->options->reach.runner_image, checkpoint_path(m->spec),
+                                        from, m->err);
 }
 
 static void
@@ -459,8 +456,7 @@ build_from(const struct assay_launch *launch, const struct assay_kube_template_o
     if (rc == ASSAY_OK)
         rc = compile(failure, "failure", &template->failure, err);
     if (spec->checkpoint_claim != NULL)
-        places.checkpoints = spec->checkpoint_path != NULL ? spec->checkpoint_path
-                                                           : CHECKPOINT_PATH;
+        places.checkpoints = checkpoint_path(spec);
     if (rc == ASSAY_OK)
         rc = assay_kube_environment(launch, values, &places, &m.env, err);
     if (rc < 0)
